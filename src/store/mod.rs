@@ -1,0 +1,67 @@
+//! Footage on disk: volumes, segments, index, recovery.
+//!
+//! [`Footage`] is all that capture sees of it. [`format`] is the file format, without I/O.
+
+pub mod format;
+
+use std::sync::Arc;
+
+use crate::types::{CameraId, Cause, Fragment, RunId, StreamId, StreamKind, VolumeName, WallNs};
+
+/// Why a fragment was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The volume's share of the memory budget is used up: the disk is slower than its cameras.
+    #[error("volume {0} is slower than its cameras: its share of memory is full")]
+    Slow(VolumeName),
+    /// The volume is marked failed, full or gone.
+    #[error("volume {volume} is not written to: {problem}")]
+    Failed {
+        /// Which.
+        volume: VolumeName,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// What the store tells those who feed it.
+#[derive(Debug, Clone)]
+pub enum StoreEvent {
+    /// A volume stopped taking footage: every run that was being written there has ended at its last committed
+    /// fragment. Further fragments of those runs are refused.
+    VolumeFailed {
+        /// Which.
+        volume: VolumeName,
+        /// Why; becomes the cause of the gaps.
+        cause: Cause,
+    },
+    /// A volume takes footage again.
+    VolumeBack(VolumeName),
+}
+
+/// Where capture puts footage. No method blocks on a disk or a database.
+pub trait Footage: Send + Sync + 'static {
+    /// The stable identity of a camera's stream; made at the first call.
+    fn stream_id(&self, camera: &CameraId, kind: StreamKind) -> StreamId;
+
+    /// Corrected end of what the stream has recorded so far, fragments still in memory included.
+    fn last_end(&self, stream: StreamId) -> Option<WallNs>;
+
+    /// The volume for a stream's next segments: the one it had, while that is healthy; never `avoid`. `None` if there is none.
+    fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName>;
+
+    /// Queues a fragment for a volume.
+    fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused>;
+
+    /// Ends a run: its open segment is closed after what is queued has been written. Later fragments of it are refused.
+    fn end_run(&self, volume: &VolumeName, run: RunId);
+
+    /// Says that a stream brings no footage since `since`, and why; `None` once it does again. Survives a restart.
+    fn set_gap(&self, stream: StreamId, gap: Option<crate::types::GapBefore>);
+
+    /// What has happened since, from now on.
+    fn events(&self) -> tokio::sync::broadcast::Receiver<StoreEvent>;
+}
+
+/// A shared [`Footage`].
+pub type SharedFootage = Arc<dyn Footage>;

@@ -1,0 +1,22 @@
+//! Words to the service manager (sd_notify(3)). Without one, nothing happens.
+
+/// The service is up.
+pub fn ready() {
+    send(&[sd_notify::NotifyState::Ready]);
+}
+
+/// The service is going down.
+pub fn stopping() {
+    send(&[sd_notify::NotifyState::Stopping]);
+}
+
+/// One line on what the service does.
+pub fn status(text: &str) {
+    send(&[sd_notify::NotifyState::Status(text)]);
+}
+
+fn send(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(states) {
+        log::debug!("the service manager could not be told: {e}");
+    }
+}

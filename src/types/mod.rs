@@ -1,0 +1,20 @@
+//! The words of the system as types: identities, units, times, media, and the messages of the sockets.
+//!
+//! Nothing here does I/O, and nothing here imports another module of the crate.
+
+mod cause;
+mod ids;
+mod lang;
+mod media;
+mod time;
+mod units;
+pub mod wire;
+
+pub use cause::{Cause, CauseKind};
+pub use ids::{
+    AreaId, BadId, CameraId, RecorderId, RunId, SegmentId, StreamId, StreamKey, StreamKind, VolumeName,
+};
+pub use lang::Lang;
+pub use media::{Codec, Fragment, GapBefore, Run, Sample, SenderReport, Track, TrackKind};
+pub use time::{Span, WallNs};
+pub use units::{BitRate, ByteSize, UnitError};
