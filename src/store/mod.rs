@@ -3,6 +3,8 @@
 //! [`Footage`] is all that capture sees of it. [`format`] is the file format, without I/O.
 
 pub mod format;
+pub mod index;
+pub mod layout;
 
 use std::sync::Arc;
 

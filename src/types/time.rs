@@ -108,7 +108,6 @@ impl Span {
 
     /// The shared part, if any.
     pub fn intersect(self, other: Self) -> Option<Self> {
-        self.overlaps(other)
-            .then(|| Self { start: self.start.max(other.start), end: self.end.min(other.end) })
+        self.overlaps(other).then(|| Self { start: self.start.max(other.start), end: self.end.min(other.end) })
     }
 }

@@ -77,7 +77,8 @@ fn si(f: &mut fmt::Formatter<'_>, value: u64, units: &[&str]) -> fmt::Result {
         v /= 1000.0;
         unit += 1;
     }
-    let text = if unit == 0 || v >= 100.0 { format!("{v:.0} {}", units[unit]) } else { format!("{v:.1} {}", units[unit]) };
+    let text =
+        if unit == 0 || v >= 100.0 { format!("{v:.0} {}", units[unit]) } else { format!("{v:.1} {}", units[unit]) };
     f.pad(&text)
 }
 

@@ -1,0 +1,119 @@
+//! The index: what footage there is, and where. SQLite (WAL) on the system disk, written by `record` alone.
+//!
+//! Nothing in it is the only copy of anything that matters: segments, runs and closed gaps can be rebuilt from the volumes
+//! ([`crate::store::scan`]). Gaps are not stored: a gap lies between the end of one run and the start of the next one, whose
+//! head says why ([`crate::types::Run::before`]). Only the gap that lasts, after the last run, has a row of its own.
+
+mod queue;
+mod reader;
+mod schema;
+mod writer;
+
+pub use queue::{Batch, IndexQueue};
+pub use reader::Reader;
+pub use schema::{FORMAT, IndexError};
+pub use writer::Writer;
+
+#[cfg(test)]
+use crate::types::wire;
+use crate::types::{RecorderId, RunId, SegmentId, Span, StreamKey, VolumeName, WallNs};
+
+/// How far a segment has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmentState {
+    /// Being written: length and end are those of the last commit.
+    Open,
+    /// Closed in order.
+    Closed,
+    /// Found torn after a crash or a failed disk, and closed then.
+    Recovered,
+}
+
+impl SegmentState {
+    fn code(self) -> i64 {
+        match self {
+            Self::Open => 0,
+            Self::Closed => 1,
+            Self::Recovered => 2,
+        }
+    }
+    fn from_code(code: i64) -> Self {
+        match code {
+            1 => Self::Closed,
+            2 => Self::Recovered,
+            _ => Self::Open,
+        }
+    }
+}
+
+/// A run as the index knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// Identity.
+    pub id: RunId,
+    /// Whose; with the camera's name at the time, which is the folder's name.
+    pub stream: StreamKey,
+    /// Uncorrected wall time at decode time 0.
+    pub start: WallNs,
+    /// To be added to every time of the run, ns.
+    pub clock_correction: i64,
+    /// Since when there was trouble before it, and why.
+    pub before: Option<crate::types::GapBefore>,
+    /// `video/mp4; codecs="…"`.
+    pub mime: String,
+    /// Picture size.
+    pub size: (u16, u16),
+    /// The machine that captured it.
+    pub recorder: RecorderId,
+}
+
+impl From<&crate::types::Run> for RunRow {
+    fn from(run: &crate::types::Run) -> Self {
+        Self {
+            id: run.id,
+            stream: run.stream.clone(),
+            start: run.start,
+            clock_correction: run.clock_correction,
+            before: run.before.clone(),
+            mime: run.mime(),
+            size: run.video().size,
+            recorder: run.recorder.clone(),
+        }
+    }
+}
+
+/// A segment as the index knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentRow {
+    /// Identity.
+    pub id: SegmentId,
+    /// Where it lies.
+    pub volume: VolumeName,
+    /// The file, relative to the volume's root.
+    pub path: String,
+    /// Corrected wall time covered.
+    pub span: Span,
+    /// Uncorrected wall time of its start: what its name says.
+    pub raw_start: WallNs,
+    /// The run's correction, ns.
+    pub clock_correction: i64,
+    /// Bytes that may be read.
+    pub bytes: u64,
+    /// Pictures.
+    pub frames: u64,
+    /// RTP packets lost while it was recorded.
+    pub lost_packets: u64,
+    /// How far it has come.
+    pub state: SegmentState,
+}
+
+/// A stream that the index knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRow {
+    /// Identity and present names.
+    pub key: StreamKey,
+}
+
+#[cfg(test)]
+mod tests;

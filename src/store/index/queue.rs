@@ -1,0 +1,184 @@
+//! What is to be written to the index next: a batch that coalesces, so that a slow system disk costs freshness, never memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::{RunRow, SegmentRow, Writer};
+use crate::types::{GapBefore, RunId, SegmentId, StreamId, StreamKey};
+
+/// Changes to the index, the last word on each thing. Applied in the order of the fields.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Streams and their present names.
+    pub streams: BTreeSet<StreamKey>,
+    /// New runs.
+    pub runs: BTreeMap<RunId, RunRow>,
+    /// New or grown segments.
+    pub segments: BTreeMap<SegmentId, SegmentRow>,
+    /// Segments whose file is no more.
+    pub gone: BTreeSet<SegmentId>,
+    /// Gaps that last, or have ended.
+    pub open_gaps: BTreeMap<StreamId, Option<GapBefore>>,
+    /// Notes such as the site's time zone.
+    pub meta: BTreeMap<String, String>,
+}
+
+impl Batch {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+            && self.runs.is_empty()
+            && self.segments.is_empty()
+            && self.gone.is_empty()
+            && self.open_gaps.is_empty()
+            && self.meta.is_empty()
+    }
+
+    /// Puts `older` below this one: what stands here already is the later word.
+    fn put_below(&mut self, older: Self) {
+        self.streams.extend(older.streams);
+        for (k, v) in older.runs {
+            self.runs.entry(k).or_insert(v);
+        }
+        for (k, v) in older.segments {
+            self.segments.entry(k).or_insert(v);
+        }
+        self.gone.extend(older.gone);
+        for (k, v) in older.open_gaps {
+            self.open_gaps.entry(k).or_insert(v);
+        }
+        for (k, v) in older.meta {
+            self.meta.entry(k).or_insert(v);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: Batch,
+    /// Batches handed to SQLite and done.
+    writing: bool,
+    stop: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// The index thread's inbox. Putting something in never waits for a disk.
+#[derive(Debug)]
+pub struct IndexQueue {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// After a failed write, the next attempt comes after this long.
+const RETRY: Duration = Duration::from_secs(5);
+
+impl IndexQueue {
+    /// Starts the thread that owns `writer`.
+    pub fn start(writer: Writer, path: PathBuf) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let inside = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("index".into())
+            .spawn(move || run(&inside, writer, &path.display().to_string()))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Adds changes to the next batch.
+    pub fn put(&self, change: impl FnOnce(&mut Batch)) {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state.next);
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until everything put in so far has been written, at most `limit`. False if it took longer.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_state, waited) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, limit, |s| s.writing || !s.next.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
+    }
+
+    /// Writes what is left and ends the thread.
+    pub fn stop(&self) {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.shared.changed.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            log::error!("the index thread panicked; the index will be completed from the volumes at the next start");
+        }
+    }
+}
+
+fn run(shared: &Shared, mut writer: Writer, path: &str) {
+    let mut failed = false;
+    loop {
+        let batch = {
+            let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed && !state.stop {
+                state = shared
+                    .changed
+                    .wait_timeout_while(state, RETRY, |s| !s.stop)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+            let mut state = shared
+                .changed
+                .wait_while(state, |s| s.next.is_empty() && !s.stop)
+                .unwrap_or_else(PoisonError::into_inner);
+            if state.next.is_empty() || (failed && state.stop) {
+                break;
+            }
+            state.writing = true;
+            std::mem::take(&mut state.next)
+        };
+        let outcome = writer.apply(&batch);
+        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.writing = false;
+        match outcome {
+            Ok(()) => {
+                if std::mem::take(&mut failed) {
+                    log::info!("the index at {path} is written again");
+                }
+            }
+            Err(e) => {
+                if !failed {
+                    log::error!("the index at {path} cannot be written: {}; recording goes on", chain(&e));
+                }
+                failed = true;
+                state.next.put_below(batch);
+            }
+        }
+        drop(state);
+        shared.changed.notify_all();
+    }
+    if let Err(e) = writer.checkpoint() {
+        log::warn!("the index at {path} could not be checkpointed: {}", chain(&e));
+    }
+}
+
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut next = e.source();
+    while let Some(e) = next {
+        text.push_str(": ");
+        text.push_str(&e.to_string());
+        next = e.source();
+    }
+    text
+}

@@ -1,0 +1,297 @@
+//! Asking the index. Any number of readers beside the one writer.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{IndexError, RunRow, SegmentRow, SegmentState, StreamRow, schema};
+use crate::{
+    store::layout,
+    types::{
+        CameraId, Cause, CauseKind, GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, StreamKind, VolumeName,
+        WallNs, wire,
+    },
+};
+
+/// The index, open for reading.
+#[derive(Debug)]
+pub struct Reader {
+    db: Connection,
+    path: PathBuf,
+}
+
+/// A row that does not have the shape that we wrote.
+fn strange(e: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
+}
+
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get_ref(column)?.as_str()?.parse().map_err(strange)
+}
+
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.max(0).cast_unsigned())
+}
+
+const SEGMENT: &str = "SELECT run.uuid, s.seq, s.volume, s.start, s.end, s.raw_start, run.correction, s.bytes, s.frames, \
+     s.lost, s.state, run.folder, stream.kind, stream.uuid \
+     FROM segment s JOIN run ON run.n = s.run JOIN stream ON stream.n = s.stream";
+
+fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
+    let run = RunId::from_bytes(row.get(0)?);
+    let seq = row.get(1)?;
+    let raw_start = WallNs(row.get(5)?);
+    let folder: CameraId = parsed(row, 11)?;
+    let kind: StreamKind = parsed(row, 12)?;
+    let id = SegmentId { stream: StreamId::from_bytes(row.get(13)?), run, seq };
+    Ok(SegmentRow {
+        id,
+        volume: parsed::<VolumeName>(row, 2)?,
+        path: layout::segment_path(&folder, kind, raw_start, run, seq),
+        span: Span { start: WallNs(row.get(3)?), end: WallNs(row.get(4)?) },
+        raw_start,
+        clock_correction: row.get(6)?,
+        bytes: count(row, 7)?,
+        frames: count(row, 8)?,
+        lost_packets: count(row, 9)?,
+        state: SegmentState::from_code(row.get(10)?),
+    })
+}
+
+impl Reader {
+    /// Opens the index at `path`.
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        Ok(Self { db: schema::open_read_only(path)?, path: path.to_owned() })
+    }
+
+    fn at(&self) -> impl FnOnce(rusqlite::Error) -> IndexError + '_ {
+        IndexError::at(&self.path)
+    }
+
+    fn ask<T>(&self, read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, IndexError> {
+        read().map_err(self.at())
+    }
+
+    /// The stream's number in this database; -1, which no row has, if it is not known.
+    fn number(&self, stream: StreamId) -> rusqlite::Result<i64> {
+        let known = self
+            .db
+            .prepare_cached("SELECT n FROM stream WHERE uuid = ?1")?
+            .query_row([stream.as_bytes()], |r| r.get(0))
+            .optional()?;
+        Ok(known.unwrap_or(-1))
+    }
+
+    /// All streams that have footage or had a gap, by camera, main first.
+    pub fn streams(&self) -> Result<Vec<StreamRow>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT uuid, camera, kind FROM stream WHERE camera NOT LIKE '%~%' ORDER BY camera, kind",
+                )?
+                .query_map([], |row| {
+                    Ok(StreamRow {
+                        key: StreamKey {
+                            id: StreamId::from_bytes(row.get(0)?),
+                            camera: parsed(row, 1)?,
+                            kind: parsed(row, 2)?,
+                        },
+                    })
+                })?
+                .collect()
+        })
+    }
+
+    /// Segments that touch `span` (corrected time), ascending.
+    pub fn segments(&self, stream: StreamId, span: Span) -> Result<Vec<SegmentRow>, IndexError> {
+        self.ask(|| {
+            // The segment that began before the span and reaches into it is the last one that began before it.
+            self.db
+                .prepare_cached(&format!(
+                    "{SEGMENT} WHERE s.stream = ?1
+                     AND s.start >= coalesce((SELECT max(start) FROM segment WHERE stream = ?1 AND start <= ?2), ?2)
+                     AND s.start < ?3 AND s.end > ?2 ORDER BY s.start, run.start, s.seq"
+                ))?
+                .query_map(params![self.number(stream)?, span.start.0, span.end.0], segment)?
+                .collect()
+        })
+    }
+
+    /// Segments that were open when the recorder last wrote.
+    pub fn open_segments(&self) -> Result<Vec<SegmentRow>, IndexError> {
+        self.ask(|| self.db.prepare_cached(&format!("{SEGMENT} WHERE s.state = 0"))?.query_map([], segment)?.collect())
+    }
+
+    /// All segments of a volume.
+    pub fn volume_segments(&self, volume: &VolumeName) -> Result<Vec<SegmentRow>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(&format!("{SEGMENT} WHERE s.volume = ?1"))?
+                .query_map([volume.as_str()], segment)?
+                .collect()
+        })
+    }
+
+    /// One segment.
+    pub fn segment(&self, id: SegmentId) -> Result<Option<SegmentRow>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(&format!("{SEGMENT} WHERE run.uuid = ?1 AND s.seq = ?2"))?
+                .query_row(params![id.run.as_bytes(), id.seq], segment)
+                .optional()
+        })
+        .map(|found| found.filter(|s| s.id == id))
+    }
+
+    /// All runs of a stream by corrected start.
+    pub fn runs(&self, stream: StreamId) -> Result<Vec<RunRow>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT run.uuid, stream.uuid, run.folder, stream.kind, run.start, run.correction, run.gap_since, run.gap_kind,
+                       run.gap_detail, run.mime, run.width, run.height, run.recorder
+                     FROM run JOIN stream ON stream.n = run.stream WHERE stream.uuid = ?1 ORDER BY run.start + run.correction, run.n",
+                )?
+                .query_map([stream.as_bytes()], |row| {
+                    Ok(RunRow {
+                        id: RunId::from_bytes(row.get(0)?),
+                        stream: StreamKey {
+                            id: StreamId::from_bytes(row.get(1)?),
+                            camera: parsed(row, 2)?,
+                            kind: parsed(row, 3)?,
+                        },
+                        start: WallNs(row.get(4)?),
+                        clock_correction: row.get(5)?,
+                        before: gap_before(row, 6)?,
+                        mime: row.get(9)?,
+                        size: (row.get(10)?, row.get(11)?),
+                        recorder: parsed(row, 12)?,
+                    })
+                })?
+                .collect()
+        })
+    }
+
+    /// Footage and gaps of a stream within `span`: footage clipped to it, gaps whole. Adjoining segments are joined.
+    pub fn timeline(&self, stream: StreamId, span: Span) -> Result<(Vec<Span>, Vec<wire::Gap>), IndexError> {
+        self.ask(|| {
+            let mut footage: Vec<Span> = Vec::new();
+            let mut gaps: Vec<wire::Gap> = Vec::new();
+            // One row before the span, so that a gap which began before it is seen; one after, so that it ends.
+            let mut statement = self.db.prepare_cached(
+                "SELECT s.start, s.end, s.run, s.seq, run.gap_since, run.gap_kind, run.gap_detail
+                 FROM segment s JOIN run ON run.n = s.run
+                 WHERE s.stream = ?1
+                   AND s.start >= coalesce((SELECT max(start) FROM segment WHERE stream = ?1 AND start < ?2), ?2)
+                   AND s.start <= coalesce((SELECT min(start) FROM segment WHERE stream = ?1 AND start >= ?3), ?3)
+                 ORDER BY s.start, s.run, s.seq",
+            )?;
+            let mut rows = statement.query(params![self.number(stream)?, span.start.0, span.end.0])?;
+            let mut last: Option<(WallNs, i64, i64)> = None;
+            while let Some(row) = rows.next()? {
+                let here = Span { start: WallNs(row.get(0)?), end: WallNs(row.get(1)?) };
+                let (run, seq): (i64, i64) = (row.get(2)?, row.get(3)?);
+                if let Some((end, last_run, last_seq)) = last
+                    && here.start.since(end) > SEAM_NS
+                    && (Span { start: end, end: here.start }).overlaps(span)
+                {
+                    let cause = if run == last_run && seq == last_seq + 1 {
+                        // Within a run there is no gap; rows that say otherwise have lost a tail to a failed disk.
+                        Some(Cause::new(CauseKind::Disk, "the end of a segment was lost"))
+                    } else if seq > 0 {
+                        None
+                    } else {
+                        gap_before(row, 4)?.map(|g| g.cause)
+                    };
+                    let cause = cause.unwrap_or_else(|| Cause::new(CauseKind::Unknown, ""));
+                    gaps.push(wire::Gap { start: end, end: Some(here.start), cause });
+                }
+                last = Some((here.end, run, seq));
+                if let Some(clipped) = here.intersect(span) {
+                    match footage.last_mut() {
+                        Some(f) if clipped.start.since(f.end) <= SEAM_NS => f.end = f.end.max(clipped.end),
+                        _ => footage.push(clipped),
+                    }
+                }
+            }
+            drop(rows);
+            if let Some(gap) = self.open_gap_row(stream)?
+                && last.is_none_or(|(end, ..)| end <= gap.start)
+                && gap.start < span.end
+            {
+                gaps.push(gap);
+            }
+            Ok((footage, gaps))
+        })
+    }
+
+    /// Gaps of a stream that touch `span`; the last one may last still.
+    pub fn gaps(&self, stream: StreamId, span: Span) -> Result<Vec<wire::Gap>, IndexError> {
+        Ok(self.timeline(stream, span)?.1)
+    }
+
+    /// The gap that lasts, if the stream has one: from the end of its last footage.
+    pub fn open_gap(&self, stream: StreamId) -> Result<Option<wire::Gap>, IndexError> {
+        self.ask(|| self.open_gap_row(stream))
+    }
+
+    fn open_gap_row(&self, stream: StreamId) -> rusqlite::Result<Option<wire::Gap>> {
+        self.db
+            .prepare_cached(
+                "SELECT coalesce((SELECT end FROM segment s WHERE s.stream = g.stream ORDER BY start DESC LIMIT 1), g.since),
+                   g.kind, g.detail
+                 FROM open_gap g WHERE g.stream = (SELECT n FROM stream WHERE uuid = ?1)",
+            )?
+            .query_row([stream.as_bytes()], |row| {
+                let kind: String = row.get(1)?;
+                Ok(wire::Gap {
+                    start: WallNs(row.get(0)?),
+                    end: None,
+                    cause: Cause::new(CauseKind::from_name(&kind), row.get::<_, String>(2)?),
+                })
+            })
+            .optional()
+    }
+
+    /// The newest footage of a stream: corrected end.
+    pub fn last_end(&self, stream: StreamId) -> Result<Option<WallNs>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT end FROM segment WHERE stream = (SELECT n FROM stream WHERE uuid = ?1) ORDER BY start DESC LIMIT 1",
+                )?
+                .query_row([stream.as_bytes()], |row| row.get(0).map(WallNs))
+                .optional()
+        })
+    }
+
+    /// A note, such as `timezone`.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, IndexError> {
+        self.ask(|| {
+            self.db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()
+        })
+    }
+
+    /// The id of the volume that had this name, if it was ever used.
+    pub fn volume_id(&self, name: &VolumeName) -> Result<Option<String>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached("SELECT id FROM volume WHERE name = ?1")?
+                .query_row([name.as_str()], |r| r.get(0))
+                .optional()
+        })
+    }
+}
+
+/// A seam shorter than this is no gap: half a frame at 25 frames per second.
+const SEAM_NS: i64 = 20_000_000;
+
+fn gap_before(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<GapBefore>> {
+    let Some(since) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
+    let kind: String = row.get(column + 1)?;
+    let cause = Cause::new(CauseKind::from_name(&kind), row.get::<_, String>(column + 2)?);
+    Ok(Some(GapBefore { since: WallNs(since), cause }))
+}

@@ -1,0 +1,168 @@
+use std::path::Path;
+
+use super::*;
+use crate::types::{Cause, CauseKind, GapBefore, StreamId};
+
+const S: i64 = 1_000_000_000;
+
+fn key() -> StreamKey {
+    StreamKey {
+        id: StreamId::from_bytes([1; 16]),
+        camera: "gate-1".parse().unwrap(),
+        kind: crate::types::StreamKind::Main,
+    }
+}
+
+fn run(n: u8, start: i64, before: Option<CauseKind>) -> RunRow {
+    RunRow {
+        id: RunId::from_bytes([n; 16]),
+        stream: key(),
+        start: WallNs(start * S),
+        clock_correction: 0,
+        before: before.map(|k| GapBefore { since: WallNs(start * S - 1), cause: Cause::new(k, "seen") }),
+        mime: "video/mp4; codecs=\"avc1.42c01f\"".into(),
+        size: (1280, 720),
+        recorder: "a".parse().unwrap(),
+    }
+}
+
+fn segment(run: u8, seq: u32, from: i64, to: i64) -> SegmentRow {
+    let id = SegmentId { stream: key().id, run: RunId::from_bytes([run; 16]), seq };
+    let raw_start = WallNs(from * S);
+    SegmentRow {
+        id,
+        volume: "a1".parse().unwrap(),
+        path: crate::store::layout::segment_path(&key().camera, key().kind, raw_start, id.run, seq),
+        span: Span { start: raw_start, end: WallNs(to * S) },
+        raw_start,
+        clock_correction: 0,
+        bytes: 100,
+        frames: 10,
+        lost_packets: 0,
+        state: SegmentState::Closed,
+    }
+}
+
+fn filled(path: &Path) -> Writer {
+    let mut w = Writer::open(path).unwrap();
+    let mut b = Batch::default();
+    for r in [run(1, 0, None), run(2, 100, Some(CauseKind::Timeout)), run(3, 130, None)] {
+        b.runs.insert(r.id, r);
+    }
+    for s in [segment(1, 0, 0, 50), segment(1, 1, 50, 60), segment(2, 0, 100, 130), segment(3, 0, 130, 140)] {
+        b.segments.insert(s.id, s);
+    }
+    w.apply(&b).unwrap();
+    w
+}
+
+fn span(from: i64, to: i64) -> Span {
+    Span { start: WallNs(from * S), end: WallNs(to * S) }
+}
+
+#[test]
+fn footage_is_joined_and_gaps_have_their_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let _w = filled(&path);
+    let r = Reader::open(&path).unwrap();
+    let (footage, gaps) = r.timeline(key().id, span(-10, 1000)).unwrap();
+    assert_eq!(footage, [span(0, 60), span(100, 140)]);
+    assert_eq!(
+        gaps,
+        [wire::Gap {
+            start: WallNs(60 * S),
+            end: Some(WallNs(100 * S)),
+            cause: Cause::new(CauseKind::Timeout, "seen")
+        }]
+    );
+    // A span inside the gap still sees the whole gap, and no footage.
+    let (footage, gaps) = r.timeline(key().id, span(70, 80)).unwrap();
+    assert!(footage.is_empty());
+    assert_eq!(gaps.len(), 1);
+    // Clipped on both sides.
+    assert_eq!(r.timeline(key().id, span(10, 20)).unwrap(), (vec![span(10, 20)], vec![]));
+}
+
+#[test]
+fn segments_of_a_span_begin_with_the_one_that_reaches_into_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let _w = filled(&path);
+    let r = Reader::open(&path).unwrap();
+    let seqs = |a, b| -> Vec<(u8, u32)> {
+        r.segments(key().id, span(a, b)).unwrap().iter().map(|s| (s.id.run.as_bytes()[0], s.id.seq)).collect()
+    };
+    assert_eq!(seqs(10, 55), [(1, 0), (1, 1)]);
+    assert_eq!(seqs(50, 55), [(1, 1)]);
+    assert_eq!(seqs(70, 80), []);
+    assert_eq!(seqs(129, 131), [(2, 0), (3, 0)]);
+    assert_eq!(r.segment(segment(2, 0, 100, 130).id).unwrap(), Some(segment(2, 0, 100, 130)));
+    assert_eq!(r.last_end(key().id).unwrap(), Some(WallNs(140 * S)));
+}
+
+#[test]
+fn an_open_gap_begins_where_the_footage_ends_and_goes_when_it_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let mut w = filled(&path);
+    let gap = GapBefore { since: WallNs(145 * S), cause: Cause::new(CauseKind::Unreachable, "no route") };
+    w.apply(&Batch { open_gaps: [(key().id, Some(gap.clone()))].into(), ..Batch::default() }).unwrap();
+    let r = Reader::open(&path).unwrap();
+    let gaps = r.gaps(key().id, span(139, 200)).unwrap();
+    assert_eq!(gaps, [wire::Gap { start: WallNs(140 * S), end: None, cause: gap.cause }]);
+    w.apply(&Batch { open_gaps: [(key().id, None)].into(), ..Batch::default() }).unwrap();
+    assert!(r.gaps(key().id, span(139, 200)).unwrap().is_empty());
+}
+
+#[test]
+fn a_damaged_or_newer_index_is_named_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    assert!(matches!(Reader::open(&path), Err(IndexError::Missing(_))));
+    drop(filled(&path));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[4096..middle].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Writer::open(&path), Err(IndexError::Damaged { .. } | IndexError::Sqlite { .. })));
+
+    let newer = dir.path().join("newer.db");
+    drop(filled(&newer));
+    rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+    assert!(matches!(Writer::open(&newer), Err(IndexError::TooNew { .. })));
+    assert!(matches!(Reader::open(&newer), Err(IndexError::TooNew { .. })));
+}
+
+#[test]
+fn a_renamed_camera_keeps_its_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let mut w = filled(&path);
+    let renamed = StreamKey { camera: "main-gate".parse().unwrap(), ..key() };
+    let other = StreamKey { id: StreamId::from_bytes([9; 16]), ..key() };
+    w.apply(&Batch { streams: [renamed.clone()].into(), ..Batch::default() }).unwrap();
+    w.apply(&Batch { streams: [other.clone()].into(), ..Batch::default() }).unwrap();
+    let r = Reader::open(&path).unwrap();
+    let names: Vec<StreamKey> = r.streams().unwrap().into_iter().map(|s| s.key).collect();
+    assert_eq!(names, [other, renamed]);
+    assert_eq!(r.segments(key().id, span(0, 10)).unwrap()[0].path, segment(1, 0, 0, 50).path);
+}
+
+#[test]
+fn the_queue_writes_the_last_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let q = IndexQueue::start(Writer::open(&path).unwrap(), path.clone()).unwrap();
+    for end in [10, 20, 30] {
+        q.put(|b| {
+            let r = run(1, 0, None);
+            b.runs.insert(r.id, r);
+            let s = segment(1, 0, 0, end);
+            b.segments.insert(s.id, s);
+        });
+    }
+    assert!(q.flush(std::time::Duration::from_secs(10)));
+    assert_eq!(Reader::open(&path).unwrap().last_end(key().id).unwrap(), Some(WallNs(30 * S)));
+    q.stop();
+}

@@ -1,0 +1,157 @@
+//! Writing the index. One writer, one transaction per batch.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{Batch, IndexError, RunRow, SegmentRow, schema};
+use crate::types::{SegmentId, StreamKey, VolumeName};
+
+/// The index, open for writing.
+#[derive(Debug)]
+pub struct Writer {
+    db: Connection,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Opens or makes the index at `path` and checks its structure.
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        Ok(Self { db: schema::open(path)?, path: path.to_owned() })
+    }
+
+    fn at(&self) -> impl FnOnce(rusqlite::Error) -> IndexError + use<> {
+        let path = self.path.clone();
+        move |source| IndexError::Sqlite { path, source }
+    }
+
+    /// Writes a batch, all or nothing.
+    pub fn apply(&mut self, batch: &Batch) -> Result<(), IndexError> {
+        let at = self.at();
+        let mut write = || {
+            let tx = self.db.transaction()?;
+            for key in &batch.streams {
+                put_stream(&tx, key)?;
+            }
+            for run in batch.runs.values() {
+                put_run(&tx, run)?;
+            }
+            for segment in batch.segments.values() {
+                put_segment(&tx, segment)?;
+            }
+            for id in &batch.gone {
+                drop_segment(&tx, *id)?;
+            }
+            for (stream, gap) in &batch.open_gaps {
+                match gap {
+                    Some(gap) => {
+                        tx.prepare_cached(
+                            "INSERT OR REPLACE INTO open_gap SELECT n, ?2, ?3, ?4 FROM stream WHERE uuid = ?1",
+                        )?
+                        .execute(params![
+                            stream.as_bytes(),
+                            gap.since.0,
+                            gap.cause.kind.as_str(),
+                            gap.cause.detail
+                        ])?;
+                    }
+                    None => {
+                        tx.prepare_cached(
+                            "DELETE FROM open_gap WHERE stream = (SELECT n FROM stream WHERE uuid = ?1)",
+                        )?
+                        .execute([stream.as_bytes()])?;
+                    }
+                }
+            }
+            for (key, value) in &batch.meta {
+                tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute([key, value])?;
+            }
+            tx.commit()
+        };
+        write().map_err(at)
+    }
+
+    /// Remembers which volume a name stands for.
+    pub fn put_volume(&mut self, name: &VolumeName, id: &str) -> Result<(), IndexError> {
+        self.db
+            .execute("INSERT OR REPLACE INTO volume VALUES (?1, ?2)", [name.as_str(), id])
+            .map_err(self.at())
+            .map(drop)
+    }
+
+    /// Moves what the write-ahead log holds into the database file, so that the file alone is whole.
+    pub fn checkpoint(&self) -> Result<(), IndexError> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(self.at())
+    }
+}
+
+fn put_stream(tx: &Transaction<'_>, key: &StreamKey) -> rusqlite::Result<()> {
+    // A renamed camera keeps its uuid; a name taken over by another camera leaves its former owner.
+    tx.prepare_cached("UPDATE stream SET camera = camera || '~' || n WHERE camera = ?1 AND kind = ?2 AND uuid <> ?3")?
+        .execute(params![key.camera.as_str(), key.kind.as_str(), key.id.as_bytes()])?;
+    tx.prepare_cached(
+        "INSERT INTO stream (uuid, camera, kind) VALUES (?1, ?2, ?3)
+         ON CONFLICT (uuid) DO UPDATE SET camera = excluded.camera",
+    )?
+    .execute(params![key.id.as_bytes(), key.camera.as_str(), key.kind.as_str()])?;
+    Ok(())
+}
+
+fn put_run(tx: &Transaction<'_>, run: &RunRow) -> rusqlite::Result<()> {
+    let known: Option<i64> = tx
+        .prepare_cached("SELECT n FROM stream WHERE uuid = ?1")?
+        .query_row([run.stream.id.as_bytes()], |r| r.get(0))
+        .optional()?;
+    if known.is_none() {
+        put_stream(tx, &run.stream)?;
+    }
+    let before = run.before.as_ref();
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO run
+           (uuid, stream, folder, start, correction, gap_since, gap_kind, gap_detail, mime, width, height, recorder)
+         SELECT ?1, n, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM stream WHERE uuid = ?2",
+    )?
+    .execute(params![
+        run.id.as_bytes(),
+        run.stream.id.as_bytes(),
+        run.stream.camera.as_str(),
+        run.start.0,
+        run.clock_correction,
+        before.map(|g| g.since.0),
+        before.map(|g| g.cause.kind.as_str()),
+        before.map(|g| g.cause.detail.as_str()),
+        run.mime,
+        run.size.0,
+        run.size.1,
+        run.recorder.as_str(),
+    ])?;
+    Ok(())
+}
+
+fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state)
+         SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM run WHERE uuid = ?1
+         ON CONFLICT (run, seq) DO UPDATE SET end = excluded.end, volume = excluded.volume, bytes = excluded.bytes,
+           frames = excluded.frames, lost = excluded.lost, state = excluded.state",
+    )?
+    .execute(params![
+        s.id.run.as_bytes(),
+        s.span.start.0,
+        s.span.end.0,
+        s.id.seq,
+        s.volume.as_str(),
+        s.raw_start.0,
+        s.bytes.cast_signed(),
+        s.frames.cast_signed(),
+        s.lost_packets.cast_signed(),
+        s.state.code(),
+    ])?;
+    Ok(())
+}
+
+fn drop_segment(tx: &Transaction<'_>, id: SegmentId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM segment WHERE run = (SELECT n FROM run WHERE uuid = ?1) AND seq = ?2")?
+        .execute(params![id.run.as_bytes(), id.seq])?;
+    Ok(())
+}
