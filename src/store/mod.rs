@@ -5,6 +5,7 @@
 pub mod format;
 pub mod index;
 pub mod layout;
+pub mod volume;
 
 use std::sync::Arc;
 
