@@ -1,1 +1,67 @@
-//! (being written)
+//! The command line: one file a subcommand. A subcommand prints what others decided, and decides nothing.
+//!
+//! A subcommand is a module with `struct Args` (clap) and `fn run(args, lang) -> anyhow::Result<ExitCode>`. Its help
+//! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
+
+mod help;
+pub mod logger;
+
+use std::{env, process::ExitCode};
+
+use clap::{FromArgMatches, Parser, Subcommand};
+
+use crate::types::Lang;
+
+/// What was asked for on the command line.
+#[derive(Debug, Parser)]
+#[command(name = "custodian", version, disable_help_subcommand = true)]
+pub struct Cli {
+    #[arg(long, global = true, value_name = "vi|zh|en", value_parser = language)]
+    lang: Option<Lang>,
+    /// Log more: once for debugging this program, twice for its libraries too.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Reads the command line. Help, version and mistakes end the process, as is usual.
+pub fn parse() -> Cli {
+    let matches = help::command(chosen(flag_before_parsing(env::args()), None)).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+}
+
+/// Carries out what was asked for. An error is for the log, and the exit code is then 1.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {}
+}
+
+/// `--lang` as it stands on the command line: help is printed while the arguments are still being parsed.
+fn flag_before_parsing(args: impl Iterator<Item = String>) -> Option<Lang> {
+    let args: Vec<String> = args.collect();
+    let joined = args.iter().find_map(|a| a.strip_prefix("--lang="));
+    let apart = || args.iter().position(|a| a == "--lang").and_then(|at| args.get(at + 1)).map(String::as_str);
+    joined.or_else(apart)?.parse().ok()
+}
+
+/// The language for what is printed: `--lang`, else the site's, else that of the environment, else English.
+fn chosen(flag: Option<Lang>, site: Option<Lang>) -> Lang {
+    flag.unwrap_or_else(|| wanted(site))
+}
+
+fn wanted(site: Option<Lang>) -> Lang {
+    let from_env = || {
+        // POSIX: LC_ALL wins over LC_MESSAGES, that over LANG; an empty one counts as unset.
+        let locale =
+            ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|v| env::var(v).ok().filter(|s| !s.is_empty()));
+        locale.and_then(|locale| Lang::from_locale(&locale))
+    };
+    site.or_else(from_env).unwrap_or_default()
+}
+
+fn language(text: &str) -> Result<Lang, String> {
+    text.parse().map_err(|()| "vi, zh, en".to_owned())
+}
