@@ -2,14 +2,22 @@
 //!
 //! [`Footage`] is all that capture sees of it. [`format`] is the file format, without I/O.
 
+mod footage;
 pub mod format;
 pub mod index;
 pub mod layout;
+mod probe;
+pub mod recovery;
+mod segment;
 pub mod volume;
+mod worker;
+
+pub use footage::{Setup, Store, VolumeSetup};
+pub use worker::Timing;
 
 use std::sync::Arc;
 
-use crate::types::{CameraId, Cause, Fragment, RunId, StreamId, StreamKind, VolumeName, WallNs};
+use crate::types::{CameraId, Cause, Fragment, GapBefore, RunId, StreamId, StreamKind, VolumeName, WallNs};
 
 /// Why a fragment was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +58,10 @@ pub trait Footage: Send + Sync + 'static {
     /// Corrected end of what the stream has recorded so far, fragments still in memory included.
     fn last_end(&self, stream: StreamId) -> Option<WallNs>;
 
+    /// What the first run of a stream since the start of the process carries if nothing fresher is known: why there was no
+    /// footage until now. `None` once a fragment was written, and for a stream that never had footage.
+    fn pending_gap(&self, stream: StreamId) -> Option<GapBefore>;
+
     /// The volume for a stream's next segments: the one it had, while that is healthy; never `avoid`. `None` if there is none.
     fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName>;
 
@@ -60,7 +72,7 @@ pub trait Footage: Send + Sync + 'static {
     fn end_run(&self, volume: &VolumeName, run: RunId);
 
     /// Says that a stream brings no footage since `since`, and why; `None` once it does again. Survives a restart.
-    fn set_gap(&self, stream: StreamId, gap: Option<crate::types::GapBefore>);
+    fn set_gap(&self, stream: StreamId, gap: Option<GapBefore>);
 
     /// What has happened since, from now on.
     fn events(&self) -> tokio::sync::broadcast::Receiver<StoreEvent>;
@@ -68,3 +80,6 @@ pub trait Footage: Send + Sync + 'static {
 
 /// A shared [`Footage`].
 pub type SharedFootage = Arc<dyn Footage>;
+
+#[cfg(test)]
+mod tests;

@@ -256,16 +256,19 @@ impl Reader {
             .optional()
     }
 
-    /// The newest footage of a stream: corrected end.
-    pub fn last_end(&self, stream: StreamId) -> Result<Option<WallNs>, IndexError> {
+    /// The newest segment of a stream.
+    pub fn newest(&self, stream: StreamId) -> Result<Option<SegmentRow>, IndexError> {
         self.ask(|| {
             self.db
-                .prepare_cached(
-                    "SELECT end FROM segment WHERE stream = (SELECT n FROM stream WHERE uuid = ?1) ORDER BY start DESC LIMIT 1",
-                )?
-                .query_row([stream.as_bytes()], |row| row.get(0).map(WallNs))
+                .prepare_cached(&format!("{SEGMENT} WHERE s.stream = ?1 ORDER BY s.start DESC LIMIT 1"))?
+                .query_row([self.number(stream)?], segment)
                 .optional()
         })
+    }
+
+    /// The newest footage of a stream: corrected end.
+    pub fn last_end(&self, stream: StreamId) -> Result<Option<WallNs>, IndexError> {
+        Ok(self.newest(stream)?.map(|s| s.span.end))
     }
 
     /// A note, such as `timezone`.

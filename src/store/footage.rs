@@ -1,0 +1,322 @@
+//! The store as the recorder uses it: volumes with their workers, the index queue, and what each stream has so far.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::{
+    Footage, Refused, StoreEvent,
+    index::{IndexQueue, SegmentState},
+    recovery::{Finding, Found},
+    segment::Written,
+    volume::Volume,
+    worker::{Report, Timing, Worker},
+};
+use crate::{
+    sys::{Clock, Disk},
+    types::{
+        ByteSize, CameraId, Cause, CauseKind, Fragment, GapBefore, RunId, StreamId, StreamKey, StreamKind, VolumeName,
+        WallNs, wire,
+    },
+};
+
+/// A volume to record on.
+#[derive(Debug, Clone)]
+pub struct VolumeSetup {
+    /// Opened by [`super::volume::open`].
+    pub volume: Volume,
+    /// How long its disk may take.
+    pub timing: Timing,
+}
+
+/// All that a store needs to start.
+pub struct Setup {
+    /// The volumes that could be opened.
+    pub volumes: Vec<VolumeSetup>,
+    /// Memory for footage that waits for disks, of all volumes together.
+    pub memory: ByteSize,
+    /// Where files go.
+    pub disk: Arc<dyn Disk>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where rows go.
+    pub index: Arc<IndexQueue>,
+    /// What was found of earlier recording.
+    pub found: Found,
+    /// Former names of cameras: (former, present).
+    pub renamed: Vec<(CameraId, CameraId)>,
+    /// Volumes that cameras are pinned to.
+    pub pinned: HashMap<CameraId, VolumeName>,
+    /// Why the recorder was not running until now.
+    pub downtime: Cause,
+}
+
+#[derive(Debug, Default)]
+struct StreamState {
+    /// Corrected end of what was handed in, and of what is on disk for good.
+    submitted: Option<WallNs>,
+    committed: Option<WallNs>,
+    /// The volume that it belongs on, and the one that it is on.
+    home: Option<VolumeName>,
+    volume: Option<VolumeName>,
+    pending: Option<GapBefore>,
+}
+
+struct Streams {
+    ids: HashMap<(CameraId, StreamKind), StreamId>,
+    states: HashMap<StreamId, StreamState>,
+    /// Runs that are being written, or were until their volume failed.
+    live: HashMap<RunId, VolumeName>,
+    /// Those of them that take no more fragments, and whose last segment is about to be closed.
+    ending: HashSet<RunId>,
+}
+
+struct Inner {
+    streams: Mutex<Streams>,
+    index: Arc<IndexQueue>,
+    events: broadcast::Sender<StoreEvent>,
+}
+
+/// The store of one recorder.
+pub struct Store {
+    inner: Arc<Inner>,
+    workers: BTreeMap<VolumeName, Worker>,
+    renamed: HashMap<CameraId, CameraId>,
+    pinned: HashMap<CameraId, VolumeName>,
+}
+
+impl Inner {
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Report for Inner {
+    fn committed(&self, _volume: &VolumeName, written: &[Written]) {
+        let mut streams = self.streams();
+        for w in written {
+            let state = streams.states.entry(w.row.id.stream).or_default();
+            state.committed = state.committed.max(Some(w.row.span.end));
+            if w.row.state != SegmentState::Open && streams.ending.remove(&w.row.id.run) {
+                streams.live.remove(&w.row.id.run);
+            }
+        }
+        drop(streams);
+        self.index.put(|batch| {
+            for w in written {
+                if let Some(run) = &w.run {
+                    batch.runs.insert(run.id, run.clone());
+                }
+                batch.segments.insert(w.row.id, w.row.clone());
+            }
+        });
+    }
+
+    fn failed(&self, volume: &VolumeName, problem: &str) {
+        log::error!(VOLUME = volume.as_str(); "volume {volume}: {problem}; its cameras move to other volumes");
+        let mut streams = self.streams();
+        for state in streams.states.values_mut().filter(|s| s.volume.as_ref() == Some(volume)) {
+            state.submitted = state.committed;
+            state.volume = None;
+        }
+        streams.live.retain(|_, on| on != volume);
+        drop(streams);
+        let cause = Cause::new(CauseKind::Disk, format!("volume {volume}: {problem}"));
+        let _ = self.events.send(StoreEvent::VolumeFailed { volume: volume.clone(), cause });
+    }
+
+    fn back(&self, volume: &VolumeName) {
+        log::info!(VOLUME = volume.as_str(); "volume {volume} takes footage again");
+        let _ = self.events.send(StoreEvent::VolumeBack(volume.clone()));
+    }
+}
+
+impl Store {
+    /// Starts the workers.
+    pub fn start(setup: Setup) -> std::io::Result<Self> {
+        let Setup { volumes, memory, disk, clock, index, found, renamed, pinned, downtime } = setup;
+        let mut streams = Streams { ids: HashMap::new(), states: HashMap::new(), live: HashMap::new(), ending: HashSet::new() };
+        for (key, before) in found.streams {
+            streams.ids.insert((key.camera, key.kind), key.id);
+            let pending =
+                before.open_gap.or_else(|| before.last_end.map(|since| GapBefore { since, cause: downtime.clone() }));
+            streams.states.insert(
+                key.id,
+                StreamState {
+                    submitted: before.last_end,
+                    committed: before.last_end,
+                    home: before.volume,
+                    volume: None,
+                    pending,
+                },
+            );
+        }
+        let (events, _) = broadcast::channel(64);
+        let inner = Arc::new(Inner { streams: Mutex::new(streams), index, events });
+        let share = ByteSize(memory.0 / volumes.len().max(1) as u64);
+        let mut workers = BTreeMap::new();
+        for VolumeSetup { volume, timing } in volumes {
+            let name = volume.name.clone();
+            workers.insert(name, Worker::start(volume, disk.clone(), clock.clone(), inner.clone(), timing, share)?);
+        }
+        let renamed = renamed.into_iter().map(|(former, present)| (present, former)).collect();
+        Ok(Self { inner, workers, renamed, pinned })
+    }
+
+    /// State of the volumes.
+    pub fn volumes(&self) -> Vec<wire::VolumeStatus> {
+        self.workers.values().map(Worker::status).collect()
+    }
+
+    /// Where the volumes are.
+    pub fn roots(&self) -> BTreeMap<VolumeName, PathBuf> {
+        self.workers.iter().map(|(name, w)| (name.clone(), w.volume().root.clone())).collect()
+    }
+
+    /// End of the newest second of a stream that a power cut would leave.
+    pub fn committed(&self, stream: StreamId) -> Option<WallNs> {
+        self.inner.streams().states.get(&stream)?.committed
+    }
+
+    /// Where a stream's present segment is.
+    pub fn volume_of(&self, stream: StreamId) -> Option<VolumeName> {
+        self.inner.streams().states.get(&stream)?.volume.clone()
+    }
+
+    /// Whether a run may be being written right now.
+    pub fn is_live(&self, run: RunId) -> bool {
+        self.inner.streams().live.contains_key(&run)
+    }
+
+    /// Takes a finding of [`super::recovery::reconcile`] into the index.
+    pub fn found(&self, finding: Finding) {
+        self.inner.index.put(|batch| match finding {
+            Finding::Segment(rows) => {
+                batch.runs.entry(rows.0.id).or_insert(rows.0);
+                batch.segments.insert(rows.1.id, rows.1);
+            }
+            Finding::Gone(id) => {
+                batch.gone.insert(id);
+            }
+        });
+    }
+
+    /// An opened volume.
+    pub fn volume(&self, name: &VolumeName) -> Option<&Volume> {
+        Some(self.workers.get(name)?.volume())
+    }
+
+    /// Closes and commits everything that was handed in, then the index. Waits until then; a disk that hangs is left behind.
+    pub fn stop(&self) {
+        for worker in self.workers.values() {
+            worker.stop();
+        }
+        if !self.inner.index.flush(Duration::from_secs(20)) {
+            log::warn!("the index is behind; it will be completed from the volumes at the next start");
+        }
+        self.inner.index.stop();
+    }
+
+    /// The emptiest volume for its size.
+    fn assign(&self, streams: &Streams, healthy: &[&VolumeName]) -> Option<VolumeName> {
+        let load = |name: &VolumeName| streams.states.values().filter(|s| s.home.as_ref() == Some(name)).count();
+        healthy
+            .iter()
+            .min_by(|a, b| {
+                let score = |n: &VolumeName| {
+                    let size = self.workers[n].status().size.0.max(1);
+                    (load(n) + 1) as f64 / size as f64
+                };
+                score(a).total_cmp(&score(b))
+            })
+            .map(|n| (*n).clone())
+    }
+}
+
+impl Footage for Store {
+    fn stream_id(&self, camera: &CameraId, kind: StreamKind) -> StreamId {
+        let mut streams = self.inner.streams();
+        if let Some(id) = streams.ids.get(&(camera.clone(), kind)) {
+            return *id;
+        }
+        let former = self.renamed.get(camera).and_then(|former| streams.ids.remove(&(former.clone(), kind)));
+        let id = former.unwrap_or_else(|| StreamId::from(Uuid::new_v4()));
+        streams.ids.insert((camera.clone(), kind), id);
+        streams.states.entry(id).or_default();
+        drop(streams);
+        let key = StreamKey { id, camera: camera.clone(), kind };
+        self.inner.index.put(|batch| {
+            batch.streams.insert(key);
+        });
+        id
+    }
+
+    fn last_end(&self, stream: StreamId) -> Option<WallNs> {
+        self.inner.streams().states.get(&stream)?.submitted
+    }
+
+    fn pending_gap(&self, stream: StreamId) -> Option<GapBefore> {
+        self.inner.streams().states.get(&stream)?.pending.clone()
+    }
+
+    fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName> {
+        let healthy: Vec<&VolumeName> =
+            self.workers.iter().filter(|(n, w)| Some(*n) != avoid && w.healthy()).map(|(n, _)| n).collect();
+        let mut streams = self.inner.streams();
+        let camera = streams.ids.iter().find(|(_, id)| **id == stream).map(|((camera, _), _)| camera.clone());
+        let home = camera
+            .and_then(|c| self.pinned.get(&c).cloned())
+            .filter(|pin| self.workers.contains_key(pin))
+            .or_else(|| streams.states.get(&stream)?.home.clone().filter(|h| self.workers.contains_key(h)));
+        let chosen = match &home {
+            Some(home) if healthy.contains(&home) => Some(home.clone()),
+            _ => self.assign(&streams, &healthy),
+        };
+        let state = streams.states.entry(stream).or_default();
+        if home.is_none() {
+            state.home.clone_from(&chosen);
+        }
+        chosen
+    }
+
+    fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused> {
+        let Some(worker) = self.workers.get(volume) else {
+            return Err(Refused::Failed { volume: volume.clone(), problem: "there is no such volume".into() });
+        };
+        let (stream, end) = (fragment.run.stream.id, fragment.span.end.offset(fragment.run.clock_correction));
+        // Before there is a file: reconciling asks after it saw one.
+        self.inner.streams().live.entry(fragment.run.id).or_insert_with(|| volume.clone());
+        worker.write(fragment)?;
+        let mut streams = self.inner.streams();
+        let state = streams.states.entry(stream).or_default();
+        state.submitted = Some(end);
+        state.pending = None;
+        if state.volume.as_ref() != Some(volume) {
+            state.volume = Some(volume.clone());
+        }
+        Ok(())
+    }
+
+    fn end_run(&self, volume: &VolumeName, run: RunId) {
+        self.inner.streams().ending.insert(run);
+        if let Some(worker) = self.workers.get(volume) {
+            worker.end_run(run);
+        }
+    }
+
+    fn set_gap(&self, stream: StreamId, gap: Option<GapBefore>) {
+        self.inner.index.put(|batch| {
+            batch.open_gaps.insert(stream, gap);
+        });
+    }
+
+    fn events(&self) -> broadcast::Receiver<StoreEvent> {
+        self.inner.events.subscribe()
+    }
+}

@@ -1,0 +1,44 @@
+//! Whether a volume can take footage: room, and a disk that answers.
+
+use std::io;
+
+use super::volume::{self, Volume};
+use crate::sys::{Disk, Space};
+
+/// A small file that is written, synced and removed to see whether a disk answers.
+const PROBE: &str = ".custodian-probe";
+
+/// Kept free for the closing of open segments and for the file system's own needs.
+fn reserve(size: u64) -> u64 {
+    (size / 50).min(256 << 20)
+}
+
+/// Why a volume with so little room takes no more footage, if it does not.
+pub(super) fn full(space: Space) -> Option<String> {
+    (space.free < reserve(space.size)).then(|| {
+        format!(
+            "it is full: {} free, {} are kept in reserve",
+            crate::types::ByteSize(space.free),
+            crate::types::ByteSize(reserve(space.size))
+        )
+    })
+}
+
+/// Tries a volume that has failed: its marker, twice the reserve of room, a file written and synced.
+pub(super) fn probe(disk: &dyn Disk, volume: &Volume) -> io::Result<Space> {
+    volume::open(disk, &volume.name, &volume.root, Some(&volume.marker.id.to_string())).map_err(io::Error::other)?;
+    let space = disk.space(&volume.root)?;
+    if space.free < 2 * reserve(space.size) {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    let path = volume.root.join(PROBE);
+    match disk.remove(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = disk.create(&path)?;
+    file.write_at(&[io::IoSlice::new(b"custodian looks whether this disk answers\n")], 0)?;
+    file.sync()?;
+    disk.remove(&path)?;
+    Ok(space)
+}
