@@ -12,17 +12,17 @@ impl Boxes {
     }
 
     /// A box of the given type; `body` writes what is inside.
-    pub(super) fn boxed(&mut self, kind: &[u8; 4], body: impl FnOnce(&mut Self)) {
+    pub(super) fn boxed(&mut self, kind: [u8; 4], body: impl FnOnce(&mut Self)) {
         let start = self.buf.len();
         self.u32(0);
-        self.bytes(kind);
+        self.bytes(&kind);
         body(self);
         let size = self.buf.len() - start;
         self.patch_u32(start, u32::try_from(size).expect("every box written here is bounded far below 4 GiB"));
     }
 
     /// A full box: one with version and flags.
-    pub(super) fn full(&mut self, kind: &[u8; 4], version: u8, flags: u32, body: impl FnOnce(&mut Self)) {
+    pub(super) fn full(&mut self, kind: [u8; 4], version: u8, flags: u32, body: impl FnOnce(&mut Self)) {
         self.boxed(kind, |b| {
             b.u32(u32::from(version) << 24 | flags);
             body(b);
@@ -31,7 +31,7 @@ impl Boxes {
 
     /// A `uuid` box of ours: extended type, then version and flags, then `body`.
     pub(super) fn uuid(&mut self, id: &[u8; 16], version: u8, flags: u32, body: impl FnOnce(&mut Self)) {
-        self.boxed(b"uuid", |b| {
+        self.boxed(*b"uuid", |b| {
             b.bytes(id);
             b.u32(u32::from(version) << 24 | flags);
             body(b);

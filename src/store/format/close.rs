@@ -155,8 +155,8 @@ fn read_row(c: &mut Cursor<'_>) -> Parse<FragmentEntry> {
 
 fn write_mfra(b: &mut Boxes, entries: &[FragmentEntry]) {
     let start = b.pos();
-    b.boxed(b"mfra", |b| {
-        b.full(b"tfra", 1, 0, |b| {
+    b.boxed(*b"mfra", |b| {
+        b.full(*b"tfra", 1, 0, |b| {
             b.u32(track_id(0));
             b.u32(0); // traf, trun and sample numbers of one byte each
             let keys = entries.iter().filter(|e| e.key);
@@ -167,7 +167,7 @@ fn write_mfra(b: &mut Boxes, entries: &[FragmentEntry]) {
                 b.bytes(&[1, 1, 1]);
             }
         });
-        b.full(b"mfro", 0, 0, |b| {
+        b.full(*b"mfro", 0, 0, |b| {
             let size = b.pos() + 4 - start;
             b.u32(u32::try_from(size).unwrap_or(u32::MAX));
         });

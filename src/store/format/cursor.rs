@@ -66,9 +66,9 @@ impl<'a> Cursor<'a> {
     }
 
     /// The first child of that type.
-    pub(super) fn find(mut self, kind: &[u8; 4], missing: &'static str) -> Parse<Cursor<'a>> {
+    pub(super) fn find(mut self, kind: [u8; 4], missing: &'static str) -> Parse<Cursor<'a>> {
         while let Some(b) = self.next_box()? {
-            if b.kind == *kind {
+            if b.kind == kind {
                 return Ok(b.body);
             }
         }

@@ -73,7 +73,7 @@ pub fn encode_fragment(f: &Fragment) -> Result<Encoded, Unencodable> {
 
     let first = &pictures[0];
     let mut b = Boxes::with_capacity(384 + rows_max * 16 + reports.len() * 16);
-    b.full(b"prft", 1, PRFT_CAPTURED, |b| {
+    b.full(*b"prft", 1, PRFT_CAPTURED, |b| {
         b.u32(track_id(0));
         b.u64(ntp(f.span.start));
         b.u64(first.dts);
@@ -124,7 +124,7 @@ pub fn live_chunk(sample: &Sample, sequence: u32) -> Vec<u8> {
     let mut b = Boxes::with_capacity(256 + sample.data.len());
     let alone = std::slice::from_ref(sample);
     moof(&mut b, sequence, &[alone], |_| {});
-    b.boxed(b"mdat", |b| b.bytes(&sample.data));
+    b.boxed(*b"mdat", |b| b.bytes(&sample.data));
     b.finish()
 }
 
@@ -199,8 +199,8 @@ fn flags(s: &Sample) -> u32 {
 fn moof(b: &mut Boxes, sequence: u32, parts: &[&[Sample]], more: impl FnOnce(&mut Boxes)) {
     let start = b.pos();
     let mut data_offsets = [(0, 0); 2];
-    b.boxed(b"moof", |b| {
-        b.full(b"mfhd", 0, 0, |b| b.u32(sequence));
+    b.boxed(*b"moof", |b| {
+        b.full(*b"mfhd", 0, 0, |b| b.u32(sequence));
         let mut before = 0;
         for (part, patch) in parts.iter().zip(&mut data_offsets).filter(|(part, _)| !part.is_empty()) {
             *patch = (traf(b, part), before);
@@ -225,12 +225,12 @@ fn traf(b: &mut Boxes, part: &[Sample]) -> usize {
     let first_flags = same_flags && flags(first) != rest_flags;
     let no_cts = part.iter().all(|s| s.cts == 0);
     let mut at = 0;
-    b.boxed(b"traf", |b| {
+    b.boxed(*b"traf", |b| {
         let mut tfhd = 0x02_0000; // default-base-is-moof
         tfhd |= if same_duration { 0x08 } else { 0 };
         tfhd |= if same_size { 0x10 } else { 0 };
         tfhd |= if same_flags { 0x20 } else { 0 };
-        b.full(b"tfhd", 0, tfhd, |b| {
+        b.full(*b"tfhd", 0, tfhd, |b| {
             b.u32(track_id(first.track));
             if same_duration {
                 b.u32(first_duration);
@@ -242,14 +242,14 @@ fn traf(b: &mut Boxes, part: &[Sample]) -> usize {
                 b.u32(rest_flags);
             }
         });
-        b.full(b"tfdt", 1, 0, |b| b.u64(first.dts));
+        b.full(*b"tfdt", 1, 0, |b| b.u64(first.dts));
         let mut trun = 0x01; // data-offset
         trun |= if first_flags { 0x04 } else { 0 };
         trun |= if same_duration { 0 } else { 0x100 };
         trun |= if same_size { 0 } else { 0x200 };
         trun |= if same_flags { 0 } else { 0x400 };
         trun |= if no_cts { 0 } else { 0x800 };
-        b.full(b"trun", 1, trun, |b| {
+        b.full(*b"trun", 1, trun, |b| {
             b.u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
             at = b.pos();
             b.u32(0);
@@ -288,7 +288,7 @@ pub(super) fn ntp(t: WallNs) -> u64 {
 #[cfg(test)]
 pub(super) fn from_ntp(ntp: u64, near: WallNs) -> WallNs {
     let seconds = (ntp >> 32).cast_signed() - NTP_1970;
-    let nanos = ((ntp & 0xffff_ffff) * 1_000_000_000 >> 32).cast_signed();
+    let nanos = (((ntp & 0xffff_ffff) * 1_000_000_000) >> 32).cast_signed();
     let era = 1_i64 << 32;
     let shift = (near.0.div_euclid(1_000_000_000) - seconds + era / 2).div_euclid(era);
     let ns = i128::from(seconds + shift * era) * 1_000_000_000 + i128::from(nanos);

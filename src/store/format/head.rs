@@ -127,7 +127,7 @@ pub(super) fn parse_head(bytes: &[u8], init_len: usize) -> Result<Head, FormatEr
         return Err(FormatError::TooNew { needs: versions.min_reader });
     }
     let j: HeadJson = serde_json::from_slice(json).map_err(|_| damaged("its JSON lacks what format 1 wants"))?;
-    let moov = Cursor(init).find(b"moov", "no moov").and_then(parse_moov);
+    let moov = Cursor(init).find(*b"moov", "no moov").and_then(parse_moov);
     let mut tracks = moov.map_err(damaged)?;
     if j.codecs.len() != tracks.len() {
         return Err(damaged("not one codec per track"));

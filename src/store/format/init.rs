@@ -24,14 +24,14 @@ pub fn init_segment(run: &Run) -> Vec<u8> {
 /// As [`init_segment`], into a buffer.
 pub(super) fn write_init(b: &mut Boxes, run: &Run) {
     // No CMAF brand: a CMAF track file has one track, ours may have two.
-    b.boxed(b"ftyp", |b| {
+    b.boxed(*b"ftyp", |b| {
         b.bytes(b"iso6");
         b.u32(0);
         b.bytes(b"iso6mp41");
     });
-    b.boxed(b"moov", |b| {
+    b.boxed(*b"moov", |b| {
         let created = created(run.start);
-        b.full(b"mvhd", 1, 0, |b| {
+        b.full(*b"mvhd", 1, 0, |b| {
             b.u64(created);
             b.u64(created);
             b.u32(MOVIE_TIMESCALE);
@@ -39,16 +39,18 @@ pub(super) fn write_init(b: &mut Boxes, run: &Run) {
             b.u32(0x1_0000); // rate 1.0
             b.u16(0x100); // volume 1.0
             b.zeros(10);
-            MATRIX.iter().for_each(|v| b.u32(*v));
+            for v in MATRIX {
+                b.u32(v);
+            }
             b.zeros(24);
             b.u32(track_id(run.tracks.len())); // next_track_ID
         });
         for (i, track) in run.tracks.iter().enumerate() {
             write_trak(b, track_id(i), track, created);
         }
-        b.boxed(b"mvex", |b| {
+        b.boxed(*b"mvex", |b| {
             for i in 0..run.tracks.len() {
-                b.full(b"trex", 0, 0, |b| {
+                b.full(*b"trex", 0, 0, |b| {
                     b.u32(track_id(i));
                     b.u32(1); // default_sample_description_index
                     b.zeros(12); // duration, size and flags stand in each fragment
@@ -69,8 +71,8 @@ fn created(start: WallNs) -> u64 {
 
 fn write_trak(b: &mut Boxes, id: u32, track: &Track, created: u64) {
     let video = track.kind == TrackKind::Video;
-    b.boxed(b"trak", |b| {
-        b.full(b"tkhd", 1, 0x3 /* enabled, in movie */, |b| {
+    b.boxed(*b"trak", |b| {
+        b.full(*b"tkhd", 1, 0x3 /* enabled, in movie */, |b| {
             b.u64(created);
             b.u64(created);
             b.u32(id);
@@ -81,12 +83,14 @@ fn write_trak(b: &mut Boxes, id: u32, track: &Track, created: u64) {
             b.u16(0); // alternate_group
             b.u16(if video { 0 } else { 0x100 }); // volume
             b.u16(0);
-            MATRIX.iter().for_each(|v| b.u32(*v));
+            for v in MATRIX {
+                b.u32(v);
+            }
             b.u32(u32::from(track.size.0) << 16);
             b.u32(u32::from(track.size.1) << 16);
         });
-        b.boxed(b"mdia", |b| {
-            b.full(b"mdhd", 1, 0, |b| {
+        b.boxed(*b"mdia", |b| {
+            b.full(*b"mdhd", 1, 0, |b| {
                 b.u64(created);
                 b.u64(created);
                 b.u32(track.timescale);
@@ -94,33 +98,33 @@ fn write_trak(b: &mut Boxes, id: u32, track: &Track, created: u64) {
                 b.u16(LANGUAGE_UND);
                 b.u16(0);
             });
-            b.full(b"hdlr", 0, 0, |b| {
+            b.full(*b"hdlr", 0, 0, |b| {
                 b.u32(0);
                 b.bytes(if video { b"vide" } else { b"soun" });
                 b.zeros(12);
                 b.bytes(if video { b"video\0" } else { b"audio\0" });
             });
-            b.boxed(b"minf", |b| {
+            b.boxed(*b"minf", |b| {
                 if video {
-                    b.full(b"vmhd", 0, 1, |b| b.zeros(8));
+                    b.full(*b"vmhd", 0, 1, |b| b.zeros(8));
                 } else {
-                    b.full(b"smhd", 0, 0, |b| b.zeros(4));
+                    b.full(*b"smhd", 0, 0, |b| b.zeros(4));
                 }
-                b.boxed(b"dinf", |b| {
-                    b.full(b"dref", 0, 0, |b| {
+                b.boxed(*b"dinf", |b| {
+                    b.full(*b"dref", 0, 0, |b| {
                         b.u32(1);
-                        b.full(b"url ", 0, 1 /* in this file */, |_| {});
+                        b.full(*b"url ", 0, 1 /* in this file */, |_| {});
                     });
                 });
-                b.boxed(b"stbl", |b| {
-                    b.full(b"stsd", 0, 0, |b| {
+                b.boxed(*b"stbl", |b| {
+                    b.full(*b"stsd", 0, 0, |b| {
                         b.u32(1);
                         b.bytes(&track.sample_entry);
                     });
-                    b.full(b"stts", 0, 0, |b| b.u32(0));
-                    b.full(b"stsc", 0, 0, |b| b.u32(0));
-                    b.full(b"stsz", 0, 0, |b| b.zeros(8));
-                    b.full(b"stco", 0, 0, |b| b.u32(0));
+                    b.full(*b"stts", 0, 0, |b| b.u32(0));
+                    b.full(*b"stsc", 0, 0, |b| b.u32(0));
+                    b.full(*b"stsz", 0, 0, |b| b.zeros(8));
+                    b.full(*b"stco", 0, 0, |b| b.u32(0));
                 });
             });
         });

@@ -80,7 +80,7 @@ pub(super) fn parse_reports(c: &mut Cursor<'_>, count: usize) -> Parse<Vec<Sende
 
 /// Appends the samples of a `traf`; answers the index of its track. `filled` is how much of the payload is spoken for.
 fn traf(traf: Cursor<'_>, payload_at: u64, filled: &mut u64, samples: &mut Vec<SampleAt>) -> Parse<usize> {
-    let mut tfhd = traf.find(b"tfhd", "no tfhd")?;
+    let mut tfhd = traf.find(*b"tfhd", "no tfhd")?;
     let (_, flags) = tfhd.version_flags()?;
     if flags & !0x02_0038 != 0 || flags & 0x02_0000 == 0 {
         return Err("a tfhd that custodian does not write");
@@ -92,11 +92,11 @@ fn traf(traf: Cursor<'_>, payload_at: u64, filled: &mut u64, samples: &mut Vec<S
     };
     let mut default = |flag| if flags & flag != 0 { tfhd.u32().map(Some) } else { Ok(None) };
     let (duration, size, sample_flags) = (default(0x08)?, default(0x10)?, default(0x20)?);
-    let mut tfdt = traf.find(b"tfdt", "no tfdt")?;
+    let mut tfdt = traf.find(*b"tfdt", "no tfdt")?;
     let (version, _) = tfdt.version_flags()?;
     let mut dts = if version == 1 { tfdt.u64()? } else { u64::from(tfdt.u32()?) };
 
-    let mut trun = traf.find(b"trun", "no trun")?;
+    let mut trun = traf.find(*b"trun", "no trun")?;
     let (version, flags) = trun.version_flags()?;
     let count = trun.u32()? as usize;
     if version != 1 || flags & 0x01 == 0 || count == 0 || count > MAX_SAMPLES - samples.len() {

@@ -28,7 +28,7 @@ pub(super) fn parse_moov(mut moov: Cursor<'_>) -> Parse<Vec<Track>> {
 }
 
 fn parse_trak(trak: Cursor<'_>, expected_id: u32) -> Parse<Track> {
-    let mut tkhd = trak.find(b"tkhd", "no tkhd")?;
+    let mut tkhd = trak.find(*b"tkhd", "no tkhd")?;
     let (version, _) = tkhd.version_flags()?;
     tkhd.skip(if version == 1 { 16 } else { 8 })?;
     if tkhd.u32()? != expected_id {
@@ -37,8 +37,8 @@ fn parse_trak(trak: Cursor<'_>, expected_id: u32) -> Parse<Track> {
     tkhd.skip(4 + if version == 1 { 8 } else { 4 } + 8 + 8 + 36)?;
     let size = ((tkhd.u32()? >> 16) as u16, (tkhd.u32()? >> 16) as u16);
 
-    let mdia = trak.find(b"mdia", "no mdia")?;
-    let mut mdhd = mdia.find(b"mdhd", "no mdhd")?;
+    let mdia = trak.find(*b"mdia", "no mdia")?;
+    let mut mdhd = mdia.find(*b"mdhd", "no mdhd")?;
     let (version, _) = mdhd.version_flags()?;
     mdhd.skip(if version == 1 { 16 } else { 8 })?;
     let timescale = mdhd.u32()?;
@@ -46,8 +46,8 @@ fn parse_trak(trak: Cursor<'_>, expected_id: u32) -> Parse<Track> {
         return Err("a time scale of zero");
     }
 
-    let stbl = mdia.find(b"minf", "no minf")?.find(b"stbl", "no stbl")?;
-    let mut stsd = stbl.find(b"stsd", "no stsd")?;
+    let stbl = mdia.find(*b"minf", "no minf")?.find(*b"stbl", "no stbl")?;
+    let mut stsd = stbl.find(*b"stsd", "no stsd")?;
     stsd.version_flags()?;
     if stsd.u32()? != 1 {
         return Err("not exactly one sample entry");

@@ -71,9 +71,14 @@ pub(super) fn read_full(file: &(impl ReadAt + ?Sized), mut buf: &mut [u8], mut o
     Ok(())
 }
 
+/// For lengths that have been compared with a bound that fits.
+pub(super) fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
 /// Bytes `from..to` of a file; the caller has bounded their count.
 pub(super) fn read_range(file: &(impl ReadAt + ?Sized), from: u64, to: u64) -> io::Result<Vec<u8>> {
-    let mut buf = vec![0; usize::try_from(to - from).map_err(|_| io::ErrorKind::OutOfMemory)?];
+    let mut buf = vec![0; to_usize(to - from)];
     read_full(file, &mut buf, from)?;
     Ok(buf)
 }
@@ -151,7 +156,7 @@ pub(super) fn read_head(file: &(impl ReadAt + ?Sized), len: u64) -> Result<Segme
     let mut ends = [0_u64; 3];
     let mut at = 0_u64;
     for (i, kind) in [b"ftyp", b"moov", b"uuid"].into_iter().enumerate() {
-        let header = bytes.get(at as usize..).unwrap_or_default();
+        let header = bytes.get(to_usize(at)..).unwrap_or_default();
         let Some((header, _)) = header.split_first_chunk::<8>() else { return Err(cut(i, header)) };
         let [s0, s1, s2, s3, rest @ ..] = *header;
         let size = u64::from(u32::from_be_bytes([s0, s1, s2, s3]));
@@ -176,12 +181,12 @@ pub(super) fn read_head(file: &(impl ReadAt + ?Sized), len: u64) -> Result<Segme
         }
     }
     let [_, init_len, head_len] = ends;
-    bytes.truncate(head_len as usize);
-    let id = bytes.get(init_len as usize + 8..).and_then(|b| b.first_chunk::<16>());
+    bytes.truncate(to_usize(head_len));
+    let id = bytes.get(to_usize(init_len) + 8..).and_then(|b| b.first_chunk::<16>());
     if id.is_none_or(|id| *id != super::HEAD_UUID) {
         return Err(FormatError::Foreign("no head box after moov"));
     }
-    let head = parse_head(&bytes, init_len as usize)?;
+    let head = parse_head(&bytes, to_usize(init_len))?;
     Ok(SegmentFile {
         head,
         init_len,
@@ -227,9 +232,9 @@ fn read_closing(file: &(impl ReadAt + ?Sized), len: u64, found: &mut SegmentFile
         whole.append(&mut tail);
         tail = whole;
     } else {
-        tail.drain(..(offset - tail_at) as usize);
+        tail.drain(..to_usize(offset - tail_at));
     }
-    let (close, mfra) = tail.split_at(close as usize);
+    let (close, mfra) = tail.split_at(to_usize(close));
     let Ok((closing, fragments, reports)) = parse_close(close, mfra, &found.head.digest, found.head_len, offset) else {
         return Ok(false);
     };
@@ -284,10 +289,10 @@ pub(super) fn leaf_in_file(
     let mut leaf = Leaf::new(run.stream.id, run.id, moof.number, moof.span.start, moof.samples.len());
     moof.samples.iter().for_each(|s| leaf.row(s));
     let end = payload_at + moof.samples.iter().map(|s| u64::from(s.size)).sum::<u64>();
-    let mut buf = vec![0; usize::try_from((end - payload_at).min(256 << 10)).unwrap_or(0)];
+    let mut buf = vec![0; to_usize((end - payload_at).min(256 << 10))];
     let mut at = payload_at;
     while at < end {
-        let n = usize::try_from((end - at).min(buf.len() as u64)).unwrap_or(buf.len());
+        let n = to_usize((end - at).min(buf.len() as u64));
         read_full(file, &mut buf[..n], at)?;
         leaf.data(&buf[..n]);
         at += n as u64;

@@ -6,11 +6,13 @@ use super::{
     CLOSE_UUID, FormatError, FragmentEntry, PRFT_LEN, SegmentFile, Tail,
     close::parse_close,
     moof::Moof,
-    reader::{MAX_CLOSE, MAX_MOOF, ReadAt, leaf_in_file, parse_whole_moof, read_head, read_range},
+    reader::{MAX_CLOSE, MAX_MOOF, ReadAt, leaf_in_file, parse_whole_moof, read_head, read_range, to_usize},
 };
 
 /// What is read at once where a fragment is expected: its `prft`, its `moof` nearly always, and the header of its `mdat`.
 const CHUNK: u64 = 4 << 10;
+/// [`PRFT_LEN`], to index with.
+const PRFT: usize = 32;
 /// Unknown boxes in a row that a scan passes over.
 const MAX_FOREIGN_BOXES: u32 = 16;
 /// How far into a tail is looked to call it zeros.
@@ -213,7 +215,7 @@ pub(super) fn fragment_at(
         _ => return Ok(Err(Stop::Garbage("no prft where a fragment begins"))),
     }
     let moof_at = at + PRFT_LEN;
-    let moof_len = match box_header(&bytes[PRFT_LEN as usize..]) {
+    let moof_len = match box_header(&bytes[PRFT..]) {
         Some((size, kind)) if kind == *b"moof" && (8..=MAX_MOOF).contains(&size) => size,
         Some((0, [0, 0, 0, 0])) => return torn("zeros where a moof should be"),
         _ => return Ok(Err(Stop::Garbage("no moof after prft"))),
@@ -227,7 +229,7 @@ pub(super) fn fragment_at(
         let more = read_range(file, at + bytes.len() as u64, at + want)?;
         bytes.extend_from_slice(&more);
     }
-    let (moof, mdat) = (&bytes[PRFT_LEN as usize..][..moof_len as usize], &bytes[(mdat_at - at) as usize..]);
+    let (moof, mdat) = bytes[PRFT..].split_at(to_usize(moof_len));
     let payload = match box_header(mdat) {
         Some((size, kind)) if kind == *b"mdat" && size > 8 => size - 8,
         _ => return torn("no mdat after moof"),

@@ -1,5 +1,7 @@
 //! Round trips and damage, on made-up samples. What other programs say of the files is tested in `tests/it/format.rs`.
 
+#![expect(clippy::cast_possible_truncation, reason = "made-up files are small")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use crate::types::{
 const T0: i64 = 1_795_368_000_123_456_789;
 
 /// A sample entry box with nothing but the right name: this module never looks inside.
-fn entry(kind: &[u8; 4]) -> Bytes {
+fn entry(kind: [u8; 4]) -> Bytes {
     [&[0, 0, 0, 20], kind.as_slice(), &[7; 12]].concat().into()
 }
 
@@ -22,7 +24,7 @@ pub(super) fn run(audio: bool) -> Run {
         kind: TrackKind::Video,
         codec: Codec::H264,
         timescale: 90_000,
-        sample_entry: entry(b"avc1"),
+        sample_entry: entry(*b"avc1"),
         rfc6381: Some("avc1.64001f".into()),
         size: (1920, 1080),
     }];
@@ -31,7 +33,7 @@ pub(super) fn run(audio: bool) -> Run {
             kind: TrackKind::Audio,
             codec: Codec::Pcmu,
             timescale: 8000,
-            sample_entry: entry(b"ulaw"),
+            sample_entry: entry(*b"ulaw"),
             rfc6381: None,
             size: (0, 0),
         });
