@@ -1,0 +1,306 @@
+//! Reading segments. Every length in a file is a claim: nothing is allocated or skipped on its word alone.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use super::{
+    FormatError, FragmentEntry, Head, SampleAt,
+    close::{Closing, mfra_len, parse_close},
+    cursor::Cursor,
+    head::parse_head,
+    leaf::Leaf,
+    moof::{Moof, parse_moof},
+    scan::{Verify, scan_on},
+};
+use crate::types::SenderReport;
+
+/// Largest `ftyp`, `moov` and head box taken seriously; together they are about 2 KiB.
+const MAX_HEAD_BOX: u64 = 1 << 20;
+/// Largest `moof`: [`super::MAX_SAMPLES`] rows and [`super::MAX_REPORTS`] reports fit.
+pub(super) const MAX_MOOF: u64 = 2 << 20;
+/// Largest close box or `mfra`: 160,000 fragments, four days.
+pub(super) const MAX_CLOSE: u64 = 16 << 20;
+/// What is read of a file's end at once; holds the closing boxes of five minutes.
+const TAIL_READ: u64 = 64 << 10;
+
+/// Positioned reads, without a position that threads would share.
+pub trait ReadAt {
+    /// Reads some bytes at `offset`; 0 at the end. As `pread(2)`.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buf, offset)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        Ok(n)
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.as_slice().read_at(buf, offset)
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        (**self).read_at(buf, offset)
+    }
+}
+
+/// Fills `buf`, or fails: a file shorter than its length said is an error of kind `UnexpectedEof`.
+pub(super) fn read_full(file: &(impl ReadAt + ?Sized), mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buf.is_empty() {
+        match file.read_at(buf, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                buf = &mut buf[n..];
+                offset += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// For lengths that have been compared with a bound that fits.
+pub(super) fn to_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// Bytes `from..to` of a file; the caller has bounded their count.
+pub(super) fn read_range(file: &(impl ReadAt + ?Sized), from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let mut buf = vec![0; to_usize(to - from)];
+    read_full(file, &mut buf, from)?;
+    Ok(buf)
+}
+
+/// A segment file as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// What it says of itself.
+    pub head: Head,
+    /// Bytes from the file's beginning that make an initialisation segment: `ftyp` and `moov`.
+    pub init_len: u64,
+    /// Bytes before the first fragment: the same and the head box.
+    pub head_len: u64,
+    /// Its whole, well-formed fragments in order.
+    pub fragments: Vec<FragmentEntry>,
+    /// The sender reports that they or the close box hold.
+    pub reports: Vec<SenderReport>,
+    /// What the close box says, if the file was closed.
+    pub closed: Option<Closing>,
+    /// End of the last whole, well-formed fragment, or of the closing boxes. Recovery cuts here.
+    pub valid_len: u64,
+    /// What follows.
+    pub tail: Tail,
+}
+
+impl SegmentFile {
+    /// Uncorrected wall time from the first fragment's start to the last one's end; `None` without fragments.
+    pub fn span(&self) -> Option<crate::types::Span> {
+        let (first, last) = (self.fragments.first()?, self.fragments.last()?);
+        Some(crate::types::Span { start: first.span.start, end: last.span.end })
+    }
+}
+
+/// What stands behind the valid part of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// Nothing.
+    Clean,
+    /// Zeros, as far as was looked (64 KiB): an extent that was never written.
+    Zeros {
+        /// Bytes to the file's end.
+        len: u64,
+    },
+    /// The beginning of a fragment or of closing boxes that is cut, or does not fit itself.
+    Torn {
+        /// Bytes to the file's end.
+        len: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Nothing that custodian writes.
+    Garbage {
+        /// Bytes to the file's end.
+        len: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+/// Reads a segment: by its closing boxes if they are whole, which takes three reads or so, else by [`super::scan()`].
+///
+/// `len` is the file's length, or the part of it that may be looked at while it is being written. A close box is trusted if its
+/// digest is right and its rows are possible; the fragments themselves are looked at by [`samples`] and [`verify`].
+pub fn read(file: &(impl ReadAt + ?Sized), len: u64) -> Result<SegmentFile, FormatError> {
+    let mut found = read_head(file, len)?;
+    if !read_closing(file, len, &mut found)? {
+        scan_on(&mut found, file, len, Verify::No)?;
+    }
+    Ok(found)
+}
+
+/// Reads the boxes before the first fragment; what comes back has no fragments yet.
+pub(super) fn read_head(file: &(impl ReadAt + ?Sized), len: u64) -> Result<SegmentFile, FormatError> {
+    let mut bytes = read_range(file, 0, len.min(8 << 10))?;
+    let mut ends = [0_u64; 3];
+    let mut at = 0_u64;
+    for (i, kind) in [b"ftyp", b"moov", b"uuid"].into_iter().enumerate() {
+        let header = bytes.get(to_usize(at)..).unwrap_or_default();
+        let Some((header, _)) = header.split_first_chunk::<8>() else { return Err(cut(i, header)) };
+        let [s0, s1, s2, s3, rest @ ..] = *header;
+        let size = u64::from(u32::from_be_bytes([s0, s1, s2, s3]));
+        if rest != *kind || !(8..=MAX_HEAD_BOX).contains(&size) {
+            return Err(match (i, kind_is_zero(*header)) {
+                (_, true) => FormatError::NoHead,
+                (0, _) => FormatError::Foreign("it does not begin with ftyp"),
+                (1, _) => FormatError::Foreign("no moov after ftyp"),
+                _ => FormatError::Foreign("no head box after moov"),
+            });
+        }
+        if at + size > len {
+            return Err(FormatError::NoHead);
+        }
+        at += size;
+        ends[i] = at;
+        // The next box's header too, so that it can be looked at.
+        let want = (at + 8).min(len);
+        if want > bytes.len() as u64 {
+            let more = read_range(file, bytes.len() as u64, want)?;
+            bytes.extend_from_slice(&more);
+        }
+    }
+    let [_, init_len, head_len] = ends;
+    bytes.truncate(to_usize(head_len));
+    let id = bytes.get(to_usize(init_len) + 8..).and_then(|b| b.first_chunk::<16>());
+    if id.is_none_or(|id| *id != super::HEAD_UUID) {
+        return Err(FormatError::Foreign("no head box after moov"));
+    }
+    let head = parse_head(&bytes, to_usize(init_len))?;
+    Ok(SegmentFile {
+        head,
+        init_len,
+        head_len,
+        fragments: Vec::new(),
+        reports: Vec::new(),
+        closed: None,
+        valid_len: head_len,
+        tail: Tail::Clean,
+    })
+}
+
+fn kind_is_zero(header: [u8; 8]) -> bool {
+    header == [0; 8]
+}
+
+/// A file that ends within the header of its `i`th box.
+fn cut(i: usize, header: &[u8]) -> FormatError {
+    if i == 0 && header.iter().any(|b| *b != 0) {
+        return FormatError::Foreign("it is shorter than the header of a box");
+    }
+    FormatError::NoHead
+}
+
+/// Reads the closing boxes at the end of a file, if they are there and whole.
+fn read_closing(file: &(impl ReadAt + ?Sized), len: u64, found: &mut SegmentFile) -> Result<bool, FormatError> {
+    let tail_at = len.saturating_sub(TAIL_READ).max(found.head_len);
+    let mut tail = read_range(file, tail_at, len)?;
+    let Some(mfra) = tail.last_chunk::<16>().and_then(|last| mfra_len(*last)) else { return Ok(false) };
+    let room = len - found.head_len;
+    if mfra > MAX_CLOSE || mfra + 4 > room {
+        return Ok(false);
+    }
+    let mut size = [0; 4];
+    read_full(file, &mut size, len - mfra - 4)?;
+    let close = u64::from(u32::from_be_bytes(size));
+    if close > MAX_CLOSE || mfra + close > room {
+        return Ok(false);
+    }
+    let offset = len - mfra - close;
+    if offset < tail_at {
+        let mut whole = read_range(file, offset, tail_at)?;
+        whole.append(&mut tail);
+        tail = whole;
+    } else {
+        tail.drain(..to_usize(offset - tail_at));
+    }
+    let (close, mfra) = tail.split_at(to_usize(close));
+    let Ok((closing, fragments, reports)) = parse_close(close, mfra, &found.head.digest, found.head_len, offset) else {
+        return Ok(false);
+    };
+    found.closed = Some(closing);
+    found.fragments = fragments;
+    found.reports = reports;
+    found.valid_len = len;
+    found.tail = Tail::Clean;
+    Ok(true)
+}
+
+/// The sample table of a fragment: video in decode order, then audio, with where in the file each sample's bytes are.
+pub fn samples(file: &(impl ReadAt + ?Sized), entry: &FragmentEntry) -> Result<Vec<SampleAt>, FormatError> {
+    Ok(open_fragment(file, entry)?.0.samples)
+}
+
+/// Reads a fragment again and computes its leaf: whether it is the one in its box, and in its row.
+pub fn verify(file: &(impl ReadAt + ?Sized), head: &Head, entry: &FragmentEntry) -> Result<(), FormatError> {
+    let (moof, payload_at) = open_fragment(file, entry)?;
+    let leaf = leaf_in_file(file, head, &moof, payload_at)?;
+    if leaf != moof.leaf || leaf != entry.leaf {
+        return Err(FormatError::Fragment { offset: entry.offset, what: "its leaf does not fit its bytes" });
+    }
+    Ok(())
+}
+
+/// Parses the fragment that a row speaks of; answers also where its `mdat`'s payload begins.
+fn open_fragment(file: &(impl ReadAt + ?Sized), entry: &FragmentEntry) -> Result<(Moof, u64), FormatError> {
+    let bad = |what| FormatError::Fragment { offset: entry.offset, what };
+    match super::scan::fragment_at(
+        file,
+        entry.offset,
+        entry.offset.checked_add(entry.len).ok_or(bad("no such place"))?,
+    )? {
+        Ok((moof, found)) if found == *entry => {
+            let payload: u64 = moof.samples.iter().map(|s| u64::from(s.size)).sum();
+            Ok((moof, found.end() - payload))
+        }
+        Ok(_) => Err(bad("it is not the one that its row describes")),
+        Err(stop) => Err(bad(stop.what())),
+    }
+}
+
+/// Computes the leaf of a fragment whose samples begin at `payload_at`.
+pub(super) fn leaf_in_file(
+    file: &(impl ReadAt + ?Sized),
+    head: &Head,
+    moof: &Moof,
+    payload_at: u64,
+) -> Result<[u8; 32], FormatError> {
+    let run = &head.run;
+    let mut leaf = Leaf::new(run.stream.id, run.id, moof.number, moof.span.start, moof.samples.len());
+    moof.samples.iter().for_each(|s| leaf.row(s));
+    let end = payload_at + moof.samples.iter().map(|s| u64::from(s.size)).sum::<u64>();
+    let mut buf = vec![0; to_usize((end - payload_at).min(256 << 10))];
+    let mut at = payload_at;
+    while at < end {
+        let n = to_usize((end - at).min(buf.len() as u64));
+        read_full(file, &mut buf[..n], at)?;
+        leaf.data(&buf[..n]);
+        at += n as u64;
+    }
+    Ok(leaf.finish())
+}
+
+/// The body of the `moof` in `bytes`, which begin with its header.
+pub(super) fn parse_whole_moof(bytes: &[u8], payload: u64) -> super::cursor::Parse<Moof> {
+    parse_moof(Cursor(bytes.get(8..).unwrap_or_default()), bytes.len() as u64, payload)
+}
