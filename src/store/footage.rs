@@ -141,7 +141,8 @@ impl Store {
     /// Starts the workers.
     pub fn start(setup: Setup) -> std::io::Result<Self> {
         let Setup { volumes, memory, disk, clock, index, found, renamed, pinned, downtime } = setup;
-        let mut streams = Streams { ids: HashMap::new(), states: HashMap::new(), live: HashMap::new(), ending: HashSet::new() };
+        let mut streams =
+            Streams { ids: HashMap::new(), states: HashMap::new(), live: HashMap::new(), ending: HashSet::new() };
         for (key, before) in found.streams {
             streams.ids.insert((key.camera, key.kind), key.id);
             let pending =
@@ -291,9 +292,14 @@ impl Footage for Store {
         };
         let (stream, end) = (fragment.run.stream.id, fragment.span.end.offset(fragment.run.clock_correction));
         // Before there is a file: reconciling asks after it saw one.
-        self.inner.streams().live.entry(fragment.run.id).or_insert_with(|| volume.clone());
-        worker.write(fragment)?;
+        let run = fragment.run.id;
+        let fresh = self.inner.streams().live.insert(run, volume.clone()).is_none();
+        let outcome = worker.write(fragment);
         let mut streams = self.inner.streams();
+        if outcome.is_err() && fresh {
+            streams.live.remove(&run);
+        }
+        outcome?;
         let state = streams.states.entry(stream).or_default();
         state.submitted = Some(end);
         state.pending = None;

@@ -230,7 +230,7 @@ fn what_is_written_is_committed_indexed_and_found_again() {
 
 #[test]
 fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
-    for fault in ["write", "sync"] {
+    for fault in ["write", "room", "sync"] {
         let bench = Bench::new(&["a1", "a2"]);
         let run = bench.run("gate-1");
         let mut events = bench.store().events();
@@ -239,7 +239,11 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
             bench.store().write(&volume, fragment(&run, 0, n)).unwrap();
         }
         until("the commit", || bench.store().committed(run.stream.id) == end(3));
-        let switch = if fault == "write" { &bench.faults.write_error } else { &bench.faults.sync_error };
+        let switch = match fault {
+            "write" => &bench.faults.write_error,
+            "room" => &bench.faults.no_room,
+            _ => &bench.faults.sync_error,
+        };
         switch.store(true, Ordering::SeqCst);
         // A failing sync is only noticed by the next commit.
         let mut n = 3;

@@ -179,8 +179,10 @@ pub struct Faults {
     pub write_error: AtomicBool,
     /// Syncs fail with EIO.
     pub sync_error: AtomicBool,
-    /// There is no room: ENOSPC on writes, no free space reported.
+    /// No free space is reported.
     pub full: AtomicBool,
+    /// Writes fail with ENOSPC, whatever was reported.
+    pub no_room: AtomicBool,
     hanging: Mutex<bool>,
     released: Condvar,
 }
@@ -199,7 +201,7 @@ impl Faults {
 
     fn before_write(&self) -> io::Result<()> {
         self.wait();
-        if self.full.load(Ordering::SeqCst) {
+        if self.no_room.load(Ordering::SeqCst) {
             return Err(nix::errno::Errno::ENOSPC.into());
         }
         if self.write_error.load(Ordering::SeqCst) {
