@@ -87,7 +87,7 @@ impl Default for ServerOptions {
             username: "viewer".into(),
             password: "demo".into(),
             main_fps: 15,
-            sub_fps: 10,
+            sub_fps: 8,
             main_rate: None,
             sub_rate: None,
             replay: false,

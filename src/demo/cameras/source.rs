@@ -145,3 +145,31 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the first key picture and bit/s over ten seconds.
+    fn rate(index: usize, scale: i32, fps: u32, rate: Option<BitRate>) -> (usize, u64) {
+        let mut source =
+            Source::drawn(View { index, name: "Cổng chính".into(), zone: TimeZone::UTC, scale, fps, rate });
+        let sizes: Vec<usize> = (0..fps * 10)
+            .map(|n| {
+                let at = f64::from(n) / f64::from(fps);
+                let wall = WallNs(i64::from(n) * 1_000_000_000 / i64::from(fps));
+                source.picture(n % (fps * 2) == 0, at, wall, n.into()).len()
+            })
+            .collect();
+        (sizes[0], sizes.iter().sum::<usize>() as u64 * 8 / 10)
+    }
+
+    #[test]
+    fn pictures_need_what_cameras_need() {
+        for index in 0..8 {
+            let (key, main) = rate(index, 2, 15, None);
+            let (sub_key, sub) = rate(index, 1, 8, None);
+            println!("{index}: {key} {main} {sub_key} {sub}");
+        }
+    }
+}

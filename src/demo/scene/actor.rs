@@ -24,7 +24,7 @@ impl Look {
         match self {
             Self::Child(_) => (24, 48),
             Self::Ball(_) => (20, 20),
-            Self::Car(_) => (72, 36),
+            Self::Car(_) => (54, 27),
         }
     }
 
@@ -36,7 +36,9 @@ impl Look {
 
     fn drawn(self, pose: i32, left: bool, scale: i32) -> Sprite {
         let (w, h) = self.size();
-        let (k, width) = (scale as f32, w as f32);
+        // The car is drawn larger than it is shown.
+        let shrunk = if matches!(self, Self::Car(_)) { 0.75 } else { 1.0 };
+        let (k, width) = (scale as f32 * shrunk, w as f32 / shrunk);
         let mut sprite = Sprite::new(w * scale, h * scale);
         let mut shape = |colour: Yuv, inside: &dyn Fn(f32, f32) -> bool| {
             sprite.shape(colour, |x, y| inside(if left { width - x / k } else { x / k }, y / k));

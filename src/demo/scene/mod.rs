@@ -35,7 +35,8 @@ pub(crate) struct Scene {
     scale: i32,
     zone: TimeZone,
     clock: Line,
-    counter: Line,
+    /// In large pictures only: in small ones it would cost more than it tells.
+    counter: Option<Line>,
 }
 
 impl Scene {
@@ -48,7 +49,7 @@ impl Scene {
         Line::new(0, 0).write(&mut empty, scale, &format!(" {name} "));
         empty.take_changed();
         let clock = Line::new(640 - 25 * font::ADVANCE, 0);
-        let counter = Line::new(640 - 10 * font::ADVANCE, 360 - font::LINE);
+        let counter = (scale > 1).then(|| Line::new(640 - 10 * font::ADVANCE, 360 - font::LINE));
         Self { picture: empty.clone(), empty, actors, occupied: Vec::new(), scale, zone, clock, counter }
     }
 
@@ -64,7 +65,9 @@ impl Scene {
         }
         let time = shown.timestamp().to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
         self.clock.write(&mut self.picture, self.scale, &format!(" {time} "));
-        self.counter.write(&mut self.picture, self.scale, &format!(" #{:07} ", frame % 10_000_000));
+        if let Some(counter) = &mut self.counter {
+            counter.write(&mut self.picture, self.scale, &format!(" #{:07} ", frame % 10_000_000));
+        }
     }
 }
 

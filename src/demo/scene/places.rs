@@ -25,22 +25,22 @@ pub(crate) fn draw(index: usize, p: &mut Painter) -> Vec<Actor> {
         0 => {
             gate(p, wall);
             vec![
-                Actor::new(Look::Child(clothes), (40, 600), 312, 34.0, ahead, k),
-                Actor::new(Look::Ball(other), (300, 620), 328, 60.0, ahead, k),
+                Actor::new(Look::Child(clothes), (40, 600), 304, 34.0, ahead, k),
+                Actor::new(Look::Ball(other), (300, 620), 300, 60.0, ahead, k),
             ]
         }
         1 => {
             playground(p, wall);
             vec![
-                Actor::new(Look::Child(clothes), (20, 420), 316, 38.0, ahead, k),
+                Actor::new(Look::Child(clothes), (20, 420), 320, 38.0, ahead, k),
                 Actor::new(Look::Ball(other), (60, 620), 328, 70.0, ahead, k),
             ]
         }
         2 => {
             corridor(p, wall);
             vec![
-                Actor::new(Look::Child(clothes), (150, 500), 316, 30.0, ahead, k),
-                Actor::new(Look::Child(other), (220, 430), 268, 24.0, ahead + 4.0, k),
+                Actor::new(Look::Child(clothes), (150, 500), 320, 30.0, ahead, k),
+                Actor::new(Look::Child(other), (220, 430), 272, 24.0, ahead + 4.0, k),
             ]
         }
         _ => {
@@ -71,36 +71,36 @@ fn tree(p: &mut Painter, x: i32, ground: i32, size: i32) {
 
 /// A house front with rows of windows.
 fn building(p: &mut Painter, x: i32, y: i32, columns: i32, rows: i32, wall: Yuv) {
-    p.rect(x, y, columns * 40 + 8, rows * 48 + 8, wall);
+    p.rect(x, y, columns * 48 + 8, rows * 48 + 8, wall);
     for row in 0..rows {
         for column in 0..columns {
-            let (wx, wy) = (x + 8 + column * 40, y + 8 + row * 48);
-            p.rect(wx, wy, 32, 32, c(0xf8f8f0));
-            p.rect(wx + 4, wy + 4, 24, 24, c(0x88b0c8));
-            p.rect(wx + 4, wy + 4, 24, 8, c(0xb0d0e0));
-            p.rect(wx + 14, wy, 4, 32, c(0xf8f8f0));
+            let (wx, wy) = (x + 16 + column * 48, y + 8 + row * 48);
+            p.rect(wx, wy, 24, 32, c(0x88b0c8));
+            p.rect(wx, wy, 24, 8, c(0xb0d0e0));
+            p.rect(wx + 8, wy, 8, 32, c(0xf8f8f0));
+            p.rect(wx - 8, wy + 32, 40, 8, c(0xf8f8f0));
         }
     }
 }
 
 fn gate(p: &mut Painter, wall: Yuv) {
     sky(p, 160);
-    building(p, 160, 64, 8, 2, wall);
-    p.polygon(&[(144, 64), (320, 32), (504, 64)], c(0xb85040));
+    building(p, 152, 64, 7, 2, wall);
+    p.polygon(&[(136, 64), (324, 24), (512, 64)], c(0xb85040));
     p.rect(0, 160, 640, 80, c(0x8cb874));
     tree(p, 60, 232, 80);
     tree(p, 590, 232, 80);
     tree(p, 120, 216, 60);
     // The way in, in perspective, and the pavement before it.
     p.polygon(&[(280, 168), (360, 168), (432, 240), (208, 240)], c(0xd0c4a8));
-    p.rect(0, 240, 640, 24, c(0xc8c0b4));
-    p.rect(0, 264, 640, 8, c(0xa8a098));
-    p.rect(0, 272, 640, 88, c(0x70747c));
+    p.rect(0, 240, 640, 64, c(0xc8c0b4));
+    p.rect(0, 304, 640, 8, c(0xa8a098));
+    p.rect(0, 312, 640, 48, c(0x70747c));
     for x in (16..640).step_by(96) {
         p.rect(x, 328, 48, 8, c(0xe8e4d0));
     }
-    for x in (0..168).chain(472..640).step_by(16) {
-        p.rect(x + 4, 184, 4, 56, c(0x485868));
+    for x in (8..168).step_by(24).chain((480..640).step_by(24)) {
+        p.rect(x, 184, 8, 56, c(0x485868));
     }
     for x in [0, 472] {
         p.rect(x, 192, 168, 8, c(0x485868));
@@ -108,7 +108,7 @@ fn gate(p: &mut Painter, wall: Yuv) {
     }
     for x in [168, 448] {
         p.rect(x, 152, 24, 96, c(0xb06048));
-        p.rect(x - 4, 144, 32, 8, c(0xd8d0c0));
+        p.rect(x - 8, 144, 40, 8, c(0xd8d0c0));
     }
     p.rect(192, 136, 256, 24, c(0x2858a0));
     p.rect(200, 144, 240, 8, c(0xf8d860));
@@ -117,8 +117,8 @@ fn gate(p: &mut Painter, wall: Yuv) {
 fn playground(p: &mut Painter, wall: Yuv) {
     sky(p, 144);
     p.disc(560, 72, 26, c(0xfce878));
-    building(p, 16, 56, 5, 2, wall);
-    p.rect(8, 48, 224, 8, c(0xa04838));
+    building(p, 16, 56, 4, 2, wall);
+    p.rect(8, 48, 216, 8, c(0xa04838));
     p.rect(0, 144, 640, 216, c(0x94c470));
     p.rect(0, 264, 640, 96, c(0xe4c890));
     p.rect(0, 256, 640, 8, c(0xf4e4b8));
@@ -167,17 +167,17 @@ fn corridor(p: &mut Painter, wall: Yuv) {
 
 fn street(p: &mut Painter, wall: Yuv) {
     sky(p, 176);
-    building(p, 8, 80, 4, 2, wall);
-    p.rect(0, 72, 184, 8, c(0x805048));
-    building(p, 264, 32, 5, 3, c(0xdcd4c8));
-    p.rect(256, 24, 224, 8, c(0x587080));
+    building(p, 8, 80, 3, 2, wall);
+    p.rect(0, 72, 168, 8, c(0x805048));
+    building(p, 264, 32, 4, 3, c(0xdcd4c8));
+    p.rect(256, 24, 216, 8, c(0x587080));
     tree(p, 224, 200, 70);
     tree(p, 540, 200, 90);
     tree(p, 606, 200, 70);
     p.rect(0, 184, 640, 40, c(0x84b070));
     p.rect(0, 224, 640, 56, c(0xccc4b8));
     for x in (0..640).step_by(64) {
-        p.rect(x, 224, 4, 48, c(0xb8b0a4));
+        p.rect(x, 224, 8, 48, c(0xb8b0a4));
     }
     p.rect(0, 272, 640, 8, c(0xa09890));
     p.rect(0, 280, 640, 80, c(0x64686f));
