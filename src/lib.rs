@@ -1,5 +1,24 @@
 //! custodian: a video recorder for schools that keeps its promises.
-#![doc = "See `docs/ARCHITECTURE.md`."]
+//!
+//! Read from top to bottom, the modules tell the story: the words of the system, the machine, what a school wants
+//! (`site`), where footage lies (`store`), how it comes in (`capture`) and goes out (`retrieve`, `web`), and the programs that
+//! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
+//!
+//! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
+//!
+//! ```text
+//! types → nothing
+//! lang → types
+//! sys → types
+//! site → types lang
+//! store → types sys
+//! capture → types sys site store
+//! retrieve → types sys store
+//! web → types lang
+//! demo → types site
+//! services → everything
+//! cli → everything
+//! ```
 
 pub mod capture;
 pub mod cli;
