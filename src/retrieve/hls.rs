@@ -121,7 +121,11 @@ pub fn file_name(name: &str) -> Option<Option<StreamKind>> {
 
 /// Peak and mean rate of the parts in bits per second, at least 1.
 fn rates(parts: &[Part<'_>]) -> Option<(u64, u64)> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative; a cast of f64 saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never negative; a cast of f64 saturates"
+    )]
     let rate = |bytes: u64, seconds: f64| (bytes as f64 * 8.0 / seconds).ceil() as u64;
     // A part of a few pictures says nothing of the rate.
     let peak = parts.iter().map(|p| rate(p.len, p.seconds.max(1.0))).max()?;

@@ -14,7 +14,10 @@ fn file(run: u8, seq: u32, start: i64, dts: u64, count: u32, gop: u32) -> Segmen
         .map(|n| FragmentPart {
             offset: 1000 + u64::from(n) * 500_000,
             len: 500_000,
-            span: Span { start: WallNs(start + i64::from(n) * 2 * SECOND), end: WallNs(start + i64::from(n + 1) * 2 * SECOND) },
+            span: Span {
+                start: WallNs(start + i64::from(n) * 2 * SECOND),
+                end: WallNs(start + i64::from(n + 1) * 2 * SECOND),
+            },
             dts: dts + u64::from(n) * 180_000,
             key: n % gop == 0,
         })
@@ -38,9 +41,7 @@ fn footage(segments: Vec<SegmentPart>) -> Fragments {
 }
 
 fn durations(text: &str) -> Vec<f64> {
-    text.lines()
-        .filter_map(|l| l.strip_prefix("#EXTINF:")?.strip_suffix(',')?.parse().ok())
-        .collect()
+    text.lines().filter_map(|l| l.strip_prefix("#EXTINF:")?.strip_suffix(',')?.parse().ok()).collect()
 }
 
 #[test]

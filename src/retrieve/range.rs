@@ -47,9 +47,7 @@ pub fn parse(value: &str, complete: u64) -> Wanted {
         (true, false) => match number(last) {
             None => Wanted::Whole,
             Some(suffix) if suffix == 0 || complete == 0 => Wanted::Unsatisfiable,
-            Some(suffix) => {
-                Wanted::Part(ByteRange { first: complete.saturating_sub(suffix), last: complete - 1 })
-            }
+            Some(suffix) => Wanted::Part(ByteRange { first: complete.saturating_sub(suffix), last: complete - 1 }),
         },
         (false, open) => {
             let Some(first) = number(first) else { return Wanted::Whole };
@@ -112,7 +110,18 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_ignored() {
-        for text in ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=1", "bytes=5-4", "pages=1-2", "bytes=+1-2", "bytes=1--2"] {
+        for text in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=1",
+            "bytes=5-4",
+            "pages=1-2",
+            "bytes=+1-2",
+            "bytes=1--2",
+        ] {
             assert_eq!(parse(text, 100), Wanted::Whole, "{text:?}");
         }
     }
