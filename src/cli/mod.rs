@@ -5,6 +5,7 @@
 
 mod help;
 pub mod logger;
+mod web;
 
 use std::{env, process::ExitCode};
 
@@ -26,7 +27,9 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Web(web::Args),
+}
 
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
 pub fn parse() -> Cli {
@@ -36,7 +39,9 @@ pub fn parse() -> Cli {
 
 /// Carries out what was asked for. An error is for the log, and the exit code is then 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    match cli.command {}
+    match cli.command {
+        Command::Web(args) => web::run(args, cli.lang),
+    }
 }
 
 /// `--lang` as it stands on the command line: help is printed while the arguments are still being parsed.
