@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
@@ -39,6 +39,8 @@ pub struct VolumeSetup {
 pub struct Setup {
     /// The volumes that could be opened.
     pub volumes: Vec<VolumeSetup>,
+    /// How many there may come to be: each gets an equal share of the memory.
+    pub volume_count: usize,
     /// Memory for footage that waits for disks, of all volumes together.
     pub memory: ByteSize,
     /// Where files go.
@@ -86,7 +88,11 @@ struct Inner {
 /// The store of one recorder.
 pub struct Store {
     inner: Arc<Inner>,
-    workers: BTreeMap<VolumeName, Worker>,
+    workers: RwLock<BTreeMap<VolumeName, Arc<Worker>>>,
+    /// What each volume's worker needs beside the volume.
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    share: ByteSize,
     renamed: HashMap<CameraId, CameraId>,
     pinned: HashMap<CameraId, VolumeName>,
 }
@@ -140,7 +146,7 @@ impl Report for Inner {
 impl Store {
     /// Starts the workers.
     pub fn start(setup: Setup) -> std::io::Result<Self> {
-        let Setup { volumes, memory, disk, clock, index, found, renamed, pinned, downtime } = setup;
+        let Setup { volumes, volume_count, memory, disk, clock, index, found, renamed, pinned, downtime } = setup;
         let mut streams =
             Streams { ids: HashMap::new(), states: HashMap::new(), live: HashMap::new(), ending: HashSet::new() };
         for (key, before) in found.streams {
@@ -160,24 +166,46 @@ impl Store {
         }
         let (events, _) = broadcast::channel(64);
         let inner = Arc::new(Inner { streams: Mutex::new(streams), index, events });
-        let share = ByteSize(memory.0 / volumes.len().max(1) as u64);
-        let mut workers = BTreeMap::new();
-        for VolumeSetup { volume, timing } in volumes {
-            let name = volume.name.clone();
-            workers.insert(name, Worker::start(volume, disk.clone(), clock.clone(), inner.clone(), timing, share)?);
-        }
+        let share = ByteSize(memory.0 / volume_count.max(volumes.len()).max(1) as u64);
         let renamed = renamed.into_iter().map(|(former, present)| (present, former)).collect();
-        Ok(Self { inner, workers, renamed, pinned })
+        let store = Self { inner, workers: RwLock::default(), disk, clock, share, renamed, pinned };
+        for setup in volumes {
+            store.add(setup)?;
+        }
+        Ok(store)
+    }
+
+    /// Takes a volume into use that could not be opened at the start, or is new.
+    pub fn add(&self, setup: VolumeSetup) -> std::io::Result<()> {
+        let VolumeSetup { volume, timing } = setup;
+        let name = volume.name.clone();
+        let worker =
+            Worker::start(volume, self.disk.clone(), self.clock.clone(), self.inner.clone(), timing, self.share)?;
+        let id = worker.volume().marker.id.to_string();
+        self.inner.index.put(|batch| {
+            batch.volumes.insert(name.clone(), id);
+        });
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(worker));
+        let _ = self.inner.events.send(StoreEvent::VolumeBack(name));
+        Ok(())
+    }
+
+    fn workers(&self) -> RwLockReadGuard<'_, BTreeMap<VolumeName, Arc<Worker>>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn worker(&self, name: &VolumeName) -> Option<Arc<Worker>> {
+        self.workers().get(name).cloned()
     }
 
     /// State of the volumes.
     pub fn volumes(&self) -> Vec<wire::VolumeStatus> {
-        self.workers.values().map(Worker::status).collect()
+        self.workers().values().map(|w| w.status()).collect()
     }
 
     /// Where the volumes are.
     pub fn roots(&self) -> BTreeMap<VolumeName, PathBuf> {
-        self.workers.iter().map(|(name, w)| (name.clone(), w.volume().root.clone())).collect()
+        self.workers().iter().map(|(name, w)| (name.clone(), w.volume().root.clone())).collect()
     }
 
     /// End of the newest second of a stream that a power cut would leave.
@@ -209,15 +237,19 @@ impl Store {
     }
 
     /// An opened volume.
-    pub fn volume(&self, name: &VolumeName) -> Option<&Volume> {
-        Some(self.workers.get(name)?.volume())
+    pub fn volume(&self, name: &VolumeName) -> Option<Volume> {
+        Some(self.worker(name)?.volume().clone())
     }
 
     /// Closes and commits everything that was handed in, then the index. Waits until then; a disk that hangs is left behind.
     pub fn stop(&self) {
-        for worker in self.workers.values() {
-            worker.stop();
-        }
+        // Each waits for its own disk; together they take as long as the slowest.
+        let workers = self.workers().clone();
+        std::thread::scope(|scope| {
+            for worker in workers.values() {
+                scope.spawn(|| worker.stop());
+            }
+        });
         if !self.inner.index.flush(Duration::from_secs(20)) {
             log::warn!("the index is behind; it will be completed from the volumes at the next start");
         }
@@ -225,18 +257,10 @@ impl Store {
     }
 
     /// The emptiest volume for its size.
-    fn assign(&self, streams: &Streams, healthy: &[&VolumeName]) -> Option<VolumeName> {
+    fn assign(streams: &Streams, healthy: &BTreeMap<VolumeName, Arc<Worker>>) -> Option<VolumeName> {
         let load = |name: &VolumeName| streams.states.values().filter(|s| s.home.as_ref() == Some(name)).count();
-        healthy
-            .iter()
-            .min_by(|a, b| {
-                let score = |n: &VolumeName| {
-                    let size = self.workers[n].status().size.0.max(1);
-                    (load(n) + 1) as f64 / size as f64
-                };
-                score(a).total_cmp(&score(b))
-            })
-            .map(|n| (*n).clone())
+        let score = |name: &VolumeName, worker: &Worker| (load(name) + 1) as f64 / worker.status().size.0.max(1) as f64;
+        healthy.iter().min_by(|a, b| score(a.0, a.1).total_cmp(&score(b.0, b.1))).map(|(name, _)| name.clone())
     }
 }
 
@@ -267,17 +291,18 @@ impl Footage for Store {
     }
 
     fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName> {
-        let healthy: Vec<&VolumeName> =
-            self.workers.iter().filter(|(n, w)| Some(*n) != avoid && w.healthy()).map(|(n, _)| n).collect();
+        let workers = self.workers().clone();
+        let mut healthy = workers.clone();
+        healthy.retain(|name, worker| Some(name) != avoid && worker.healthy());
         let mut streams = self.inner.streams();
         let camera = streams.ids.iter().find(|(_, id)| **id == stream).map(|((camera, _), _)| camera.clone());
         let home = camera
             .and_then(|c| self.pinned.get(&c).cloned())
-            .filter(|pin| self.workers.contains_key(pin))
-            .or_else(|| streams.states.get(&stream)?.home.clone().filter(|h| self.workers.contains_key(h)));
+            .filter(|pin| workers.contains_key(pin))
+            .or_else(|| streams.states.get(&stream)?.home.clone().filter(|h| workers.contains_key(h)));
         let chosen = match &home {
-            Some(home) if healthy.contains(&home) => Some(home.clone()),
-            _ => self.assign(&streams, &healthy),
+            Some(home) if healthy.contains_key(home) => Some(home.clone()),
+            _ => Self::assign(&streams, &healthy),
         };
         let state = streams.states.entry(stream).or_default();
         if home.is_none() {
@@ -287,7 +312,7 @@ impl Footage for Store {
     }
 
     fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused> {
-        let Some(worker) = self.workers.get(volume) else {
+        let Some(worker) = self.worker(volume) else {
             return Err(Refused::Failed { volume: volume.clone(), problem: "there is no such volume".into() });
         };
         let (stream, end) = (fragment.run.stream.id, fragment.span.end.offset(fragment.run.clock_correction));
@@ -311,7 +336,7 @@ impl Footage for Store {
 
     fn end_run(&self, volume: &VolumeName, run: RunId) {
         self.inner.streams().ending.insert(run);
-        if let Some(worker) = self.workers.get(volume) {
+        if let Some(worker) = self.worker(volume) {
             worker.end_run(run);
         }
     }

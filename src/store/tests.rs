@@ -66,6 +66,7 @@ impl Bench {
         };
         let store = Store::start(Setup {
             volumes: self.volumes().into_iter().map(|volume| VolumeSetup { volume, timing }).collect(),
+            volume_count: 2,
             memory: ByteSize(memory),
             disk: Arc::new(self.disk.clone()),
             clock: Arc::new(self.clock.clone()),
@@ -264,7 +265,7 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
         let rows = bench.reader().volume_segments(&volume).unwrap();
         let back = bench.store().volume(&volume).unwrap();
         let is_live = |run| bench.store().is_live(run);
-        let mended = recovery::reconcile(&RealDisk, back, rows, &is_live, &mut |f| bench.store().found(f));
+        let mended = recovery::reconcile(&RealDisk, &back, rows, &is_live, &mut |f| bench.store().found(f));
         assert_eq!((mended.segments, mended.gone), (1, 0));
         until("the closed segment", || bench.rows(&run).first().is_some_and(|s| s.state != SegmentState::Open));
         let row = &bench.rows(&run)[0];

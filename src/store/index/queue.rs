@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{RunRow, SegmentRow, Writer};
-use crate::types::{GapBefore, RunId, SegmentId, StreamId, StreamKey};
+use crate::types::{GapBefore, RunId, SegmentId, StreamId, StreamKey, VolumeName};
 
 /// Changes to the index, the last word on each thing. Applied in the order of the fields.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct Batch {
     pub open_gaps: BTreeMap<StreamId, Option<GapBefore>>,
     /// Notes such as the site's time zone.
     pub meta: BTreeMap<String, String>,
+    /// Which volume a name stands for: its marker's id.
+    pub volumes: BTreeMap<VolumeName, String>,
 }
 
 impl Batch {
@@ -37,6 +39,7 @@ impl Batch {
             && self.gone.is_empty()
             && self.open_gaps.is_empty()
             && self.meta.is_empty()
+            && self.volumes.is_empty()
     }
 
     /// Puts `older` below this one: what stands here already is the later word.
@@ -54,6 +57,9 @@ impl Batch {
         }
         for (k, v) in older.meta {
             self.meta.entry(k).or_insert(v);
+        }
+        for (k, v) in older.volumes {
+            self.volumes.entry(k).or_insert(v);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Batch, IndexError, RunRow, SegmentRow, schema};
-use crate::types::{SegmentId, StreamKey, VolumeName};
+use crate::types::{SegmentId, StreamKey};
 
 /// The index, open for writing.
 #[derive(Debug)]
@@ -66,17 +66,12 @@ impl Writer {
             for (key, value) in &batch.meta {
                 tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute([key, value])?;
             }
+            for (name, id) in &batch.volumes {
+                tx.prepare_cached("INSERT OR REPLACE INTO volume VALUES (?1, ?2)")?.execute([name.as_str(), id])?;
+            }
             tx.commit()
         };
         write().map_err(at)
-    }
-
-    /// Remembers which volume a name stands for.
-    pub fn put_volume(&mut self, name: &VolumeName, id: &str) -> Result<(), IndexError> {
-        self.db
-            .execute("INSERT OR REPLACE INTO volume VALUES (?1, ?2)", [name.as_str(), id])
-            .map_err(self.at())
-            .map(drop)
     }
 
     /// Moves what the write-ahead log holds into the database file, so that the file alone is whole.
