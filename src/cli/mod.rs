@@ -3,8 +3,10 @@
 //! A subcommand is a module with `struct Args` (clap) and `fn run(args, lang) -> anyhow::Result<ExitCode>`. Its help
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
+mod check;
 mod help;
 pub mod logger;
+mod schema;
 mod web;
 
 use std::{env, process::ExitCode};
@@ -28,6 +30,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
+    Schema(schema::Args),
     Web(web::Args),
 }
 
@@ -40,6 +44,8 @@ pub fn parse() -> Cli {
 /// Carries out what was asked for. An error is for the log, and the exit code is then 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Check(args) => check::run(&args, cli.lang),
+        Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(args, cli.lang),
     }
 }

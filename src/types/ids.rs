@@ -75,6 +75,22 @@ slug!(
     /// A watched place, as `[area.<id>]` names it.
     AreaId
 );
+slug!(
+    /// A user name and password for cameras, as `[credentials.<name>]` in secrets.toml names them.
+    CredentialsName
+);
+slug!(
+    /// Another secret, as `[secrets]` in secrets.toml names it.
+    SecretName
+);
+slug!(
+    /// A role, as `[role.<id>]` names it.
+    RoleId
+);
+slug!(
+    /// A person, as `[person.<id>]` names them.
+    PersonId
+);
 
 /// Which of a camera's two streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]

@@ -11,7 +11,10 @@ mod units;
 pub mod wire;
 
 pub use cause::{Cause, CauseKind};
-pub use ids::{AreaId, BadId, CameraId, RecorderId, RunId, SegmentId, StreamId, StreamKey, StreamKind, VolumeName};
+pub use ids::{
+    AreaId, BadId, CameraId, CredentialsName, PersonId, RecorderId, RoleId, RunId, SecretName, SegmentId, StreamId,
+    StreamKey, StreamKind, VolumeName,
+};
 pub use lang::Lang;
 pub use media::{Codec, Fragment, GapBefore, Run, Sample, SenderReport, Track, TrackKind};
 pub use time::{Span, WallNs};

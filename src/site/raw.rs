@@ -1,0 +1,310 @@
+//! The vocabulary of site.toml: every table and every key, as they are written. Nothing outside this module's parent
+//! sees these; [`super::validate`] makes a [`super::Site`] of them.
+
+use super::{
+    camera_url::CameraUrl,
+    choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, Transport, Unlock, WhenShort},
+    read::{At, Named, OneOrMore, table},
+    schedule::Hours,
+    values::{Day, Days, Directory, DiskId, Length, Mac, Slug, Text, TimeOfDay, Whole, Zone},
+};
+use crate::types::{
+    AreaId, BitRate, ByteSize, CameraId, CredentialsName, Lang, PersonId, RecorderId, RoleId, SecretName, StreamKind,
+    VolumeName,
+};
+
+/// A list with the place of each element.
+pub(super) type List<T> = Vec<At<T>>;
+
+table! {
+    /// What is particular to a school: cameras, disks, people and roles, retention.
+    File {
+        /// The school.
+        required site: SiteTable,
+        /// How long footage is kept.
+        optional retention: RetentionTable,
+        /// The machines that record, by name.
+        required recorder: Named<RecorderId, Recorder>,
+        /// The watched places, by id.
+        required area: Named<AreaId, Area>,
+        /// The cameras, by id. A camera's id names its footage: to rename it, put the old id into `previously`.
+        required camera: Named<CameraId, Camera>,
+        /// What people may do, by id.
+        later role: Named<RoleId, Role>,
+        /// The people, by id.
+        later person: Named<PersonId, Person>,
+        /// Who approves which matter.
+        later approval: Approvals,
+        /// How the recorder's health is reported.
+        later health: Health,
+        /// What is backed up, and where to.
+        later backup: Backup,
+        /// When the system may be updated.
+        later update: Update,
+    }
+
+    /// The school.
+    SiteTable {
+        /// Its name for people.
+        required name: Text,
+        /// Its name on the disks, which tells ours from foreign ones. Without it, one is derived from `name`; give it before you change `name`.
+        optional id: Slug,
+        /// Its time zone, by the IANA database.
+        required timezone: Zone,
+        /// Language of the interface: vi, zh or en. Default: en.
+        optional language: Lang,
+    }
+
+    /// How long footage is kept.
+    RetentionTable {
+        /// The promise: nothing younger is deleted. Without it footage is kept as the disks allow.
+        optional min_days: Days,
+        /// Older footage goes by itself. Without it only a lack of space removes footage.
+        optional max_days: Days,
+        /// What happens if the disks cannot keep the promise. Default: refuse.
+        later when_short: WhenShort,
+        /// Whether the promise holds against everything, or yields to full disks. Default: invariant.
+        later promise: Promise,
+    }
+
+    /// How long the footage of one area or camera is kept, where that differs.
+    OwnRetention {
+        /// The promise for it.
+        optional min_days: Days,
+        /// Older footage of it goes by itself.
+        optional max_days: Days,
+    }
+
+    /// A machine that records.
+    Recorder {
+        /// Where the other recorders reach it: a host name or an IP address.
+        later address: Text,
+        /// Fingerprint of its key, as its console shows it.
+        later fingerprint: Text,
+        /// Whether people log in here. One recorder of a site at most.
+        later control_room: bool,
+        /// What opens its encrypted disks. Default: tpm.
+        later unlock: Unlock,
+        /// Its disks for footage.
+        required volume: List<Volume>,
+    }
+
+    /// A disk prepared for footage. Exactly one of `disk` and `path`.
+    Volume {
+        /// Its name, unique in the site.
+        required name: VolumeName,
+        /// The disk: its name below /dev/disk/by-id.
+        optional disk: DiskId,
+        /// A directory instead of a disk: for demo and tests.
+        optional path: Directory,
+        /// Its size as sold, such as "12 TB". Required for a disk.
+        optional size: ByteSize,
+    }
+
+    /// A watched place.
+    Area {
+        /// Its name for people.
+        required name: Text,
+        /// What kind of place it is. There is never a camera in a toilet, changing room, bathing room or dormitory room.
+        required kind: AreaKind,
+        /// The department in charge.
+        optional department: Text,
+        /// Why it is watched, in leadership's words. Required for a classroom that has a camera.
+        optional reason: Text,
+        /// Where the sign stands that says the place is watched.
+        optional sign: Text,
+        /// How long its footage is kept, where that differs from the site's.
+        optional retention: OwnRetention,
+    }
+
+    /// A camera.
+    Camera {
+        /// Its name for people.
+        required name: Text,
+        /// The area it watches.
+        required area: AreaId,
+        /// The recorder that records it. May be left out if there is only one, or if `volume` says it.
+        optional recorder: RecorderId,
+        /// The volume for its footage. Without it one is chosen.
+        later volume: VolumeName,
+        /// Ids that it had before: their footage stays its own.
+        optional previously: List<CameraId>,
+        /// Whether it is in use. Default: true.
+        optional enabled: bool,
+
+        /// Address of its full picture.
+        required main: CameraUrl,
+        /// Address of its small picture, for the wall.
+        optional sub: CameraUrl,
+        /// How packets come: tcp or udp. Default: tcp.
+        optional transport: Transport,
+        /// Which user name and password of secrets.toml it wants.
+        optional credentials: CredentialsName,
+        /// Which of its streams are recorded. Default: ["main"].
+        optional record: List<StreamKind>,
+        /// The hours in which it is recorded. Default: always.
+        later schedule: List<Hours>,
+
+        /// Planned bit rate of its full picture, such as "2 Mbit/s".
+        optional bitrate: BitRate,
+        /// Planned bit rate of its small picture.
+        optional sub_bitrate: BitRate,
+        /// When disks run short, cameras of the lowest priority stop first. 1 to 9; default: 5.
+        later priority: Whole<1, 9>,
+        /// On how many volumes its footage is kept. Default: 1.
+        later copies: Whole<1, 2>,
+        /// How long its footage is kept, where that differs from the area's.
+        optional retention: OwnRetention,
+
+        /// The school's inventory number.
+        optional number: Text,
+        /// Where it hangs and what it sees.
+        optional place: Text,
+        /// The person responsible for it.
+        optional responsible: PersonId,
+        /// The department responsible for it. Default: the area's.
+        optional department: Text,
+        /// Maker and model.
+        optional model: Text,
+        /// Serial number.
+        optional serial: Text,
+        /// Its network card's address.
+        optional mac: Mac,
+        /// The day it was bought; five years later it is due for replacement.
+        optional bought: Day,
+        /// Where the sign hangs that says the place is watched, where that is not the area's.
+        optional sign: Text,
+    }
+
+    /// What some people may do.
+    Role {
+        /// Its name for people.
+        required name: Text,
+        /// What it may do.
+        required may: List<Permission>,
+        /// Where. Default: everywhere.
+        optional areas: List<AreaId>,
+    }
+
+    /// A person.
+    Person {
+        /// Their name.
+        required name: Text,
+        /// Their roles.
+        required roles: List<RoleId>,
+        /// Their department.
+        optional department: Text,
+        /// Telephone.
+        optional phone: Text,
+        /// E-mail.
+        optional email: Text,
+    }
+
+    /// Who approves which matter. A matter that is not named follows `ordinary`.
+    Approvals {
+        /// Everything that is not named here.
+        required ordinary: Approval,
+        /// A department's own cameras.
+        optional unit: Approval,
+        /// Private matters, areas of a private kind.
+        optional private: Approval,
+        /// Examinations.
+        optional examination: Approval,
+        /// Rooms of keys, papers, cash.
+        optional key_room: Approval,
+        /// Police, courts, ministries.
+        optional authority: Approval,
+    }
+
+    /// How one matter is approved.
+    Approval {
+        /// The roles that approve it, one after the other.
+        required by: List<RoleId>,
+        /// The papers that must be there.
+        optional papers: List<Paper>,
+        /// Whether a supervisor must be present at the retrieval. Default: false.
+        optional supervisor: bool,
+        /// Whether a copy may leave. Default: false.
+        optional copy: bool,
+        /// Roles that receive a copy of the request.
+        optional notify: List<RoleId>,
+        /// How long a grant lasts at most. Default: "1 d".
+        optional valid: Length,
+    }
+
+    /// How the recorder's health is reported.
+    Health {
+        /// Endpoints that are told regularly that all is well, or what is not.
+        optional push: OneOrMore<Push>,
+        /// From when on something is a warning.
+        optional warn: Warn,
+    }
+
+    /// An endpoint.
+    Push {
+        /// What kind of service it is.
+        required kind: PushKind,
+        /// The name of its address in secrets.toml: who has the address can report in our name.
+        required url_secret: SecretName,
+        /// How often. Half of what the service expects. Default: "60 s".
+        optional interval: Length,
+        /// Whether names of cameras may be told. Default: false.
+        optional names: bool,
+    }
+
+    /// From when on something is a warning.
+    Warn {
+        /// Age of a camera's newest second on disk. Default: "30 s".
+        optional newest: Length,
+        /// Missing footage of a camera within a day. Default: "10 min".
+        optional gaps: Length,
+        /// How far ahead a breach of the promise is announced. Default: "7 d".
+        optional forecast: Length,
+        /// Temperature of a disk, in degrees Celsius. Default: 55.
+        optional disk_temperature: Whole<20, 90>,
+        /// How far the recorder's clock may be off. Default: "2 s".
+        optional clock: Length,
+        /// How far a camera's clock may be off. Default: "60 s".
+        optional camera_clock: Length,
+        /// How long before its end a certificate is renewed. Default: "21 d".
+        optional certificate: Length,
+        /// Age of the newest backup. Default: "2 d".
+        optional backup: Length,
+    }
+
+    /// What is backed up, and where to.
+    Backup {
+        /// What. Default: all but footage without a hold.
+        optional what: List<BackupWhat>,
+        /// Areas whose whole footage is backed up too.
+        optional areas: List<AreaId>,
+        /// Who can read it: age recipients (age1…). Nobody else can, neither can the recorder.
+        required recipients: List<Text>,
+        /// When, each day.
+        required at: TimeOfDay,
+        /// How long a backup is kept.
+        optional keep_days: Days,
+        /// How much of the network or disk it may use at most.
+        optional rate: BitRate,
+        /// The places it is written to.
+        required to: OneOrMore<BackupPlace>,
+    }
+
+    /// A place for backups.
+    BackupPlace {
+        /// What kind of place.
+        required kind: BackupKind,
+        /// For `disk`: its name below /dev/disk/by-id.
+        optional disk: DiskId,
+        /// For `directory`: its full path.
+        optional path: Directory,
+        /// For `s3`: the name of its address with access key in secrets.toml.
+        optional url_secret: SecretName,
+    }
+
+    /// When the system may be updated.
+    Update {
+        /// The hours, such as "sun 02:00-04:00". An update wants the school's consent all the same.
+        required window: List<Hours>,
+    }
+}

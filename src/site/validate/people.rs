@@ -1,0 +1,180 @@
+//! Roles, people, approvals, health, backup.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Checker, length, text};
+use crate::{
+    site::{
+        choices::{BackupKind, BackupWhat},
+        model::{Approval, Backup, BackupPlace, Matter, Person, Push, Role, Warn},
+        problem::{Code, Problem},
+        raw,
+        read::{At, Named},
+    },
+    types::{AreaId, PersonId, RoleId},
+};
+
+fn values<T: Clone>(list: Option<&At<raw::List<T>>>) -> Vec<T> {
+    list.map(|l| l.value.iter().map(|v| v.value.clone()).collect()).unwrap_or_default()
+}
+
+impl Checker<'_> {
+    fn areas_exist(&mut self, list: Option<&At<raw::List<AreaId>>>, key: &str) {
+        let declared = self.declared.areas.take();
+        for area in list.map(|l| l.value.as_slice()).unwrap_or_default() {
+            self.exists("@area", declared.as_ref(), area, key);
+        }
+        self.declared.areas = declared;
+    }
+
+    fn roles_exist(&mut self, list: Option<&At<raw::List<RoleId>>>, key: &str) {
+        let declared = self.declared.roles.take();
+        for role in list.map(|l| l.value.as_slice()).unwrap_or_default() {
+            self.exists("@role", declared.as_ref(), role, key);
+        }
+        self.declared.roles = declared;
+    }
+
+    pub(super) fn roles(&mut self, named: Option<&At<Named<RoleId, raw::Role>>>) -> BTreeMap<RoleId, Role> {
+        let mut all = BTreeMap::new();
+        for (id, raw) in named.map(|n| n.value.0.as_slice()).unwrap_or_default() {
+            self.areas_exist(raw.areas.as_ref(), &format!("role.{}.areas", id.value));
+            let Some(name) = &raw.name else { continue };
+            let areas = raw.areas.as_ref().map(|a| values(Some(a)));
+            all.insert(id.value.clone(), Role { name: name.value.0.clone(), may: values(raw.may.as_ref()), areas });
+        }
+        all
+    }
+
+    pub(super) fn people(&mut self, named: Option<&At<Named<PersonId, raw::Person>>>) -> BTreeMap<PersonId, Person> {
+        let mut all = BTreeMap::new();
+        for (id, raw) in named.map(|n| n.value.0.as_slice()).unwrap_or_default() {
+            self.roles_exist(raw.roles.as_ref(), &format!("person.{}.roles", id.value));
+            all.insert(
+                id.value.clone(),
+                Person {
+                    name: text(raw.name.as_ref()).unwrap_or_default(),
+                    roles: values(raw.roles.as_ref()),
+                    department: text(raw.department.as_ref()),
+                    phone: text(raw.phone.as_ref()),
+                    email: text(raw.email.as_ref()),
+                },
+            );
+        }
+        all
+    }
+
+    pub(super) fn approvals(
+        &mut self,
+        raw: Option<&At<raw::Approvals>>,
+        people: &BTreeMap<PersonId, Person>,
+    ) -> BTreeMap<Matter, Approval> {
+        let Some(raw) = raw.map(|r| &r.value) else { return BTreeMap::new() };
+        let matters = [
+            (Matter::Ordinary, "ordinary", &raw.ordinary),
+            (Matter::Unit, "unit", &raw.unit),
+            (Matter::Private, "private", &raw.private),
+            (Matter::Examination, "examination", &raw.examination),
+            (Matter::KeyRoom, "key_room", &raw.key_room),
+            (Matter::Authority, "authority", &raw.authority),
+        ];
+        let mut all = BTreeMap::new();
+        for (matter, name, raw) in matters {
+            let Some(raw) = raw.as_ref().map(|r| &r.value) else { continue };
+            let key = format!("approval.{name}");
+            self.roles_exist(raw.by.as_ref(), &format!("{key}.by"));
+            self.roles_exist(raw.notify.as_ref(), &format!("{key}.notify"));
+            if let Some(list) = raw.by.as_ref().filter(|l| l.value.is_empty()) {
+                self.problem(Code::EmptyList, &list.at, format!("{key}.by"));
+            }
+            for role in raw.by.as_ref().map(|l| l.value.as_slice()).unwrap_or_default() {
+                let known = self.declared.roles.as_ref().and_then(|r| r.get(&role.value)).cloned();
+                // A person who could not be read whole may be the one.
+                let unsure = self.r.problems.iter().any(|p| p.key.starts_with("person"));
+                let held = unsure || people.values().any(|p| p.roles.contains(&role.value));
+                if let Some(there) = known.filter(|_| !held) {
+                    let problem = Problem::new(Code::NobodyHolds, role.at.clone(), format!("{key}.by")).other(&there);
+                    self.report(problem.with("found", &role.value));
+                }
+            }
+            all.insert(
+                matter,
+                Approval {
+                    by: values(raw.by.as_ref()),
+                    papers: values(raw.papers.as_ref()),
+                    supervisor: raw.supervisor.as_ref().is_some_and(|s| s.value),
+                    copy: raw.copy.as_ref().is_some_and(|c| c.value),
+                    notify: values(raw.notify.as_ref()),
+                    valid: length(raw.valid.as_ref(), 86_400),
+                },
+            );
+        }
+        all
+    }
+
+    pub(super) fn health(&mut self, raw: Option<&raw::Health>) -> (Vec<Push>, Warn) {
+        let warn = super::warn(raw.and_then(|h| h.warn.as_ref()).map(|w| &w.value));
+        let mut push = Vec::new();
+        for (i, raw) in
+            raw.and_then(|h| h.push.as_ref()).map(|p| p.value.0.as_slice()).unwrap_or_default().iter().enumerate()
+        {
+            let raw = &raw.value;
+            if let Some(name) = &raw.url_secret {
+                self.secrets.push((format!("health.push[{i}].url_secret"), name.clone()));
+            }
+            if let (Some(kind), Some(url_secret)) = (&raw.kind, &raw.url_secret) {
+                push.push(Push {
+                    kind: kind.value,
+                    url_secret: url_secret.value.clone(),
+                    interval: raw.interval.as_ref().map_or(Duration::from_secs(60), |l| l.value.0),
+                    names: raw.names.as_ref().is_some_and(|n| n.value),
+                });
+            }
+        }
+        (push, warn)
+    }
+
+    pub(super) fn backup(&mut self, raw: &raw::Backup) -> Option<Backup> {
+        self.areas_exist(raw.areas.as_ref(), "backup.areas");
+        let mut to = Vec::new();
+        if let Some(places) = &raw.to {
+            if places.value.0.is_empty() {
+                self.problem(Code::EmptyList, &places.at, "backup.to");
+            }
+            for (i, place) in places.value.0.iter().enumerate() {
+                to.extend(self.backup_place(&format!("backup.to[{i}]"), place));
+            }
+        }
+        if let Some(list) = raw.recipients.as_ref().filter(|l| l.value.is_empty()) {
+            self.problem(Code::EmptyList, &list.at, "backup.recipients");
+        }
+        let all = [BackupWhat::Holds, BackupWhat::Exports, BackupWhat::Databases, BackupWhat::Ledger, BackupWhat::Site];
+        Some(Backup {
+            what: raw.what.as_ref().map_or_else(|| all.to_vec(), |w| values(Some(w))),
+            areas: values(raw.areas.as_ref()),
+            recipients: values(raw.recipients.as_ref()).into_iter().map(|t| t.0).collect(),
+            at: raw.at.as_ref()?.value.0,
+            keep_days: raw.keep_days.as_ref().map(|d| d.value.0),
+            rate: raw.rate.as_ref().map(|r| r.value),
+            to,
+        })
+    }
+
+    fn backup_place(&mut self, key: &str, raw: &At<raw::BackupPlace>) -> Option<BackupPlace> {
+        let (at, raw) = (raw.at.clone(), &raw.value);
+        if let Some(name) = &raw.url_secret {
+            self.secrets.push((format!("{key}.url_secret"), name.clone()));
+        }
+        let kind = raw.kind.as_ref()?.value;
+        let (wanted, place) = match kind {
+            BackupKind::Disk => ("disk", raw.disk.as_ref().map(|d| BackupPlace::Disk(d.value.0.clone()))),
+            BackupKind::Directory => ("path", raw.path.as_ref().map(|p| BackupPlace::Directory(p.value.0.clone()))),
+            BackupKind::S3 => ("url_secret", raw.url_secret.as_ref().map(|s| BackupPlace::S3(s.value.clone()))),
+        };
+        if place.is_none() && !self.r.problems.iter().any(|p| p.key == format!("{key}.{wanted}")) {
+            let problem = Problem::new(Code::MissingKey, at, format!("{key}.{wanted}"));
+            self.report(problem.with("name", wanted).with("table", format!("[{key}]")));
+        }
+        place
+    }
+}
