@@ -58,9 +58,9 @@ table! {
     /// How long footage is kept.
     RetentionTable {
         /// The promise: nothing younger is deleted. Without it footage is kept as the disks allow.
-        optional min_days: Days,
+        later min_days: Days,
         /// Older footage goes by itself. Without it only a lack of space removes footage.
-        optional max_days: Days,
+        later max_days: Days,
         /// What happens if the disks cannot keep the promise. Default: refuse.
         later when_short: WhenShort,
         /// Whether the promise holds against everything, or yields to full disks. Default: invariant.
