@@ -70,9 +70,9 @@ table! {
     /// How long the footage of one area or camera is kept, where that differs.
     OwnRetention {
         /// The promise for it.
-        optional min_days: Days,
+        later min_days: Days,
         /// Older footage of it goes by itself.
-        optional max_days: Days,
+        later max_days: Days,
     }
 
     /// A machine that records.
