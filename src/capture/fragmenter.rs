@@ -152,7 +152,8 @@ impl Fragmenter {
     /// Adds a picture; gives out the piece that it ends.
     pub(super) fn push(&mut self, timed: Timed) -> Option<Piece> {
         let Timed { picture, dts } = timed;
-        let dts = self.floor.map_or(dts, |f| dts.max(f));
+        let after_held = self.held.as_ref().map(|h| h.dts.saturating_add(1));
+        let dts = dts.max(self.floor.unwrap_or(i64::MIN)).max(after_held.unwrap_or(i64::MIN));
         self.settle_held(dts);
         let piece = if self.ends_before(dts, &picture) { Some(self.take(dts)) } else { None };
         if picture.key {
