@@ -74,10 +74,6 @@ pub trait Footage: Send + Sync + 'static {
     /// Says that a stream brings no footage since `since`, and why; `None` once it does again. Survives a restart.
     fn set_gap(&self, stream: StreamId, gap: Option<GapBefore>);
 
-    /// What a stream's first run since the start of the process has to say about the time before it, as far as the store
-    /// knows: why the recorder was not running, or the trouble that was there already. `None` if there is no footage before.
-    fn pending_gap(&self, stream: StreamId) -> Option<crate::types::GapBefore>;
-
     /// What has happened since, from now on.
     fn events(&self) -> tokio::sync::broadcast::Receiver<StoreEvent>;
 }
