@@ -6,7 +6,10 @@
 mod check;
 mod help;
 pub mod logger;
+mod record;
+mod reindex;
 mod schema;
+mod volume;
 mod web;
 
 use std::{env, process::ExitCode};
@@ -30,7 +33,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Record(record::Args),
     Check(check::Args),
+    Reindex(reindex::Args),
+    Volume(volume::Args),
     Schema(schema::Args),
     Web(web::Args),
 }
@@ -44,6 +50,9 @@ pub fn parse() -> Cli {
 /// Carries out what was asked for. An error is for the log, and the exit code is then 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Record(args) => record::run(args, cli.lang),
+        Command::Reindex(args) => reindex::run(&args, cli.lang),
+        Command::Volume(args) => volume::run(args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(args, cli.lang),
@@ -75,4 +84,14 @@ fn wanted(site: Option<Lang>) -> Lang {
 
 fn language(text: &str) -> Result<Lang, String> {
     text.parse().map_err(|()| "vi, zh, en".to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "a subcommand prints")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[expect(clippy::print_stderr, reason = "a subcommand prints")]
+fn print_error(text: &str) {
+    eprintln!("{}", text.trim_end());
 }

@@ -1,1 +1,5 @@
-//! (being written)
+//! Composition roots: what a service consists of, started, connected and stopped.
+
+pub mod paths;
+pub mod record;
+pub mod socket;

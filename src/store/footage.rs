@@ -213,6 +213,18 @@ impl Store {
         self.inner.streams().states.get(&stream)?.committed
     }
 
+    /// All streams that have footage or are to have some.
+    pub fn streams(&self) -> Vec<StreamKey> {
+        let streams = self.inner.streams();
+        let mut keys: Vec<StreamKey> = streams
+            .ids
+            .iter()
+            .map(|((camera, kind), id)| StreamKey { id: *id, camera: camera.clone(), kind: *kind })
+            .collect();
+        keys.sort_by(|a, b| (&a.camera, a.kind).cmp(&(&b.camera, b.kind)));
+        keys
+    }
+
     /// Where a stream's present segment is.
     pub fn volume_of(&self, stream: StreamId) -> Option<VolumeName> {
         self.inner.streams().states.get(&stream)?.volume.clone()

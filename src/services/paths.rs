@@ -1,0 +1,81 @@
+//! Where a recorder keeps its own things.
+
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+};
+
+use crate::types::VolumeName;
+
+/// Where state is kept unless `--state` says otherwise.
+pub const STATE: &str = "/var/lib/custodian";
+
+/// Below this folder the disks are mounted, each under its volume's name.
+pub const VOLUMES: &str = "/var/lib/custodian/volumes";
+
+/// The state folder and what is in it.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    state: PathBuf,
+}
+
+impl Paths {
+    /// For a state folder.
+    pub fn new(state: impl Into<PathBuf>) -> Self {
+        Self { state: state.into() }
+    }
+
+    /// The state folder.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The index.
+    pub fn index(&self) -> PathBuf {
+        self.state.join("index.db")
+    }
+
+    /// The lock that only one recorder can have.
+    pub fn lock(&self) -> PathBuf {
+        self.state.join("record.lock")
+    }
+
+    /// Where the sockets are: systemd's runtime folder for the standard state folder, else beside the state.
+    pub fn run(&self) -> PathBuf {
+        let standard = self.state == Path::new(STATE);
+        env::var_os("RUNTIME_DIRECTORY").filter(|_| standard).map_or_else(|| self.state.join("run"), PathBuf::from)
+    }
+
+    /// Pages ask here.
+    pub fn media_socket(&self) -> PathBuf {
+        self.run().join("media.sock")
+    }
+
+    /// Health asks here.
+    pub fn status_socket(&self) -> PathBuf {
+        self.run().join("status.sock")
+    }
+
+    /// Apply, and `record --reload`, speak here.
+    pub fn control_socket(&self) -> PathBuf {
+        self.run().join("control.sock")
+    }
+
+    /// Makes the state folder and the run folder, one level each.
+    pub fn make(&self) -> io::Result<()> {
+        for dir in [self.state.clone(), self.run()] {
+            match std::fs::create_dir(&dir) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(io::Error::new(e.kind(), format!("cannot make {}: {e}", dir.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a disk's volume is mounted.
+pub fn mount_point(volume: &VolumeName) -> PathBuf {
+    Path::new(VOLUMES).join(volume.as_str())
+}

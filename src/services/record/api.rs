@@ -1,0 +1,65 @@
+//! The recorder's sockets, see [`crate::types::wire`].
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+
+use super::{Shared, config, live};
+use crate::types::{CameraId, StreamKind, wire};
+
+fn problem(status: StatusCode, error: impl Into<String>) -> Response {
+    (status, Json(wire::Problem { error: error.into() })).into_response()
+}
+
+pub(super) fn status(shared: &Arc<Shared>) -> Router {
+    Router::new().route("/v1/status", get(report)).with_state(shared.clone())
+}
+
+async fn report(State(shared): State<Arc<Shared>>) -> Response {
+    // Asks the index.
+    match tokio::task::spawn_blocking(move || super::status::status(&shared)).await {
+        Ok(status) => Json(status).into_response(),
+        Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
+}
+
+pub(super) fn control(shared: &Arc<Shared>) -> Router {
+    Router::new().route("/v1/reload", post(reload)).with_state(shared.clone())
+}
+
+async fn reload(State(shared): State<Arc<Shared>>) -> Response {
+    match tokio::task::spawn_blocking(move || config::reload(&shared)).await {
+        Ok(Ok(changes)) => Json(changes).into_response(),
+        Ok(Err(e)) => {
+            log::error!("the site is not taken over: {e:#}");
+            problem(StatusCode::UNPROCESSABLE_ENTITY, format!("{e:#}"))
+        }
+        Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
+}
+
+pub(super) fn media(shared: &Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/live/{camera}/{kind}", get(watch))
+        .with_state(shared.clone())
+        .merge(super::playback::router(shared))
+}
+
+async fn watch(State(shared): State<Arc<Shared>>, Path((camera, kind)): Path<(String, String)>) -> Response {
+    let parsed = camera.parse::<CameraId>().and_then(|c| Ok((c, kind.parse::<StreamKind>()?)));
+    let (camera, kind) = match parsed {
+        Ok(parsed) => parsed,
+        Err(e) => return problem(StatusCode::BAD_REQUEST, e.to_string()),
+    };
+    match shared.supervisor.live(&camera, kind) {
+        Some(tap) => Body::from_stream(live::body(tap)).into_response(),
+        None => problem(StatusCode::NOT_FOUND, format!("camera {camera} has no {kind} stream here")),
+    }
+}

@@ -1,0 +1,90 @@
+//! From site.toml and secrets.toml to what capture records, at the start and at every reload.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+
+use super::{Shared, upkeep};
+use crate::{
+    capture::{Credentials, StreamConfig, Transport},
+    site::{self, Secrets, Site},
+    types::{RecorderId, wire},
+};
+
+/// The files that say what to do.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub site: PathBuf,
+    pub secrets: PathBuf,
+}
+
+impl Files {
+    /// Reads both; nothing is taken from one if the other is wrong.
+    pub(super) fn read(&self) -> anyhow::Result<(Site, Secrets)> {
+        let site = site::load(&self.site)?;
+        let needed = site.cameras().iter().any(|c| c.credentials.is_some());
+        let secrets = if needed || self.secrets.exists() { site::secrets::load(&self.secrets)? } else { Secrets::default() };
+        secrets.cover(&site)?;
+        Ok((site, secrets))
+    }
+}
+
+/// Which recorder this is.
+pub(super) fn recorder(site: &Site, wanted: Option<&RecorderId>) -> anyhow::Result<RecorderId> {
+    let names = || site.recorders().map(|r| r.id.as_str()).collect::<Vec<_>>().join(", ");
+    match wanted {
+        Some(id) => {
+            site.recorder(id).with_context(|| format!("the site has no recorder {id}: it has {}", names()))?;
+            Ok(id.clone())
+        }
+        None if site.recorders().len() == 1 => {
+            site.recorders().next().map(|r| r.id.clone()).context("the site has no recorder")
+        }
+        None => anyhow::bail!("the site has several recorders ({}): say which one this is with --recorder", names()),
+    }
+}
+
+/// What capture is to do for this recorder's cameras.
+pub(super) fn streams(site: &Site, secrets: &Secrets, recorder: &RecorderId) -> Vec<StreamConfig> {
+    let one = |camera: &site::Camera| -> Vec<StreamConfig> {
+        let credentials = camera.credentials.as_ref().and_then(|name| secrets.credentials(name)).map(|c| Credentials {
+            username: c.username.clone(),
+            password: c.password.reveal().to_owned(),
+        });
+        camera
+            .streams()
+            .map(|(kind, url, record)| StreamConfig {
+                camera: camera.id.clone(),
+                camera_name: camera.name.clone(),
+                kind,
+                url: url.clone(),
+                credentials: credentials.clone(),
+                transport: match camera.transport {
+                    site::Transport::Tcp => Transport::Tcp,
+                    site::Transport::Udp => Transport::Udp,
+                },
+                record,
+            })
+            .collect()
+    };
+    site.cameras_of(recorder).flat_map(one).collect()
+}
+
+/// Reads the files again and changes what must be changed.
+pub(super) fn reload(shared: &Shared) -> anyhow::Result<wire::Reloaded> {
+    let (site, secrets) = shared.files.read()?;
+    site.recorder(&shared.recorder)
+        .with_context(|| format!("recorder {} is not in {} any more", shared.recorder, shared.files.site.display()))?;
+    let changes = shared.supervisor.set_streams(streams(&site, &secrets, &shared.recorder));
+    let site = Arc::new(site);
+    upkeep::expect_volumes(shared, &site);
+    *shared.site.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = site;
+    log::info!(
+        "site read again: {} cameras added, {} removed, {} changed, {} untouched",
+        changes.added.len(),
+        changes.removed.len(),
+        changes.changed.len(),
+        changes.untouched
+    );
+    Ok(changes)
+}

@@ -1,0 +1,119 @@
+//! The recorder: capture, store and sockets of one machine. `custodian record` runs it until a signal comes; the demo runs
+//! the same one inside itself.
+
+mod api;
+mod config;
+mod live;
+mod lock;
+mod playback;
+mod reindex;
+mod signals;
+mod start;
+mod status;
+mod upkeep;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+};
+
+pub use self::reindex::reindex;
+pub use self::signals::{Signal, Signals};
+use self::{config::Files, upkeep::Absent};
+use crate::{
+    capture::Supervisor,
+    retrieve::Library,
+    services::paths::Paths,
+    site::Site,
+    store::{Store, index::IndexQueue},
+    sys::Clock,
+    types::{RecorderId, WallNs, wire},
+};
+
+/// What `custodian record` was told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// site.toml.
+    pub site: PathBuf,
+    /// secrets.toml; the one beside site.toml where this is nothing.
+    pub secrets: Option<PathBuf>,
+    /// Which recorder of the site this is; may be left out where there is only one.
+    pub recorder: Option<RecorderId>,
+    /// Index and sockets.
+    pub state: PathBuf,
+}
+
+/// What all parts of the recorder share.
+struct Shared {
+    files: Files,
+    recorder: RecorderId,
+    paths: Paths,
+    clock: Arc<dyn Clock>,
+    store: Arc<Store>,
+    index: Arc<IndexQueue>,
+    supervisor: Supervisor,
+    library: Arc<Library>,
+    site: Mutex<Arc<Site>>,
+    absent: Mutex<Vec<Absent>>,
+    started: WallNs,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    fn site(&self) -> Arc<Site> {
+        self.site.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A recorder at work.
+pub struct Recorder {
+    shared: Arc<Shared>,
+    sockets: tokio::runtime::Runtime,
+    upkeep: Vec<std::thread::JoinHandle<()>>,
+    _lock: lock::Lock,
+}
+
+impl Recorder {
+    /// Reads the site again and changes what must be changed.
+    ///
+    /// # Errors
+    /// If the files are wrong; nothing has changed then.
+    pub fn reload(&self) -> anyhow::Result<wire::Reloaded> {
+        config::reload(&self.shared)
+    }
+
+    /// Its state.
+    pub fn status(&self) -> wire::Status {
+        status::status(&self.shared)
+    }
+
+    /// Where its sockets are.
+    pub fn paths(&self) -> &Paths {
+        &self.shared.paths
+    }
+
+    /// Stops: what was received is written, closed and committed. `who` goes on record as the cause of the gap that begins.
+    pub fn stop(self, who: &str) {
+        use std::sync::atomic::Ordering;
+        crate::sys::notify::stopping();
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        log::info!("stopping: {who}");
+        self.sockets.block_on(self.shared.supervisor.stop(who));
+        self.sockets.shutdown_background();
+        self.shared.index.put(|batch| {
+            batch.meta.insert(start::STOPPED.into(), who.to_owned());
+        });
+        self.shared.store.stop();
+        for thread in self.upkeep {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                log::error!("the upkeep thread panicked");
+            }
+        }
+        for socket in [self.shared.paths.media_socket(), self.shared.paths.status_socket(), self.shared.paths.control_socket()]
+        {
+            let _ = std::fs::remove_file(socket);
+        }
+        log::info!("stopped; nothing that was received is lost");
+    }
+}

@@ -1,0 +1,170 @@
+//! Starting the recorder: what can't be helped is an error, what can is logged and recording begins.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+};
+
+use anyhow::Context as _;
+
+use super::{Options, Recorder, Shared, api, config, lock::Lock, playback, upkeep};
+use crate::{
+    capture::{Env, Settings, Supervisor},
+    services::{paths::Paths, socket},
+    store::{
+        Setup, SharedFootage, Store,
+        index::{IndexError, IndexQueue, Reader, Writer},
+        recovery,
+    },
+    sys::{Clock, RealDisk, notify},
+    types::{ByteSize, Cause, CauseKind},
+};
+
+/// The note in the index that says who stopped the recorder; empty while it runs.
+pub(super) const STOPPED: &str = "stopped";
+
+/// Memory for footage that waits for disks.
+const MEMORY: ByteSize = ByteSize(256 << 20);
+
+impl Recorder {
+    /// Starts recording.
+    ///
+    /// # Errors
+    /// If site or secrets are wrong, another recorder has the state, or the state can't be written. Volumes that are not there are
+    /// no error: they are looked for while the cameras of the others are recorded.
+    pub fn start(options: &Options, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let secrets = options.secrets.clone().unwrap_or_else(|| options.site.with_file_name("secrets.toml"));
+        let files = config::Files { site: options.site.clone(), secrets };
+        let (site, secrets) = files.read()?;
+        let recorder = config::recorder(&site, options.recorder.as_ref())?;
+        let paths = Paths::new(&options.state);
+        paths.make().context("the state folder")?;
+        let lock = Lock::take(&paths.lock())?;
+        let started = clock.wall();
+
+        let writer = open_index(&paths.index(), started)?;
+        let reader = Reader::open(&paths.index())?;
+        let (mut volumes, mut absent) = (Vec::new(), Vec::new());
+        let places = upkeep::places(&site, &recorder);
+        let volume_count = places.len();
+        for (name, root) in places {
+            match upkeep::open(&name, root, Some(&reader)) {
+                Ok(setup) => volumes.push(setup),
+                Err(problem) => {
+                    log::error!(VOLUME = name.as_str(); "{}", problem.problem);
+                    absent.push(problem);
+                }
+            }
+        }
+        let opened: Vec<_> = volumes.iter().map(|v| v.volume.clone()).collect();
+        let found = recovery::look(&opened, &reader)?;
+        let downtime = match reader.meta(STOPPED)? {
+            Some(who) if !who.is_empty() => Cause::new(CauseKind::Stopped, who),
+            _ => Cause::new(CauseKind::Restart, "killed, crashed, or without power"),
+        };
+        drop(reader);
+        let index = Arc::new(IndexQueue::start(writer, paths.index())?);
+        index.put(|batch| {
+            batch.meta.insert(STOPPED.into(), String::new());
+            batch.meta.insert("timezone".into(), site.timezone().iana_name().unwrap_or("UTC").to_owned());
+            batch.meta.insert("language".into(), site.language().as_str().to_owned());
+        });
+        let store = Arc::new(Store::start(Setup {
+            volumes,
+            volume_count,
+            memory: MEMORY,
+            disk: Arc::new(RealDisk),
+            clock: clock.clone(),
+            index: index.clone(),
+            found,
+            renamed: site.cameras().iter().flat_map(|c| c.previously.iter().map(|p| (p.clone(), c.id.clone()))).collect(),
+            pinned: site.cameras().iter().filter_map(|c| Some((c.id.clone(), c.volume.clone()?))).collect(),
+            downtime,
+        })?);
+        let supervisor = Supervisor::start(Env {
+            clock: clock.clone(),
+            footage: store.clone() as SharedFootage,
+            site: site.name().to_owned(),
+            recorder: recorder.clone(),
+            settings: Settings::default(),
+        })?;
+        let streams = config::streams(&site, &secrets, &recorder);
+        let recorded = streams.iter().filter(|s| s.record).count();
+        supervisor.set_streams(streams);
+        let shared = Arc::new(Shared {
+            files,
+            library: playback::library(paths.index(), &store),
+            recorder,
+            paths,
+            clock,
+            store,
+            index,
+            supervisor,
+            site: Mutex::new(Arc::new(site)),
+            absent: Mutex::new(absent),
+            started,
+            stopping: AtomicBool::new(false),
+        });
+        let sockets = serve(&shared)?;
+        let behind = shared.clone();
+        let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;
+        log::info!("recorder {}: {recorded} streams to record", shared.recorder);
+        notify::ready();
+        notify::status(&format!("recording {recorded} streams"));
+        Ok(Self { shared, sockets, upkeep: vec![upkeep], _lock: lock })
+    }
+}
+
+/// Opens the index. A damaged one is set aside, and a new one filled from the volumes while recording goes on.
+fn open_index(path: &Path, now: crate::types::WallNs) -> anyhow::Result<Writer> {
+    match Writer::open(path) {
+        Ok(writer) => Ok(writer),
+        Err(e @ (IndexError::Damaged { .. } | IndexError::Sqlite { .. })) if path.exists() => {
+            let aside = path.with_extension(format!("damaged-{}", now.timestamp().strftime("%Y%m%dT%H%M%SZ")));
+            log::error!("{}; it is kept as {} and a new one is made from the volumes", story(&e), aside.display());
+            for suffix in ["", "-wal", "-shm"] {
+                let part = |p: &Path| std::path::PathBuf::from(format!("{}{suffix}", p.display()));
+                if part(path).exists() {
+                    std::fs::rename(part(path), part(&aside)).context("the damaged index cannot be set aside")?;
+                }
+            }
+            Ok(Writer::open(path)?)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The sockets have threads of their own: a slow disk under a reader never delays capture.
+fn serve(shared: &Arc<Shared>) -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(8)
+        .thread_name("sockets")
+        .enable_all()
+        .build()?;
+    let _inside = runtime.enter();
+    for (path, router) in [
+        (shared.paths.media_socket(), api::media(shared)),
+        (shared.paths.status_socket(), api::status(shared)),
+        (shared.paths.control_socket(), api::control(shared)),
+    ] {
+        let listener = socket::listen(&path)?;
+        runtime.spawn(async move {
+            if let Err(e) = axum::serve(listener, router).await {
+                log::error!("the socket {} has failed: {e}", path.display());
+            }
+        });
+    }
+    Ok(runtime)
+}
+
+/// An error with its sources, in one line.
+pub(super) fn story(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut next = e.source();
+    while let Some(e) = next {
+        text = format!("{text}: {e}");
+        next = e.source();
+    }
+    text
+}

@@ -1,0 +1,76 @@
+//! The answer to "how are you".
+
+use std::sync::PoisonError;
+
+use super::Shared;
+use crate::{
+    store::{Footage as _, index::Reader},
+    types::{ByteSize, Span, StreamId, WallNs, wire},
+};
+
+pub(super) fn status(shared: &Shared) -> wire::Status {
+    let now = shared.clock.wall();
+    let site = shared.site();
+    let midnight = midnight(now, site.timezone());
+    let index = Reader::open(&shared.paths.index());
+    if let Err(e) = &index {
+        log::warn!("gap seconds are not known: {}", super::start::story(e));
+    }
+    let mut streams: Vec<wire::StreamStatus> = shared
+        .supervisor
+        .status()
+        .into_iter()
+        .map(|s| {
+            let id = shared.store.stream_id(&s.camera, s.stream);
+            let gaps = index.as_ref().ok().filter(|_| s.recorded).map(|index| gap_seconds(index, id, midnight, now));
+            wire::StreamStatus {
+                camera: s.camera,
+                name: s.name,
+                stream: s.stream,
+                recorded: s.recorded,
+                state: s.state,
+                cause: s.cause,
+                bit_rate: s.bit_rate,
+                frame_rate: s.frame_rate,
+                newest_committed: shared.store.committed(id),
+                gap_seconds_today: gaps.unwrap_or_default(),
+                lost_packets: s.lost_packets,
+                clock_error: s.clock_error,
+                volume: shared.store.volume_of(id),
+                size: s.size,
+                codec: s.codec,
+            }
+        })
+        .collect();
+    streams.sort_by(|a, b| (&a.camera, a.stream).cmp(&(&b.camera, b.stream)));
+    let mut volumes = shared.store.volumes();
+    let absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
+    volumes.extend(absent.iter().map(super::Absent::status));
+    volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    wire::Status {
+        recorder: shared.recorder.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: shared.started,
+        now,
+        queued: ByteSize(volumes.iter().map(|v| v.queued.0).sum()),
+        streams,
+        volumes,
+    }
+}
+
+/// When the day began where the site is.
+fn midnight(now: WallNs, zone: &jiff::tz::TimeZone) -> WallNs {
+    let day = now.timestamp().to_zoned(zone.clone()).start_of_day();
+    day.map_or(now, |day| day.timestamp().into())
+}
+
+fn gap_seconds(index: &Reader, stream: StreamId, from: WallNs, to: WallNs) -> f64 {
+    let Some(span) = Span::new(from, to) else { return 0.0 };
+    let gaps = index.gaps(stream, span).unwrap_or_default();
+    let ns: i64 = gaps
+        .iter()
+        .filter_map(|g| Span::new(g.start, g.end.unwrap_or(to))?.intersect(span))
+        .map(Span::len_ns)
+        .sum();
+    ns as f64 / 1e9
+}

@@ -1,0 +1,53 @@
+//! Unix sockets that speak HTTP: serving them, and asking them.
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::de::DeserializeOwned;
+use tokio::net::UnixListener;
+
+use crate::types::wire::Problem;
+
+/// Why a socket gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error("no recorder answers at {0}: is it running, with this --state?")]
+    Nobody(PathBuf),
+    /// It said no.
+    #[error("the recorder refuses: {0}")]
+    Refused(String),
+    /// The conversation failed.
+    #[error("the recorder's answer cannot be read")]
+    Broken(#[from] reqwest::Error),
+}
+
+/// Listens at `path`, for the owner and the group. A socket that a dead process left behind is replaced.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)
+        .map_err(|e| io::Error::new(e.kind(), format!("cannot listen at {}: {e}", path.display())))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// Asks a socket and reads the JSON that it answers.
+pub async fn ask<T: DeserializeOwned>(socket: &Path, method: reqwest::Method, path: &str) -> Result<T, AskError> {
+    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().build()?;
+    let answer = match client.request(method, format!("http://recorder{path}")).send().await {
+        Err(e) if e.is_connect() => return Err(AskError::Nobody(socket.to_owned())),
+        other => other?,
+    };
+    if answer.status().is_success() {
+        return Ok(answer.json().await?);
+    }
+    let status = answer.status();
+    let text = answer.text().await?;
+    Err(AskError::Refused(serde_json::from_str::<Problem>(&text).map_or(format!("{status}: {text}"), |p| p.error)))
+}
