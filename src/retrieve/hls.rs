@@ -1,4 +1,9 @@
 //! HTTP Live Streaming playlists (RFC 8216) over the very files on disk: fragmented MP4, byte ranges, nothing repackaged.
+//!
+//! The decode times of every run begin at zero, and players that are built on libavformat lose pictures where decode times go
+//! back, discontinuity or not. So each URI says by how much the decode times are to be moved on their way out
+//! (`?shift=TICKS`), and the whole playlist is one time line from zero on. A change of parameters remains a change:
+//! libavformat (ffmpeg, mpv) does not follow it within one playlist, browsers and Apple's players do.
 
 use std::fmt::Write as _;
 
@@ -22,6 +27,8 @@ const SEGMENTS: &str = "../../segments";
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part<'a> {
     file: &'a SegmentPart,
+    /// Which of the footage's segments that is.
+    segment: usize,
     first: &'a FragmentPart,
     /// Bytes from the first fragment on.
     len: u64,
@@ -37,8 +44,10 @@ struct Part<'a> {
 /// asked for can bring no further footage: the list is then a VOD with its end marked, else an event that grows at its
 /// end, in which the unfinished part of an open file is left out until it is whole.
 ///
+/// `shifts` says for each segment how far its decode times move, in ticks of its video.
+///
 /// Parts of the same span are always cut alike, so a reloaded playlist begins with what it held before.
-pub fn media(footage: &Fragments, complete: bool) -> Option<String> {
+pub fn media(footage: &Fragments, shifts: &[i64], complete: bool) -> Option<String> {
     let mut parts = parts(footage);
     if !complete && parts.last().is_some_and(|p| p.file.open) {
         parts.pop();
@@ -64,7 +73,8 @@ pub fn media(footage: &Fragments, complete: bool) -> Option<String> {
     let mut run = None;
     for part in &parts {
         let file = part.file;
-        let uri = format!("{SEGMENTS}/{}/{}/{}.mp4", file.stream, file.run, file.seq);
+        let shift = shifts.get(part.segment).copied().unwrap_or(0);
+        let uri = format!("{SEGMENTS}/{}/{}/{}.mp4?shift={shift}", file.stream, file.run, file.seq);
         if part.discontinuity {
             text.push_str("#EXT-X-DISCONTINUITY\n");
         }
@@ -155,19 +165,19 @@ fn codecs(segments: &[SegmentPart]) -> String {
 fn parts(footage: &Fragments) -> Vec<Part<'_>> {
     let mut out: Vec<Part<'_>> = Vec::new();
     let mut before: Option<&SegmentPart> = None;
-    let files: Vec<&SegmentPart> = footage.segments.iter().filter(|s| !s.fragments.is_empty()).collect();
-    for (at, &file) in files.iter().enumerate() {
+    let files: Vec<(usize, &SegmentPart)> =
+        footage.segments.iter().enumerate().filter(|(_, s)| !s.fragments.is_empty()).collect();
+    for (at, &(segment, file)) in files.iter().enumerate() {
         // Decode times go on only from a file to the very next one of its run.
         let follows = |a: &SegmentPart, b: &SegmentPart| a.run == b.run && a.seq.checked_add(1) == Some(b.seq);
-        let next = files.get(at + 1).filter(|next| follows(file, next));
-        let next_dts = next.and_then(|n| n.fragments.first()).map(|f| f.dts);
+        let next = files.get(at + 1).filter(|(_, next)| follows(file, next));
+        let next_dts = next.and_then(|(_, n)| n.fragments.first()).map(|f| f.dts);
         let mut joins = before.is_none_or(|b| follows(b, file));
         for (gop, gop_seconds) in gops(file, next_dts) {
             let len = gop.iter().fold(0u64, |sum, f| sum.saturating_add(f.len));
             let (Some(first), Some(last)) = (gop.first(), gop.last()) else { continue };
             let grows = out.last_mut().filter(|p| {
-                p.file.run == file.run
-                    && p.file.seq == file.seq
+                p.segment == segment
                     && p.first.offset.checked_add(p.len) == Some(first.offset)
                     && p.seconds + gop_seconds <= PART_SECONDS
             });
@@ -178,6 +188,7 @@ fn parts(footage: &Fragments) -> Vec<Part<'_>> {
             } else {
                 out.push(Part {
                     file,
+                    segment,
                     first,
                     len,
                     seconds: gop_seconds,

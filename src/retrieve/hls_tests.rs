@@ -47,7 +47,7 @@ fn durations(text: &str) -> Vec<f64> {
 #[test]
 fn a_vod_names_files_ranges_times_and_breaks() {
     let two_runs = footage(vec![file(1, 0, EIGHT, 0, 4, 1), file(2, 7, EIGHT + 60 * SECOND, 900_000, 1, 1)]);
-    let text = media(&two_runs, true).expect("there is footage");
+    let text = media(&two_runs, &[-90, 7], true).expect("there is footage");
     let text = text
         .replace(&RunId::from(Uuid::from_u128(2)).to_string(), "<run 2>")
         // Stream and first run have the same number here.
@@ -60,21 +60,21 @@ fn a_vod_names_files_ranges_times_and_breaks() {
 #EXT-X-MEDIA-SEQUENCE:0
 #EXT-X-PLAYLIST-TYPE:VOD
 #EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-MAP:URI=\"../../segments/<1>/<1>/0.mp4\",BYTERANGE=\"800@0\"
+#EXT-X-MAP:URI=\"../../segments/<1>/<1>/0.mp4?shift=-90\",BYTERANGE=\"800@0\"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-22T08:00:00.000Z
 #EXTINF:6.000000,
 #EXT-X-BYTERANGE:1500000@1000
-../../segments/<1>/<1>/0.mp4
+../../segments/<1>/<1>/0.mp4?shift=-90
 #EXT-X-PROGRAM-DATE-TIME:2026-11-22T08:00:06.000Z
 #EXTINF:2.000000,
 #EXT-X-BYTERANGE:500000@1501000
-../../segments/<1>/<1>/0.mp4
+../../segments/<1>/<1>/0.mp4?shift=-90
 #EXT-X-DISCONTINUITY
-#EXT-X-MAP:URI=\"../../segments/<1>/<run 2>/7.mp4\",BYTERANGE=\"800@0\"
+#EXT-X-MAP:URI=\"../../segments/<1>/<run 2>/7.mp4?shift=7\",BYTERANGE=\"800@0\"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-22T08:01:00.000Z
 #EXTINF:2.000000,
 #EXT-X-BYTERANGE:500000@1000
-../../segments/<1>/<run 2>/7.mp4
+../../segments/<1>/<run 2>/7.mp4?shift=7
 #EXT-X-ENDLIST
 "
     );
@@ -83,7 +83,7 @@ fn a_vod_names_files_ranges_times_and_breaks() {
 #[test]
 fn files_of_a_run_go_on_without_a_break() {
     let one_run = footage(vec![file(1, 3, EIGHT, 0, 3, 1), file(1, 4, EIGHT + 6 * SECOND, 540_000, 3, 1)]);
-    let text = media(&one_run, true).expect("there is footage");
+    let text = media(&one_run, &[], true).expect("there is footage");
     assert!(!text.contains("DISCONTINUITY"), "{text}");
     assert_eq!(text.matches("EXT-X-MAP").count(), 1, "{text}");
     assert_eq!(durations(&text), [6.0, 6.0]);
@@ -92,7 +92,7 @@ fn files_of_a_run_go_on_without_a_break() {
 #[test]
 fn a_missing_file_in_a_run_is_a_break() {
     let holed = footage(vec![file(1, 3, EIGHT, 0, 3, 1), file(1, 5, EIGHT + 12 * SECOND, 1_080_000, 3, 1)]);
-    let text = media(&holed, true).expect("there is footage");
+    let text = media(&holed, &[], true).expect("there is footage");
     assert_eq!(text.matches("EXT-X-DISCONTINUITY").count(), 1, "{text}");
     // The hole is not in the length of the part before it.
     assert_eq!(durations(&text), [6.0, 6.0]);
@@ -102,14 +102,14 @@ fn a_missing_file_in_a_run_is_a_break() {
 fn durations_come_from_decode_times_not_from_the_wall() {
     let mut slow = file(1, 0, EIGHT, 0, 2, 1);
     slow.fragments[1].dts = 180_090;
-    let text = media(&footage(vec![slow]), true).expect("there is footage");
+    let text = media(&footage(vec![slow]), &[], true).expect("there is footage");
     // 2.001 s by decode times, then 2 s by the wall, as nothing follows.
     assert_eq!(durations(&text), [4.001]);
 }
 
 #[test]
 fn long_groups_of_pictures_stay_whole() {
-    let text = media(&footage(vec![file(1, 0, EIGHT, 0, 10, 5)]), true).expect("there is footage");
+    let text = media(&footage(vec![file(1, 0, EIGHT, 0, 10, 5)]), &[], true).expect("there is footage");
     assert_eq!(durations(&text), [10.0, 10.0]);
     assert!(text.contains("#EXT-X-TARGETDURATION:10\n"), "{text}");
 }
@@ -119,7 +119,7 @@ fn a_growing_list_only_grows() {
     let at = |count: u32| {
         let mut open = file(1, 0, EIGHT, 0, count, 1);
         open.open = true;
-        media(&footage(vec![open]), false)
+        media(&footage(vec![open]), &[], false)
     };
     assert_eq!(at(3), None, "the first part is not whole");
     let mut before = at(4).expect("one part");
@@ -135,8 +135,8 @@ fn a_growing_list_only_grows() {
 
 #[test]
 fn nothing_is_no_playlist() {
-    assert_eq!(media(&footage(vec![]), true), None);
-    assert_eq!(media(&footage(vec![file(1, 0, EIGHT, 0, 0, 1)]), true), None);
+    assert_eq!(media(&footage(vec![]), &[], true), None);
+    assert_eq!(media(&footage(vec![file(1, 0, EIGHT, 0, 0, 1)]), &[], true), None);
     assert_eq!(multivariant(&[footage(vec![])], ""), None);
 }
 
@@ -188,7 +188,7 @@ proptest! {
         let mut two = one.clone();
         two.seq = seq.wrapping_add(1);
         let footage = footage(vec![one, two]);
-        if let Some(text) = media(&footage, complete) {
+        if let Some(text) = media(&footage, &[], complete) {
             prop_assert!(text.starts_with("#EXTM3U\n"));
             prop_assert!(text.lines().all(|l| l.starts_with('#') || l.starts_with("../../segments/")));
         }

@@ -32,7 +32,8 @@ pub enum BadParameter {
     TooMuch(&'static str),
 }
 
-/// The parameters that requests have: `camera`, `from`, `to`, `stream`, `part`. Unknown ones are ignored, so that a
+/// The parameters that requests have: `camera`, `from`, `to`, `stream`, `part`,
+/// `shift`. Unknown ones are ignored, so that a
 /// newer page can talk to an older recorder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
@@ -43,6 +44,8 @@ pub struct Query {
     stream: Option<StreamKind>,
     /// Which file of a clip, from 1.
     pub part: Option<u32>,
+    /// By how many ticks of the video the decode times in a file move.
+    pub shift: Option<i64>,
 }
 
 impl Query {
@@ -75,6 +78,11 @@ impl Query {
                     let part = value.parse().ok().filter(|n| *n > 0);
                     let part = part.ok_or(BadParameter::Value { name: "part", expected: "a number from 1" })?;
                     once(&mut q.part, "part", part)?;
+                }
+                "shift" => {
+                    let shift =
+                        value.parse().map_err(|_| BadParameter::Value { name: "shift", expected: "a number of ticks" })?;
+                    once(&mut q.shift, "shift", shift)?;
                 }
                 _ => {}
             }
@@ -163,7 +171,7 @@ mod tests {
         assert_eq!(says("to=1"), Err("the parameter \"from\" is missing".to_owned()));
         assert_eq!(says("from=2&to=1"), Err("the parameter \"to\" lies before \"from\"".to_owned()));
         assert_eq!(says("from=1&from=1"), Err("the parameter \"from\" is given more than once".to_owned()));
-        for raw in ["from=x", "from=1&to=99999999999999999999", "camera=../etc", "stream=hd", "part=0", "part=-1"] {
+        for raw in ["from=x", "shift=1.5", "from=1&to=99999999999999999999", "camera=../etc", "stream=hd", "part=0", "part=-1"] {
             assert!(says(raw).is_err_and(|e| e.contains("must be")), "{raw}");
         }
         let many: String = (0..=MAX_CAMERAS).map(|n| format!("camera=c{n}&")).collect();
@@ -186,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_query_is_survived(raw in "((camera|from|to|stream|part|[a-z%+=]{0,3})=[-0-9a-zT:%+.]{0,30}&?){0,6}") {
+        fn any_query_is_survived(raw in "((camera|from|to|stream|part|shift|[a-z%+=]{0,3})=[-0-9a-zT:%+.]{0,30}&?){0,6}") {
             if let Ok(q) = Query::parse(&raw) {
                 let _ = (q.span(), q.camera(), q.stream());
             }

@@ -1,4 +1,7 @@
 //! The integration tests: one binary, a module per subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "../support/footage.rs"]
+mod footage;
 mod layering;
+mod retrieve;

@@ -85,17 +85,25 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, MoofError> {
 }
 
 impl Head {
-    /// Writes another sequence number and other decode times into the head's bytes (the same that were parsed).
-    /// `shift` gives the ticks to add for a track.
+    /// Writes another sequence number and other decode times into the head's bytes (the same that were parsed). `shift`
+    /// gives the ticks to add for a track; a time that does not fit is an error.
     pub fn rewrite(&self, bytes: &mut [u8], sequence: u32, shift: impl Fn(u32) -> i64) -> Result<(), MoofError> {
         put(bytes, self.sequence_at, &sequence.to_be_bytes())?;
+        self.times(bytes, |track, was| was.checked_add_signed(shift(track)).ok_or(Time))
+    }
+
+    /// Writes other decode times alone; one that would lie before zero becomes zero.
+    pub fn move_by(&self, bytes: &mut [u8], shift: impl Fn(u32) -> i64) -> Result<(), MoofError> {
+        self.times(bytes, |track, was| Ok(was.saturating_add_signed(shift(track))))
+    }
+
+    fn times(&self, bytes: &mut [u8], to: impl Fn(u32, u64) -> Result<u64, MoofError>) -> Result<(), MoofError> {
         for t in &self.tracks {
-            let to = t.first.checked_add_signed(shift(t.track)).ok_or(Time)?;
-            put_time(bytes, t.at, t.wide, to)?;
+            put_time(bytes, t.at, t.wide, to(t.track, t.first)?)?;
         }
         if let Some((track, at, wide)) = self.prft {
             let was = get_time(bytes, at, wide)?;
-            put_time(bytes, at, wide, was.checked_add_signed(shift(track)).ok_or(Time)?)?;
+            put_time(bytes, at, wide, to(track, was)?)?;
         }
         Ok(())
     }
@@ -265,6 +273,12 @@ fn put_time(bytes: &mut [u8], at: usize, wide: bool, time: u64) -> Result<(), Mo
     } else {
         put(bytes, at, &u32::try_from(time).map_err(|_| Time)?.to_be_bytes())
     }
+}
+
+/// A track's times that stand in no head.
+#[cfg(test)]
+pub(super) fn times(track: u32, first: u64, end: u64) -> TrackTimes {
+    TrackTimes { track, first, end, samples: 1, at: 0, wide: true }
 }
 
 #[cfg(test)]
