@@ -57,10 +57,7 @@ impl FakeFootage {
     /// With these volumes, healthy.
     pub fn new(volumes: &[&str]) -> Arc<Self> {
         let volumes = volumes.iter().filter_map(|v| v.parse().ok()).map(|v| (v, true)).collect();
-        Arc::new(Self {
-            inner: Mutex::new(Inner { volumes, ..Inner::default() }),
-            events: broadcast::Sender::new(64),
-        })
+        Arc::new(Self { inner: Mutex::new(Inner { volumes, ..Inner::default() }), events: broadcast::Sender::new(64) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -142,7 +139,10 @@ impl Inner {
         match last {
             None => {
                 if f.seq != 0 || f.span.start != f.run.start || f.samples[0].dts != 0 {
-                    say(format!("a run begins with segment 0, dts 0 and its start, not {} {}", f.seq, f.samples[0].dts));
+                    say(format!(
+                        "a run begins with segment 0, dts 0 and its start, not {} {}",
+                        f.seq, f.samples[0].dts
+                    ));
                 }
                 let start = f.span.start.offset(f.run.clock_correction);
                 if self.last_end.get(&f.run.stream.id).is_some_and(|end| start < *end) {

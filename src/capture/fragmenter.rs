@@ -195,7 +195,8 @@ impl Fragmenter {
 
     /// Ticks after which a piece ends: a group of pictures is cut into equal pieces, as few as the limit allows.
     fn cut_after(&self) -> i64 {
-        let limit = super::clockmap::ns_to_ticks(i64::try_from(self.limits.length.as_nanos()).unwrap_or(i64::MAX), self.rate);
+        let limit =
+            super::clockmap::ns_to_ticks(i64::try_from(self.limits.length.as_nanos()).unwrap_or(i64::MAX), self.rate);
         if self.group <= limit || limit <= 0 {
             return limit;
         }

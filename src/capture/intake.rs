@@ -218,7 +218,9 @@ impl<'a> Intake<'a> {
             self.fragmenter.lost(frame.lost);
         }
         let now = self.clock.monotonic().0;
-        let (true, Some(audio), Some(video_delay)) = (self.running, &mut self.audio, self.map.least_delay()) else { return };
+        let (true, Some(audio), Some(video_delay)) = (self.running, &mut self.audio, self.map.least_delay()) else {
+            return;
+        };
         let rate = audio.rate();
         let Some(dts) = audio.place(frame.elapsed, frame.length, now, video_delay) else { return };
         if let Some(run) = &self.live.run {
@@ -361,7 +363,8 @@ impl<'a> Intake<'a> {
     }
 
     fn begin_live(&mut self, pts: i64, now: i64) {
-        let start = if self.map.is_anchored() { self.map.wall(pts) } else { WallNs(now.saturating_add(self.offset_used)) };
+        let start =
+            if self.map.is_anchored() { self.map.wall(pts) } else { WallNs(now.saturating_add(self.offset_used)) };
         {
             let video = self.tracks.video();
             let mut rare = self.status.rare();

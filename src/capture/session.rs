@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures::FutureExt;
 use retina::{
     client::{
-        Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionIdPolicy, SessionOptions, SetupOptions,
-        TcpTransportOptions, UdpTransportOptions, UnknownRtcpSsrcPolicy,
+        Demuxed, InitialTimestampPolicy, PlayOptions, Session, SessionGroup, SessionIdPolicy, SessionOptions,
+        SetupOptions, TcpTransportOptions, UdpTransportOptions, UnknownRtcpSsrcPolicy,
     },
     codec::{FrameFormat, ParametersRef},
 };
@@ -48,7 +48,11 @@ impl Playing {
 }
 
 /// Connects, and plays the first video stream and the first audio stream that is recorded.
-pub(super) async fn open(config: &StreamConfig, group: &Arc<SessionGroup>, settings: &Settings) -> Result<Playing, Cause> {
+pub(super) async fn open(
+    config: &StreamConfig,
+    group: &Arc<SessionGroup>,
+    settings: &Settings,
+) -> Result<Playing, Cause> {
     let credentials = config.credentials.as_ref();
     let failed = |doing: &str, e: &retina::Error| cause::from_retina(e, doing, credentials);
 
@@ -118,10 +122,12 @@ async fn describe(
     let _ = url.set_username("");
     let _ = url.set_password(None);
     let options = SessionOptions::default()
-        .creds(config.credentials.as_ref().map(|c| retina::client::Credentials {
-            username: c.username.clone(),
-            password: c.password.clone(),
-        }))
+        .creds(
+            config
+                .credentials
+                .as_ref()
+                .map(|c| retina::client::Credentials { username: c.username.clone(), password: c.password.clone() }),
+        )
         .user_agent(USER_AGENT.to_owned())
         .session_id(SessionIdPolicy::UseFirst)
         .session_group(group.clone());
@@ -149,6 +155,9 @@ async fn unreachable(host: &str, port: u16, limit: Duration) -> Cause {
     match timeout(limit, TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => std::future::pending().await,
         Ok(Err(e)) => Cause::new(CauseKind::Unreachable, format!("{host}:{port}: {e}")),
-        Err(_) => Cause::new(CauseKind::Unreachable, format!("{host}:{port}: no answer within {} s", 2.0 * limit.as_secs_f32())),
+        Err(_) => Cause::new(
+            CauseKind::Unreachable,
+            format!("{host}:{port}: no answer within {} s", 2.0 * limit.as_secs_f32()),
+        ),
     }
 }

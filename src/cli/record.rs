@@ -35,8 +35,12 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
     // Before the first thread, so that all of them leave the signals to us.
     let signals = Signals::take()?;
-    let options =
-        Options { site: site_file(args.site.as_deref()), secrets: args.secrets, recorder: args.recorder, state: args.state };
+    let options = Options {
+        site: site_file(args.site.as_deref()),
+        secrets: args.secrets,
+        recorder: args.recorder,
+        state: args.state,
+    };
     let recorder = match Recorder::start(&options, Arc::new(RealClock)) {
         Ok(recorder) => recorder,
         Err(e) => return refuse(e, lang),
@@ -69,8 +73,8 @@ fn refuse(e: anyhow::Error, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
 
 fn reload(paths: &Paths, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = socket::ask::<wire::Reloaded>(&paths.control_socket(), reqwest::Method::POST, "/v1/reload");
-    let changes = runtime.block_on(asked)?;
+    let socket = paths.control_socket();
+    let changes: wire::Reloaded = runtime.block_on(socket::ask(&socket, reqwest::Method::POST, "/v1/reload"))?;
     let names = |ids: &[crate::types::CameraId]| {
         let names: Vec<&str> = ids.iter().map(crate::types::CameraId::as_str).collect();
         if names.is_empty() { "–".to_owned() } else { names.join(", ") }

@@ -39,10 +39,8 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let site = site::load(&site_file(args.site.as_deref()))?;
     let lang = chosen(lang, Some(site.language()));
     let here = site.recorders().filter(|r| args.recorder.as_ref().is_none_or(|wanted| r.id == *wanted));
-    let volumes: Vec<&site::Volume> = here
-        .flat_map(|r| &r.volumes)
-        .filter(|v| args.volumes.is_empty() || args.volumes.contains(&v.name))
-        .collect();
+    let volumes: Vec<&site::Volume> =
+        here.flat_map(|r| &r.volumes).filter(|v| args.volumes.is_empty() || args.volumes.contains(&v.name)).collect();
     for name in &args.volumes {
         volumes.iter().find(|v| v.name == *name).with_context(|| format!("the site has no volume {name} here"))?;
     }

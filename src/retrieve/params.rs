@@ -80,8 +80,9 @@ impl Query {
                     once(&mut q.part, "part", part)?;
                 }
                 "shift" => {
-                    let shift =
-                        value.parse().map_err(|_| BadParameter::Value { name: "shift", expected: "a number of ticks" })?;
+                    let shift = value
+                        .parse()
+                        .map_err(|_| BadParameter::Value { name: "shift", expected: "a number of ticks" })?;
                     once(&mut q.shift, "shift", shift)?;
                 }
                 _ => {}
@@ -171,7 +172,9 @@ mod tests {
         assert_eq!(says("to=1"), Err("the parameter \"from\" is missing".to_owned()));
         assert_eq!(says("from=2&to=1"), Err("the parameter \"to\" lies before \"from\"".to_owned()));
         assert_eq!(says("from=1&from=1"), Err("the parameter \"from\" is given more than once".to_owned()));
-        for raw in ["from=x", "shift=1.5", "from=1&to=99999999999999999999", "camera=../etc", "stream=hd", "part=0", "part=-1"] {
+        for raw in
+            ["from=x", "shift=1.5", "from=1&to=99999999999999999999", "camera=../etc", "stream=hd", "part=0", "part=-1"]
+        {
             assert!(says(raw).is_err_and(|e| e.contains("must be")), "{raw}");
         }
         let many: String = (0..=MAX_CAMERAS).map(|n| format!("camera=c{n}&")).collect();

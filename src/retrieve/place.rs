@@ -59,7 +59,8 @@ pub(super) fn stretches(library: &Library, footage: &Footage) -> Result<Vec<Stre
         if goes_on.is_some_and(|(a, b)| a.run == b.run && a.seq.checked_add(1) == Some(b.seq)) {
             continue;
         }
-        let (Some(a), Some(b), Some(table)) = (segments.get(from), segments.get(to - 1), footage.tables.get(from)) else {
+        let (Some(a), Some(b), Some(table)) = (segments.get(from), segments.get(to - 1), footage.tables.get(from))
+        else {
             break;
         };
         let tracks = table.run.tracks.len();
@@ -195,7 +196,8 @@ mod tests {
 
     fn stretch(video: (u64, u64), audio: Option<(u64, u64)>) -> Stretch {
         let times = |track, (first, end)| moof::times(track, first, end);
-        let all: Vec<_> = [(1, Some(video)), (2, audio)].into_iter().filter_map(|(t, at)| Some(times(t, at?))).collect();
+        let all: Vec<_> =
+            [(1, Some(video)), (2, audio)].into_iter().filter_map(|(t, at)| Some(times(t, at?))).collect();
         Stretch { segments: 0..1, first: all.clone(), last: all }
     }
 

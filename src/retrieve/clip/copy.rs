@@ -1,11 +1,6 @@
 //! Writing a clip into a file: the kernel copies, we put the places right.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt as _,
-    path::Path,
-};
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 use nix::{errno::Errno, fcntl::copy_file_range};
 
@@ -68,8 +63,7 @@ impl Piece {
     /// where the next piece begins.
     fn put_right(&self, source: &Segment, out: &File, mut at: u64) -> Result<u64, Failed> {
         for (n, (offset, len)) in self.fragments.iter().enumerate() {
-            let (head, mut bytes) =
-                read_head(&source.file, &source.path, *offset, *len).map_err(Failed::Source)?;
+            let (head, mut bytes) = read_head(&source.file, &source.path, *offset, *len).map_err(Failed::Source)?;
             let sequence = self.sequence.wrapping_add(u32::try_from(n).unwrap_or(0));
             head.rewrite(&mut bytes, sequence, |track| self.shift.of(track)).map_err(|e| {
                 Failed::Source(RetrieveError::Fragment { path: source.path.clone(), at: *offset, source: e })

@@ -29,9 +29,8 @@ impl Index {
     pub(super) fn finish(mut self, end: u64) -> Vec<u8> {
         while self.entries.len() > MAX_REFERENCES {
             let pairs = self.entries.chunks(2);
-            self.entries = pairs
-                .filter_map(|p| p.first().map(|first| (p.iter().map(|e| e.0).sum(), first.1, first.2)))
-                .collect();
+            self.entries =
+                pairs.filter_map(|p| p.first().map(|first| (p.iter().map(|e| e.0).sum(), first.1, first.2))).collect();
         }
         let Some(first) = self.entries.first().map(|e| e.1) else { return Vec::new() };
         let mut body = Vec::with_capacity(32 + self.entries.len() * 12);

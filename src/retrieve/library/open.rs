@@ -53,7 +53,15 @@ mod tests {
 
         assert!(beneath(&root, "footage/a.mp4").is_ok());
         let outside = dir.path().join("secret").display().to_string();
-        for path in ["../secret", "footage/../../secret", &outside, "footage/link.mp4", "other/a.mp4", "footage/pipe.mp4", "footage"] {
+        for path in [
+            "../secret",
+            "footage/../../secret",
+            &outside,
+            "footage/link.mp4",
+            "other/a.mp4",
+            "footage/pipe.mp4",
+            "footage",
+        ] {
             assert!(beneath(&root, path).is_err(), "{path}");
         }
         let missing = beneath(&root, "footage/b.mp4").expect_err("is not there");

@@ -66,8 +66,7 @@ struct App {
 
 /// The routes of `media.sock` that read from disk: all but `/v1/live`.
 pub fn router(library: Arc<Library>, cameras: Arc<dyn Cameras>, clock: Arc<dyn Clock>) -> Router {
-    let app =
-        Arc::new(App { library, cameras, clock, gate: Semaphore::new(AT_ONCE), failing: AtomicBool::new(false) });
+    let app = Arc::new(App { library, cameras, clock, gate: Semaphore::new(AT_ONCE), failing: AtomicBool::new(false) });
     Router::new()
         .route("/v1/cameras", get(cameras_list))
         .route("/v1/timeline", get(timeline))

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{Shared, upkeep};
 use crate::{
     capture::{Credentials, StreamConfig, Transport},
-    site::{self, Secrets, Site},
+    site::{self, Site, secrets::Secrets},
     types::{RecorderId, wire},
 };
 
@@ -23,7 +23,8 @@ impl Files {
     pub(super) fn read(&self) -> anyhow::Result<(Site, Secrets)> {
         let site = site::load(&self.site)?;
         let needed = site.cameras().iter().any(|c| c.credentials.is_some());
-        let secrets = if needed || self.secrets.exists() { site::secrets::load(&self.secrets)? } else { Secrets::default() };
+        let secrets =
+            if needed || self.secrets.exists() { site::secrets::load(&self.secrets)? } else { Secrets::default() };
         secrets.cover(&site)?;
         Ok((site, secrets))
     }
@@ -47,10 +48,11 @@ pub(super) fn recorder(site: &Site, wanted: Option<&RecorderId>) -> anyhow::Resu
 /// What capture is to do for this recorder's cameras.
 pub(super) fn streams(site: &Site, secrets: &Secrets, recorder: &RecorderId) -> Vec<StreamConfig> {
     let one = |camera: &site::Camera| -> Vec<StreamConfig> {
-        let credentials = camera.credentials.as_ref().and_then(|name| secrets.credentials(name)).map(|c| Credentials {
-            username: c.username.clone(),
-            password: c.password.reveal().to_owned(),
-        });
+        let credentials = camera
+            .credentials
+            .as_ref()
+            .and_then(|name| secrets.credentials(name))
+            .map(|c| Credentials { username: c.username.clone(), password: c.password.reveal().to_owned() });
         camera
             .streams()
             .map(|(kind, url, record)| StreamConfig {

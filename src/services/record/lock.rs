@@ -10,13 +10,13 @@ use nix::fcntl::{Flock, FlockArg};
 
 /// Held until dropped; the kernel lets go of it when the process dies.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Lock {
     _file: Flock<File>,
 }
 
 impl Lock {
     /// Takes the lock, or says who has it.
-    pub fn take(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn take(path: &Path) -> anyhow::Result<Self> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

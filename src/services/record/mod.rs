@@ -110,7 +110,8 @@ impl Recorder {
                 log::error!("the upkeep thread panicked");
             }
         }
-        for socket in [self.shared.paths.media_socket(), self.shared.paths.status_socket(), self.shared.paths.control_socket()]
+        for socket in
+            [self.shared.paths.media_socket(), self.shared.paths.status_socket(), self.shared.paths.control_socket()]
         {
             let _ = std::fs::remove_file(socket);
         }

@@ -77,7 +77,11 @@ impl Recorder {
             clock: clock.clone(),
             index: index.clone(),
             found,
-            renamed: site.cameras().iter().flat_map(|c| c.previously.iter().map(|p| (p.clone(), c.id.clone()))).collect(),
+            renamed: site
+                .cameras()
+                .iter()
+                .flat_map(|c| c.previously.iter().map(|p| (p.clone(), c.id.clone())))
+                .collect(),
             pinned: site.cameras().iter().filter_map(|c| Some((c.id.clone(), c.volume.clone()?))).collect(),
             downtime,
         })?);

@@ -67,10 +67,7 @@ fn midnight(now: WallNs, zone: &jiff::tz::TimeZone) -> WallNs {
 fn gap_seconds(index: &Reader, stream: StreamId, from: WallNs, to: WallNs) -> f64 {
     let Some(span) = Span::new(from, to) else { return 0.0 };
     let gaps = index.gaps(stream, span).unwrap_or_default();
-    let ns: i64 = gaps
-        .iter()
-        .filter_map(|g| Span::new(g.start, g.end.unwrap_or(to))?.intersect(span))
-        .map(Span::len_ns)
-        .sum();
+    let ns: i64 =
+        gaps.iter().filter_map(|g| Span::new(g.start, g.end.unwrap_or(to))?.intersect(span)).map(Span::len_ns).sum();
     ns as f64 / 1e9
 }

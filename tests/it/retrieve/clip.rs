@@ -101,7 +101,8 @@ fn a_span_in_the_middle_of_a_run_begins_at_zero() {
     let source_video = media.samples[0][150].dts;
     let moved = i64::try_from(source_video).expect("fits") - video[0].1;
     let first_sound = media.samples[1].iter().find(|s| s.dts * 90_000 / 16_000 >= source_video).expect("sound");
-    let error = (i64::try_from(first_sound.dts).expect("fits") * 90_000 / 16_000 - moved) - sound[0].1 * 90_000 / 16_000;
+    let error =
+        (i64::try_from(first_sound.dts).expect("fits") * 90_000 / 16_000 - moved) - sound[0].1 * 90_000 / 16_000;
     assert!(error.abs() <= 90_000 / 16_000 + 1, "{error} ticks");
     assert!((duration(path) - 10.0).abs() < 0.1, "{}", duration(path));
     decodes(path);
@@ -140,8 +141,18 @@ fn runs_with_the_same_parameters_are_joined() {
 fn other_parameters_begin_another_file() {
     let media = with_sound(4, 0);
     let small = Media::encode(&[
-        "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4", "-pix_fmt", "yuv420p", "-c:v", "libx264",
-        "-preset", "ultrafast", "-g", "50",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=320x180:rate=25:duration=4",
+        "-pix_fmt",
+        "yuv420p",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "50",
     ]);
     let mut archive = Archive::new();
     archive.record(run(1, "gate-1", &media, EIGHT, None), &media, 3);

@@ -15,7 +15,8 @@ struct Server {
 
 impl Server {
     fn start(archive: &Archive) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let router = router(archive.library());
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
@@ -35,7 +36,21 @@ fn said(out: &Output) -> String {
 /// Pictures that ffmpeg decodes.
 fn decoded(url: &str) -> usize {
     let out = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-stats", "-i", url, "-map", "0:v", "-fps_mode", "passthrough", "-f", "framehash", "-"])
+        .args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-stats",
+            "-i",
+            url,
+            "-map",
+            "0:v",
+            "-fps_mode",
+            "passthrough",
+            "-f",
+            "framehash",
+            "-",
+        ])
         .output()
         .expect("ffmpeg runs");
     assert!(out.status.success(), "{}", said(&out));

@@ -54,19 +54,29 @@ async fn fragments_name_the_bytes_of_a_span() {
     assert_eq!(found, [(ids(0).0, 0, 2), (ids(1).0, 1, 2), (ids(2).0, 0, 1)]);
     for part in &got.segments {
         assert!(part.fragments.iter().all(|f| f.key) && !part.open);
-        assert_eq!((part.timescale, part.size, part.mime.as_str()), (90_000, (1920, 1080), "video/mp4; codecs=\"avc1.64001f\""));
+        assert_eq!(
+            (part.timescale, part.size, part.mime.as_str()),
+            (90_000, (1920, 1080), "video/mp4; codecs=\"avc1.64001f\"")
+        );
     }
     // The bytes that are named are those of a fragment: prft comes first, 50 pictures of 1000 bytes last.
     let (part, f) = (&got.segments[0], &got.segments[0].fragments[0]);
     assert_eq!(f.span.start, EIGHT.offset(2 * SECOND));
     let range = format!("bytes={}-{}", f.offset, f.offset + f.len - 1);
-    let bytes = ask(&router, "GET", &format!("/v1/segments/{}/{}/{}.mp4", part.stream, part.run, part.seq), &[("range", &range)]).await;
+    let bytes = ask(
+        &router,
+        "GET",
+        &format!("/v1/segments/{}/{}/{}.mp4", part.stream, part.run, part.seq),
+        &[("range", &range)],
+    )
+    .await;
     assert_eq!((bytes.status, &bytes.body[4..8]), (206, b"prft".as_slice()));
     assert_eq!(bytes.body[bytes.body.len() - 50_000..], vec![0x5a; 50_000]);
 
     let empty: wire::Fragments = get(&router, &format!("/v1/fragments?camera=gate-1&{}", span(20, 30))).await.json();
     assert!(empty.segments.is_empty());
-    let never: wire::Fragments = get(&router, &format!("/v1/fragments?camera=gate-1&stream=sub&{}", span(0, 9))).await.json();
+    let never: wire::Fragments =
+        get(&router, &format!("/v1/fragments?camera=gate-1&stream=sub&{}", span(0, 9))).await.json();
     assert!(never.segments.is_empty());
 }
 
@@ -84,7 +94,9 @@ async fn bytes_come_in_ranges() {
     assert_eq!(all.header("content-type"), Some("video/mp4"));
     let etag = all.header("etag").expect("a closed file has one").to_owned();
 
-    for (range, from, to) in [("bytes=0-0", 0, 1), ("bytes=100-199", 100, 200), ("bytes=-7", len - 7, len), ("bytes=9-", 9, len)] {
+    for (range, from, to) in
+        [("bytes=0-0", 0, 1), ("bytes=100-199", 100, 200), ("bytes=-7", len - 7, len), ("bytes=9-", 9, len)]
+    {
         let got = ask(&router, "GET", &uri, &[("range", range)]).await;
         assert_eq!((got.status, got.body.as_slice()), (206, &whole[from..to]), "{range}");
         assert_eq!(got.header("content-range"), Some(format!("bytes {from}-{}/{len}", to - 1).as_str()));
@@ -212,7 +224,8 @@ async fn decode_times_move_on_the_way_out() {
         let (was, is) = (head(&plain.body), head(&moved.body));
         assert_eq!(is.tracks[0].first, was.tracks[0].first - part.fragments[0].dts);
         let seconds = |ticks: u64, scale: f64| ticks as f64 / scale;
-        let apart = seconds(was.tracks[1].first - is.tracks[1].first, 16_000.0) - seconds(part.fragments[0].dts, 90_000.0);
+        let apart =
+            seconds(was.tracks[1].first - is.tracks[1].first, 16_000.0) - seconds(part.fragments[0].dts, 90_000.0);
         assert!(apart.abs() < 0.001, "{apart}");
         assert_eq!(plain.body[from + was.len..to], moved.body[from + was.len..to]);
         differ += (from..to).filter(|n| plain.body[*n] != moved.body[*n]).count();
@@ -222,7 +235,9 @@ async fn decode_times_move_on_the_way_out() {
 
     // Any range is a piece of the same bytes.
     let first = usize::try_from(part.fragments[1].offset).expect("fits");
-    for (from, to) in [(0, 10), (first - 3, first + 50), (first + 20, first + 21), (first + 30, moved.body.len()), (5, first + 5000)] {
+    for (from, to) in
+        [(0, 10), (first - 3, first + 50), (first + 20, first + 21), (first + 30, moved.body.len()), (5, first + 5000)]
+    {
         let range = format!("bytes={from}-{}", to - 1);
         let got = ask(&router, "GET", &uri, &[("range", &range)]).await;
         assert!(got.status == 206 && got.body == moved.body[from..to], "{range}");
