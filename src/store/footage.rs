@@ -141,7 +141,8 @@ impl Store {
     /// Starts the workers.
     pub fn start(setup: Setup) -> std::io::Result<Self> {
         let Setup { volumes, memory, disk, clock, index, found, renamed, pinned, downtime } = setup;
-        let mut streams = Streams { ids: HashMap::new(), states: HashMap::new(), live: HashMap::new(), ending: HashSet::new() };
+        let mut streams =
+            Streams { ids: HashMap::new(), states: HashMap::new(), live: HashMap::new(), ending: HashSet::new() };
         for (key, before) in found.streams {
             streams.ids.insert((key.camera, key.kind), key.id);
             let pending =
