@@ -7,3 +7,4 @@ pub mod cameras;
 mod h264;
 mod rtsp;
 mod scene;
+pub mod site;

@@ -90,7 +90,7 @@ impl Trouble {
         match self.fault {
             Some(Fault::RefuseCredentials) => Some(now),
             Some(Fault::Drop) if self.gone(now) => Some(now),
-            Some(Fault::Drop) => Some(now + (CYCLE - in_cycle(now - self.since, CYCLE))),
+            Some(Fault::Drop) => Some(now + CYCLE.saturating_sub(in_cycle(now - self.since, CYCLE))),
             _ => None,
         }
     }

@@ -290,8 +290,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) 
 
 async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let stop = shared.stop.clone();
-    match stop.run_until_cancelled(rtsp::serve(socket, shared)).await {
-        Some(Err(e)) => log::debug!("simulated camera's client {peer} is gone: {e}"),
-        Some(Ok(())) | None => {}
+    if let Some(Err(e)) = stop.run_until_cancelled(rtsp::serve(socket, shared)).await {
+        log::debug!("simulated camera's client {peer} is gone: {e}");
     }
 }

@@ -136,9 +136,8 @@ fn chroma_dc(block: usize, top: Option<&[u8; 8]>, left: Option<&[u8; 8]>) -> i32
     let l = left.map(|l| sum(&l[block / 2 * 4..][..4]));
     match (block, t, l) {
         (0 | 3, Some(t), Some(l)) => (t + l + 4) >> 3,
-        (1, Some(s), _) | (2, _, Some(s)) | (_, Some(s), None) | (_, None, Some(s)) => (s + 2) >> 2,
+        (2, _, Some(s)) | (_, Some(s), _) | (_, None, Some(s)) => (s + 2) >> 2,
         (_, None, None) => 128,
-        (1, None, Some(_)) | (2.., Some(_), Some(_)) => unreachable!("taken above"),
     }
 }
 
@@ -150,8 +149,9 @@ fn chroma_levels(cells: &[u8; 4], predicted: impl Fn(usize) -> i32) -> [i32; 4] 
 /// Levels of Cb, then of Cr.
 fn chroma(cells: &Cells, top: Option<&Edge>, left: Option<&Edge>) -> Choice<8> {
     type Plane = fn(&Edge) -> &[u8; 8];
+    type Levels<'a> = dyn Fn(&[u8; 4], Plane) -> Option<[i32; 4]> + 'a;
     let planes: [(&[u8; 4], Plane); 2] = [(&cells.u, |e| &e.u), (&cells.v, |e| &e.v)];
-    let both = |mode: u32, f: &dyn Fn(&[u8; 4], Plane) -> Option<[i32; 4]>| {
+    let both = |mode: u32, f: &Levels| {
         let [u, v] = planes.map(|(cells, plane)| f(cells, plane));
         let (u, v) = (u?, v?);
         Some(Choice::new(mode, std::array::from_fn(|i| if i < 4 { u[i] } else { v[i - 4] })))

@@ -35,6 +35,7 @@ pub(crate) struct AccessUnit {
 
 impl AccessUnit {
     /// Bytes of all NAL units.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.nals.iter().map(Bytes::len).sum()
     }
@@ -47,6 +48,8 @@ pub(crate) struct Encoder {
     pps: Bytes,
     frame_num: u32,
     idr: u32,
+    /// Bytes that key pictures have taken beyond the budget.
+    debt: usize,
     /// Macroblock from which the next padding goes on.
     refresh: usize,
     pcm: Vec<bool>,
@@ -56,7 +59,7 @@ impl Encoder {
     /// For pictures of that size (even numbers of pixels) at that rate.
     pub(crate) fn new(width: u16, height: u16, fps: u32) -> Self {
         let sps = params::sps(width, height, fps);
-        Self { sps, pps: params::pps(), frame_num: 0, idr: 0, refresh: 0, pcm: Vec::new() }
+        Self { sps, pps: params::pps(), frame_num: 0, idr: 0, debt: 0, refresh: 0, pcm: Vec::new() }
     }
 
     /// SPS and PPS, as NAL units.
@@ -66,7 +69,8 @@ impl Encoder {
 
     /// Codes the picture as it is now: all of it (IDR) if `key`, else what has changed since the last call.
     ///
-    /// With `budget` (bytes) unchanged macroblocks are sent once more, as `I_PCM`, until the budget is used up.
+    /// With `budget` (bytes a picture) unchanged macroblocks are sent once more, as `I_PCM`, until the budget is used up.
+    /// What a key picture takes more, the pictures after it take less.
     pub(crate) fn encode(&mut self, picture: &mut Picture, key: bool, budget: Option<usize>) -> AccessUnit {
         let changed = picture.take_changed();
         self.pcm.clear();
@@ -82,9 +86,13 @@ impl Encoder {
                 self.intra(&mut w, picture, index, 0, false);
             }
         } else {
-            self.changes(&mut w, picture, changed, budget);
+            let left = budget.map(|b| b - self.debt.min(b / 2));
+            self.changes(&mut w, picture, &changed, left);
         }
         self.frame_num = (self.frame_num + 1) % (1 << params::FRAME_NUM_BITS);
+        if let Some(budget) = budget {
+            self.debt = (self.debt + w.len() / 8).saturating_sub(budget);
+        }
         let slice = nal(if key { 0x65 } else { 0x41 }, &w.finish());
         let nals = if key { vec![self.sps.clone(), self.pps.clone(), slice] } else { vec![slice] };
         AccessUnit { nals, key }
@@ -106,9 +114,9 @@ impl Encoder {
         w.ue(1); // disable_deblocking_filter_idc: no filter
     }
 
-    fn changes(&mut self, w: &mut BitWriter, picture: &Picture, changed: Vec<usize>, budget: Option<usize>) {
+    fn changes(&mut self, w: &mut BitWriter, picture: &Picture, changed: &[usize], budget: Option<usize>) {
         let mut coded = vec![false; picture.mbs.len()];
-        for &index in &changed {
+        for &index in changed {
             coded[index] = true;
         }
         let mut forced = Vec::new();
@@ -126,8 +134,8 @@ impl Encoder {
             forced.sort_unstable();
         }
         let mut skipped = 0;
-        for index in 0..picture.mbs.len() {
-            if !coded[index] {
+        for (index, coded) in coded.into_iter().enumerate() {
+            if !coded {
                 skipped += 1;
                 continue;
             }
@@ -144,7 +152,7 @@ impl Encoder {
         let neighbour = |i: usize| (&picture.mbs[i], self.pcm[i]);
         let around = Around {
             top: index.checked_sub(picture.wide).map(neighbour),
-            left: (index % picture.wide > 0).then(|| neighbour(index - 1)),
+            left: (!index.is_multiple_of(picture.wide)).then(|| neighbour(index - 1)),
         };
         self.pcm[index] = macroblock::intra(w, &picture.mbs[index], around, offset, pcm);
     }

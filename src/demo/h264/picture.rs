@@ -135,8 +135,10 @@ impl Sprite {
 #[derive(Debug, Clone)]
 pub(crate) struct Picture {
     /// Pixels shown, even.
+    #[cfg(test)]
     pub(crate) width: u16,
     /// Pixels shown, even.
+    #[cfg(test)]
     pub(crate) height: u16,
     /// Macroblocks in a row.
     pub(crate) wide: usize,
@@ -152,7 +154,16 @@ impl Picture {
         let wide = usize::from(width.div_ceil(16));
         let count = wide * usize::from(height.div_ceil(16));
         let mb = Mb::Cells(Cells { y: [colour.y; 16], u: [colour.u; 4], v: [colour.v; 4] });
-        Self { width, height, wide, mbs: vec![mb; count], before: vec![None; count], touched: Vec::new() }
+        Self {
+            #[cfg(test)]
+            width,
+            #[cfg(test)]
+            height,
+            wide,
+            mbs: vec![mb; count],
+            before: vec![None; count],
+            touched: Vec::new(),
+        }
     }
 
     /// Fills a rectangle (pixels; clipped).

@@ -48,7 +48,12 @@ fn scribble(picture: &mut Picture, n: &mut Numbers, times: i32, kinds: i32) {
     for _ in 0..times {
         let colour = n.colour();
         match n.below(kinds) {
-            0 | 1 => picture.rect(n.below(w) / 8 * 8, n.below(h) / 8 * 8, n.below(9) * 8, n.below(9) * 8, colour),
+            0 => {
+                // Luma alone on four pixels: chroma as it is all over the picture.
+                let luma = Yuv { y: colour.y, u: 100, v: 150 };
+                picture.rect(n.below(w) / 4 * 4, n.below(h) / 4 * 4, n.below(9) * 4, n.below(9) * 4, luma);
+            }
+            1 => picture.rect(n.below(w) / 8 * 8, n.below(h) / 8 * 8, n.below(9) * 8, n.below(9) * 8, colour),
             2 => picture.rect(n.below(w), n.below(h), n.below(40), n.below(40), colour),
             _ => {
                 let mut s = Sprite::new(25, 25);
@@ -61,7 +66,7 @@ fn scribble(picture: &mut Picture, n: &mut Numbers, times: i32, kinds: i32) {
 
 fn exact(width: u16, height: u16, seed: u64, kinds: i32, budget: Option<usize>) {
     let mut n = Numbers(seed);
-    let mut picture = Picture::new(width, height, n.colour());
+    let mut picture = Picture::new(width, height, Yuv { u: 100, v: 150, ..n.colour() });
     let mut encoder = Encoder::new(width, height, 15);
     let (mut units, mut wanted) = (Vec::new(), Vec::new());
     for frame in 0..24 {

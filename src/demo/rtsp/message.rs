@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert!(take(b"GET / HTTP/1.1\r\n\r\n").is_err());
-        assert!(take(&[b'a'; MAX_HEAD + 1]).is_err());
+        assert!(take(&vec![b'a'; MAX_HEAD + 1]).is_err());
         assert!(take(b"PLAY * RTSP/1.0\r\nContent-Length: 99999999\r\n\r\n").is_err());
         assert!(take(b"PLAY * RTSP/1.0\r\nContent-Length: x\r\n\r\n").is_err());
     }

@@ -7,6 +7,8 @@ use crate::types::WallNs;
 /// Largest RTP packet, header included: fits into an Ethernet frame.
 const MTU: usize = 1400;
 const HEADER: usize = 12;
+/// NAL unit type of a fragment (RFC 6184 table 1): 28.
+const FU_A: u8 = 0x1c;
 
 /// Payload type of H.264, as the SDP names it.
 pub(crate) const H264: u8 = 96;
@@ -41,7 +43,7 @@ impl Sender {
             for (part, chunk) in rest.chunks(MTU - HEADER - 2).enumerate() {
                 let last = part + 1 == count;
                 let start_end = u8::from(part == 0) << 7 | u8::from(last) << 6;
-                let fu = [header & 0xe0 | 28, start_end | header & 0x1f];
+                let fu = [header & 0xe0 | FU_A, start_end | header & 0x1f];
                 self.packet(timestamp, last_nal && last, &[&fu, chunk], &mut put);
             }
         }

@@ -15,7 +15,7 @@ pub(crate) struct Description {
 impl Description {
     /// The session description, with `trackID=1` for pictures and 2 for sound.
     pub(crate) fn sdp(&self, name: &str, audio: bool) -> String {
-        let profile: String = self.sps[1..4].iter().map(|b| format!("{b:02X}")).collect();
+        let profile = format!("{:02X}{:02X}{:02X}", self.sps[1], self.sps[2], self.sps[3]);
         let mut sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns={name}\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=tool:custodian demo\r\na=control:*\r\n\
              a=range:npt=now-\r\nm=video 0 RTP/AVP {pt}\r\na=rtpmap:{pt} H264/90000\r\n\

@@ -17,7 +17,7 @@ use super::{
 use crate::demo::cameras::{Fault, Media, Shared, Stream, Unit, count, random};
 
 /// Sessions end when the client has said nothing for so long, a request or a receiver report.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// A write that takes longer drops the client.
 const WRITE: Duration = Duration::from_secs(10);
 /// Between sender reports.
@@ -98,7 +98,7 @@ pub(crate) async fn serve(socket: TcpStream, shared: Arc<Shared>) -> io::Result<
             () = sleep_until(idle) => Event::Idle,
         };
         match event {
-            Event::Read(0) => return Ok(()),
+            Event::Read(0) | Event::Unit(Err(RecvError::Closed)) => return Ok(()),
             Event::Read(_) => {
                 heard = Instant::now();
                 while let Some((incoming, len)) = message::take(&input).map_err(io::Error::other)? {
@@ -114,7 +114,6 @@ pub(crate) async fn serve(socket: TcpStream, shared: Arc<Shared>) -> io::Result<
             }
             Event::Unit(Ok(unit)) => connection.unit(&unit).await?,
             Event::Unit(Err(RecvError::Lagged(behind))) => return connection.slow(behind),
-            Event::Unit(Err(RecvError::Closed)) => return Ok(()),
             Event::Report => {
                 report = Instant::now() + REPORTS;
                 connection.report().await?;
@@ -141,7 +140,7 @@ async fn changed(trouble: Option<tokio::sync::watch::Receiver<crate::demo::camer
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Connection {
@@ -185,14 +184,15 @@ impl Connection {
                 self.in_session(request).unwrap_or_else(|| Response::new(200, request))
             }
             "PAUSE" => Response::new(455, request),
-            "TEARDOWN" => match self.in_session(request) {
-                Some(problem) => problem,
-                None => {
+            "TEARDOWN" => {
+                if let Some(problem) = self.in_session(request) {
+                    problem
+                } else {
                     self.session = None;
                     self.say(Response::new(200, request));
                     return Ok(true);
                 }
-            },
+            }
             _ => Response::new(501, request),
         };
         self.say(response);
@@ -230,10 +230,10 @@ impl Connection {
                 break;
             }
         }
-        let Some((via, mut transport)) = chosen else { return Ok(Response::new(461, request)) };
+        let Some((via, transport)) = chosen else { return Ok(Response::new(461, request)) };
         let payload_type = if sound { rtp::PCMU } else { rtp::H264 };
-        let sender = Sender::new(payload_type, (random() >> 32) as u32, (random() >> 48) as u16);
-        transport.push_str(&format!(";ssrc={:08X};mode=\"PLAY\"", sender.ssrc));
+        let ssrc = (random() >> 32) as u32;
+        let sender = Sender::new(payload_type, ssrc, (random() >> 48) as u16);
         let session = self.session.get_or_insert_with(|| Session {
             id: format!("{:016X}", random()),
             stream,
@@ -244,6 +244,7 @@ impl Connection {
         session.tracks.retain(|t| t.sound != sound);
         session.tracks.push(Track { sound, sender, via });
         let id = format!("{};timeout={}", session.id, IDLE.as_secs());
+        let transport = format!("{transport};ssrc={ssrc:08X};mode=\"PLAY\"");
         Ok(Response::new(200, request).with("Transport", transport).with("Session", id))
     }
 
@@ -322,7 +323,6 @@ impl Connection {
     /// Sends a picture or a packet of sound.
     async fn unit(&mut self, unit: &Unit) -> io::Result<()> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        let counters = &session.stream.counters;
         let sound = match &unit.media {
             Media::Picture(picture) => {
                 session.begun |= picture.key;

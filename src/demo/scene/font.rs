@@ -146,7 +146,7 @@ mod tests {
         let text = plain("Cổng chính 1 – Đường Nguyễn Huệ");
         assert_eq!(text, "CONG CHINH 1 – DUONG NGUYEN HUE");
         let font = Font::of(1);
-        for c in text.chars().filter(|c| c.is_ascii()) {
+        for c in text.chars().filter(char::is_ascii) {
             assert!(font.0.contains_key(&c), "{c:?}");
         }
     }
