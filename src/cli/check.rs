@@ -52,9 +52,8 @@ fn judge(args: &Args) -> anyhow::Result<Result<Site, Vec<Errors>>> {
     Ok(match (site, secrets) {
         (Ok(site), Some(Ok(secrets))) => secrets.cover(&site).map(|()| site).map_err(|e| vec![e]),
         (Ok(site), None) => Ok(site),
-        (Ok(_), Some(Err(errors))) => Err(vec![errors]),
         (Err(errors), Some(Err(more))) => Err(vec![errors, more]),
-        (Err(errors), _) => Err(vec![errors]),
+        (Ok(_), Some(Err(errors))) | (Err(errors), _) => Err(vec![errors]),
     })
 }
 

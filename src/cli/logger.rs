@@ -1,6 +1,9 @@
 //! Where log lines go: to the journal when the service manager connected stderr with it, else to stderr.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal, Write as _},
+};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, kv};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
@@ -65,8 +68,7 @@ fn line(record: &Record<'_>, now: WallNs, colour: bool) -> String {
     struct Pairs(String);
     impl<'kvs> kv::VisitSource<'kvs> for Pairs {
         fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
-            self.0.push_str(&format!(" {key}={value}"));
-            Ok(())
+            write!(self.0, " {key}={value}").map_err(kv::Error::from)
         }
     }
     let (paint, name) = match record.level() {

@@ -10,6 +10,7 @@ mod model;
 mod problem;
 mod raw;
 mod read;
+mod render;
 mod schedule;
 mod schema;
 pub mod secrets;
@@ -34,6 +35,7 @@ pub use model::{
 pub use problem::{Code, Errors, Report};
 pub use schedule::Hours;
 pub use schema::{json as schema, reference};
+pub use secrets::{Credentials, Secret, Secrets};
 
 use self::{
     read::{Reader, Value},

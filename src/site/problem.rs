@@ -4,7 +4,7 @@ use std::{cmp::Reverse, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::source::{Bytes, Source};
+use super::source::{Bytes, Source, presentable};
 use crate::{lang::t, types::Lang};
 
 macro_rules! codes {
@@ -88,11 +88,15 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(code: Code, at: Bytes, key: impl Into<String>) -> Self {
-        Self { code, at, key: key.into(), values: Vec::new(), other: None, nearest: None, hide: false }
+        let key = presentable(&key.into());
+        Self { code, at, key, values: Vec::new(), other: None, nearest: None, hide: false }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.values.push((name, value.to_string()));
+        let value = value.to_string();
+        // What the file says is repeated, but not a password, nor what would confuse a terminal.
+        let value = if matches!(name, "found" | "name" | "table") { presentable(&value) } else { value };
+        self.values.push((name, value));
         self
     }
 
@@ -150,8 +154,8 @@ pub(super) fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a 
 /// All that is wrong with a file, by place. Never empty, never shows a password.
 #[derive(Debug, Clone)]
 pub struct Errors {
-    source: Arc<Source>,
-    problems: Vec<Problem>,
+    pub(super) source: Arc<Source>,
+    pub(super) problems: Vec<Problem>,
     language: Option<Lang>,
 }
 
@@ -216,50 +220,6 @@ impl Errors {
             }
         };
         self.problems.iter().map(report).collect()
-    }
-
-    /// For people: each with its line, a caret, and what to do; coloured with ANSI escapes if wanted.
-    pub fn render(&self, lang: Lang, colour: bool) -> String {
-        let paint =
-            |code: &str, text: &str| if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
-        let mut out = String::new();
-        for (p, report) in self.problems.iter().zip(self.reports(lang)) {
-            let other = report.other.map(|(line, _)| line);
-            let gutter = report.line.max(other.unwrap_or(0)).to_string().len();
-            let bar = |number: &str| paint("34", &format!("{number:>gutter$} |"));
-            out += &format!("{} {}\n", paint("1;31", &t(lang, "site_error.error", &[])), paint("1", &report.message));
-            out += &format!(
-                "{} {}:{}:{}",
-                paint("34", &format!("{:>gutter$}-->", "")),
-                report.file,
-                report.line,
-                report.column
-            );
-            out += &if report.key.is_empty() { "\n".to_owned() } else { format!("  {}\n", report.key) };
-            let mut excerpt = |line: usize, at: &Bytes, hide: bool, style: &str, mark: &str| {
-                if let Some(e) = self.source.excerpt(at, hide) {
-                    let carets = paint(style, &mark.repeat(e.width));
-                    out += &format!(
-                        "{} {}\n{} {}{carets}\n",
-                        bar(&line.to_string()),
-                        e.line,
-                        bar(""),
-                        " ".repeat(e.indent)
-                    );
-                }
-            };
-            excerpt(report.line, &p.at, p.hide, "1;31", "^");
-            if let (Some(at), Some(line)) = (&p.other, other) {
-                excerpt(line, at, p.hide, "1;34", "-");
-            }
-            out += &format!(
-                "{} {} {}\n\n",
-                paint("34", &format!("{:>gutter$} =", "")),
-                paint("1;32", &t(lang, "site_error.help", &[])),
-                report.help
-            );
-        }
-        out
     }
 }
 

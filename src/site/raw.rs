@@ -140,7 +140,7 @@ table! {
         optional transport: Transport,
         /// Which user name and password of secrets.toml it wants.
         optional credentials: CredentialsName,
-        /// Which of its streams are recorded. Default: ["main"].
+        /// Which of its streams are recorded. Default: `["main"]`.
         optional record: List<StreamKind>,
         /// The hours in which it is recorded. Default: always.
         later schedule: List<Hours>,

@@ -117,12 +117,11 @@ impl Value for Others {
         let mut all = Vec::new();
         for (key, value) in in_order(r.table(node)?) {
             let secret = r.field::<Secret>(key, false, value);
-            match key.get_ref().parse() {
-                Ok(name) => all.extend(secret.map(|s| At { value: (name, s.value), at: s.at })),
-                Err(_) => {
-                    let problem = r.problem(Code::BadId, &key.span()).with("found", "•••");
-                    r.report(problem);
-                }
+            if let Ok(name) = key.get_ref().parse() {
+                all.extend(secret.map(|s| At { value: (name, s.value), at: s.at }));
+            } else {
+                let problem = r.problem(Code::BadId, &key.span()).with("found", "•••");
+                r.report(problem);
             }
         }
         Some(Self(all))

@@ -90,6 +90,12 @@ fn shown(line: &str, upto: usize, masked: &[Bytes]) -> String {
     out
 }
 
+/// A word of the file that is repeated elsewhere: at most 80 characters, passwords masked.
+pub(super) fn presentable(text: &str) -> String {
+    let whole = shown(text, text.len(), &secrets_in(text));
+    if whole.chars().count() <= 80 { whole } else { whole.chars().take(79).chain(['…']).collect() }
+}
+
 /// What looks like a password: a URL's user part, and the value of a key named like one.
 fn secrets_in(line: &str) -> Vec<Bytes> {
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::{Checker, Days2, text};
+use super::{Checker, Placed, text};
 use crate::{
     site::{
         choices::{AreaKind, Privacy, Transport},
@@ -20,7 +20,7 @@ use crate::{
 /// An area with what is checked against its cameras.
 pub(super) struct Checked {
     pub(super) area: Area,
-    days: Days2,
+    days: Placed,
     named: Bytes,
     kind_at: Bytes,
 }
@@ -39,7 +39,7 @@ impl Checker<'_> {
     pub(super) fn areas(
         &mut self,
         named: Option<&At<Named<AreaId, raw::Area>>>,
-        above: &Days2,
+        above: &Placed,
     ) -> BTreeMap<AreaId, Checked> {
         let mut all = BTreeMap::new();
         for (id, raw) in named.map(|n| n.value.0.as_slice()).unwrap_or_default() {
@@ -64,7 +64,7 @@ impl Checker<'_> {
         &mut self,
         file: &raw::File,
         areas: &BTreeMap<AreaId, Checked>,
-        site_days: &Days2,
+        site_days: &Placed,
     ) -> Vec<Camera> {
         let Some(named) = &file.camera else { return Vec::new() };
         if named.value.0.is_empty() {
@@ -198,7 +198,7 @@ impl Checker<'_> {
         id: &At<CameraId>,
         raw: &raw::Camera,
         area: Option<&Checked>,
-        site_days: &Days2,
+        site_days: &Placed,
     ) -> Option<Camera> {
         let key = format!("camera.{}", id.value);
         let recorder = self.recorder_of(id, raw, &key);
@@ -253,6 +253,9 @@ impl Checker<'_> {
 
     fn record(&mut self, raw: &raw::Camera, key: &str) -> Vec<StreamKind> {
         let Some(list) = &raw.record else { return vec![StreamKind::Main] };
+        // A sub stream that is written and wrong was reported.
+        let sub = format!("{key}.sub");
+        let no_sub = raw.sub.is_none() && !self.r.problems.iter().any(|p| p.key == sub);
         let key = format!("{key}.record");
         if list.value.is_empty() {
             // A camera that is not to be recorded says `enabled = false`, or hours.
@@ -261,8 +264,6 @@ impl Checker<'_> {
         let mut seen = BTreeMap::new();
         for kind in &list.value {
             self.once(&mut seen, "@stream", kind.value, kind.value.as_str(), &kind.at, &key);
-            let no_sub = raw.sub.is_none()
-                && !self.r.problems.iter().any(|p| p.key.ends_with(".sub") && p.key.len() + 3 == key.len());
             if kind.value == StreamKind::Sub && no_sub {
                 self.problem(Code::NoSub, &kind.at, &key);
             }

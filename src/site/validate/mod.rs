@@ -62,12 +62,12 @@ struct Checker<'a> {
 
 /// Retention with the places of its parts.
 #[derive(Debug, Clone, Default)]
-struct Days2 {
+struct Placed {
     min: Option<At<Days>>,
     max: Option<At<Days>>,
 }
 
-impl Days2 {
+impl Placed {
     fn plain(&self) -> Retention {
         Retention { min_days: self.min.as_ref().map(|d| d.value.0), max_days: self.max.as_ref().map(|d| d.value.0) }
     }
@@ -78,7 +78,7 @@ impl Checker<'_> {
         let site = file.site.as_ref().map(|s| &s.value);
         let general = file.retention.as_ref().map(|r| &r.value);
         let retention =
-            Days2 { min: general.and_then(|g| g.min_days.clone()), max: general.and_then(|g| g.max_days.clone()) };
+            Placed { min: general.and_then(|g| g.min_days.clone()), max: general.and_then(|g| g.max_days.clone()) };
         self.days_in_order("retention", &retention, &retention);
 
         let recorders = self.recorders(file.recorder.as_ref());
@@ -157,9 +157,9 @@ impl Checker<'_> {
     }
 
     /// Own retention completed by the one above it, and checked if it says anything itself.
-    fn retention(&mut self, key: &str, own: Option<&raw::OwnRetention>, above: &Days2) -> Days2 {
-        let own = own.map(|o| Days2 { min: o.min_days.clone(), max: o.max_days.clone() }).unwrap_or_default();
-        let whole = Days2 {
+    fn retention(&mut self, key: &str, own: Option<&raw::OwnRetention>, above: &Placed) -> Placed {
+        let own = own.map(|o| Placed { min: o.min_days.clone(), max: o.max_days.clone() }).unwrap_or_default();
+        let whole = Placed {
             min: own.min.clone().or_else(|| above.min.clone()),
             max: own.max.clone().or_else(|| above.max.clone()),
         };
@@ -167,7 +167,7 @@ impl Checker<'_> {
         whole
     }
 
-    fn days_in_order(&mut self, key: &str, own: &Days2, whole: &Days2) {
+    fn days_in_order(&mut self, key: &str, own: &Placed, whole: &Placed) {
         let (Some(min), Some(max)) = (&whole.min, &whole.max) else { return };
         if min.value.0 <= max.value.0 {
             return;
@@ -203,7 +203,8 @@ impl Checker<'_> {
 
 /// The site's name on the disks where the file gives none.
 fn derived_id(name: &str) -> String {
-    Sha256::digest(name.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect()
+    let first = Sha256::digest(name.as_bytes()).iter().take(8).fold(0, |id, b| id << 8 | u64::from(*b));
+    format!("{first:016x}")
 }
 
 /// `camera.gate-1.schedule` as `camera.schedule`.
@@ -223,10 +224,11 @@ fn length(value: Option<&At<Length>>, default: u64) -> Duration {
     value.map_or(Duration::from_secs(default), |l| l.value.0)
 }
 
+const MINUTE: u64 = 60;
+const DAY: u64 = 86_400;
+
 /// Thresholds with their defaults.
 fn warn(raw: Option<&raw::Warn>) -> Warn {
-    const MINUTE: u64 = 60;
-    const DAY: u64 = 86_400;
     Warn {
         newest: length(raw.and_then(|w| w.newest.as_ref()), 30),
         gaps: length(raw.and_then(|w| w.gaps.as_ref()), 10 * MINUTE),

@@ -105,7 +105,7 @@ impl Checker<'_> {
                     supervisor: raw.supervisor.as_ref().is_some_and(|s| s.value),
                     copy: raw.copy.as_ref().is_some_and(|c| c.value),
                     notify: values(raw.notify.as_ref()),
-                    valid: length(raw.valid.as_ref(), 86_400),
+                    valid: length(raw.valid.as_ref(), super::DAY),
                 },
             );
         }
@@ -126,7 +126,7 @@ impl Checker<'_> {
                 push.push(Push {
                     kind: kind.value,
                     url_secret: url_secret.value.clone(),
-                    interval: raw.interval.as_ref().map_or(Duration::from_secs(60), |l| l.value.0),
+                    interval: raw.interval.as_ref().map_or(Duration::from_mins(1), |l| l.value.0),
                     names: raw.names.as_ref().is_some_and(|n| n.value),
                 });
             }
