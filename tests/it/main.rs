@@ -3,5 +3,6 @@
 
 #[path = "../support/footage.rs"]
 mod footage;
+mod format;
 mod layering;
 mod retrieve;
