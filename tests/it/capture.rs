@@ -148,6 +148,8 @@ async fn every_frame_sent_is_a_frame_stored() {
         let mut shown: Vec<i64> =
             run.samples(0).map(|s| i64::try_from(s.dts).unwrap() + i64::from(s.cts)).collect();
         shown.sort_unstable();
+        // The end may fall between a picture and those that are shown before it.
+        shown.truncate(shown.len() - 4);
         let steps: Vec<i64> = shown.windows(2).map(|w| w[1] - w[0]).filter(|d| (d - 4_500).abs() > 90).collect();
         assert!(steps.len() <= usize::from(leading > 0), "{camera}: {steps:?}");
         assert!(run.samples(0).all(|s| s.cts.abs() <= 3 * 4_500 + 90), "{camera}: decoding runs along showing");

@@ -437,3 +437,6 @@ impl Live<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
