@@ -95,6 +95,14 @@ impl FakeFootage {
         }
     }
 
+    /// Makes a volume everybody's home.
+    pub fn prefer(&self, volume: &str) {
+        let mut inner = self.lock();
+        if let Ok(volume) = volume.parse::<VolumeName>() {
+            inner.had.values_mut().for_each(|v| *v = volume.clone());
+        }
+    }
+
     fn set_health(&self, volume: &str, healthy: bool) {
         for v in &mut self.lock().volumes {
             if v.0.as_str() == volume {

@@ -119,18 +119,24 @@ impl Recorder {
         if !self.enabled {
             return;
         }
-        let gap = match self.gap.take() {
+        self.adjoins = None;
+        if cause.kind == CauseKind::Disk {
+            self.status.rare().cause = Some(cause.clone());
+        }
+        let gap = match &self.gap {
             None => GapBefore { since, cause },
-            Some(mut gap) => {
+            Some(gap) => {
+                let mut gap = gap.clone();
                 if gap.cause.kind != cause.kind {
                     cause::and_later(&mut gap.cause, &cause);
                 }
                 gap
             }
         };
-        self.footage.set_gap(self.stream.id, Some(gap.clone()));
-        self.gap = Some(gap);
-        self.adjoins = None;
+        if self.gap.as_ref() != Some(&gap) {
+            self.footage.set_gap(self.stream.id, Some(gap.clone()));
+            self.gap = Some(gap);
+        }
     }
 
     /// Ends the present run, if there is one.
@@ -182,6 +188,7 @@ impl Recorder {
         let start = map.wall(piece.start());
         let end = map.advance(piece.start(), piece.end);
         let span = Span { start, end };
+        self.follow_home(piece, span);
         // A run begins where decoding can, so two attempts at most: the present run, and another on another volume.
         for _ in 0..2 {
             if self.current.is_none() && piece.video[0].key {
@@ -193,13 +200,10 @@ impl Recorder {
             match self.footage.write(&c.volume, fragment) {
                 Ok(()) => {
                     c.end = span.end;
-                    if c.number == 0 {
-                        self.gap = None;
-                        self.adjoins = None;
-                        self.avoid = None;
-                        self.footage.set_gap(self.stream.id, None);
-                    }
                     c.number += 1;
+                    if c.number == 1 {
+                        self.begun();
+                    }
                     return;
                 }
                 Err(refused) => self.refused(&refused, span.start, now),
@@ -211,6 +215,14 @@ impl Recorder {
         }
     }
 
+    /// The store has taken the first fragment of a run.
+    fn begun(&mut self) {
+        self.gap = None;
+        self.adjoins = None;
+        self.footage.set_gap(self.stream.id, None);
+        self.status.rare().cause.take_if(|c| c.kind == CauseKind::Disk);
+    }
+
     fn refused(&mut self, refused: &Refused, since: WallNs, now: i64) {
         let Some(c) = self.current.take() else { return };
         log::warn!("{} {}: {refused}", self.stream.camera, self.stream.kind);
@@ -218,6 +230,16 @@ impl Recorder {
         self.status.rare().volume = None;
         self.avoid(c.volume, now);
         self.trouble(since, Cause::new(CauseKind::Disk, refused.to_string()));
+    }
+
+    /// Where a segment ends anyhow and the store wants the stream on another volume, because the one it belongs to is back,
+    /// the run ends too and another one adjoins it there.
+    fn follow_home(&mut self, piece: &Piece, span: Span) {
+        let Some(c) = self.current.as_ref().filter(|c| c.is_cut(piece, span)) else { return };
+        let wanted = self.footage.choose(self.stream.id, self.avoid.as_ref().map(|(v, _)| v));
+        if wanted.is_some_and(|v| v != c.volume) {
+            self.end(End::Adjoin, span.start);
+        }
     }
 
     /// Begins the mapping at the piece's start, so that the run overlaps nothing.
@@ -282,17 +304,14 @@ impl Recorder {
     }
 
     fn fragment(&mut self, piece: &Piece, span: Span) -> Option<Fragment> {
-        let video_rate = self.current.as_ref()?.run.video().timescale;
-        // At the key frame nearest to the cut.
-        let half = ticks_to_ns(piece.group, video_rate) / 2;
-        let cut = self.current.as_ref()?.cut;
-        let next = (piece.video[0].key && span.start.0.saturating_add(half) >= cut)
-            .then(|| self.next_cut(span.start.0.saturating_add(half)));
-        let c = self.current.as_mut()?;
-        if let Some(next) = next.filter(|_| c.number > 0) {
+        if self.current.as_ref()?.is_cut(piece, span) {
+            let next = self.next_cut(span.start.0);
+            let c = self.current.as_mut()?;
             c.seq += 1;
             c.cut = next;
         }
+        let c = self.current.as_mut()?;
+        let video_rate = c.run.video().timescale;
         // Leading pictures of later key frames have what they refer to.
         c.skip_leading &= c.number == 0 || !piece.video[0].key;
         let mut dropped = piece.dropped_frames;
@@ -335,6 +354,14 @@ impl Recorder {
             dropped_frames: dropped,
             reports: piece.reports.clone(),
         })
+    }
+}
+
+impl Current {
+    /// Whether a segment is to end before the piece: it begins with the key frame nearest to the cut.
+    fn is_cut(&self, piece: &Piece, span: Span) -> bool {
+        let half = ticks_to_ns(piece.group, self.run.video().timescale) / 2;
+        self.number > 0 && piece.video[0].key && span.start.0.saturating_add(half) >= self.cut
     }
 }
 

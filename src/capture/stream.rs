@@ -9,7 +9,10 @@ use retina::{
     codec::{CodecItem, VideoFrame},
 };
 use tokio::{
-    sync::{broadcast, watch},
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
     time::{Instant, Sleep, sleep, timeout},
 };
 
@@ -188,6 +191,7 @@ impl Stream {
         let env = self.env.clone();
         let mut quiet = Quiet { begun, other: false, unwatched: None };
         let mut wake = Box::pin(sleep(env.settings.fragment));
+        let mut store_gone = false;
         if let Some(frame) = first {
             self.video(playing, intake, frame)?;
         }
@@ -207,8 +211,11 @@ impl Stream {
                     None => return Err(Cause::new(CauseKind::Camera, "the camera closed the connection")),
                 },
                 _ = self.orders.changed() => return Ok(Left::Ordered),
-                event = events.recv() => if let Ok(event) = event {
-                    intake.event(&event);
+                event = events.recv(), if !store_gone => match event {
+                    Ok(event) => intake.event(&event),
+                    // What was missed of a failed volume, the next refused fragment tells.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => store_gone = true,
                 },
                 () = &mut wake => {
                     intake.flush_due();

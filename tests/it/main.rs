@@ -4,5 +4,6 @@
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod capture;
 mod layering;
 mod retrieve;

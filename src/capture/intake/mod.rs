@@ -440,3 +440,6 @@ impl Live<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
