@@ -26,6 +26,11 @@ pub(super) async fn camera(State(config): State<WebConfig>, headers: HeaderMap) 
     shell(&config, &headers, "camera")
 }
 
+/// `GET /playback`: recordings.
+pub(super) async fn playback(State(config): State<WebConfig>, headers: HeaderMap) -> Response {
+    shell(&config, &headers, "playback")
+}
+
 fn shell(config: &WebConfig, headers: &HeaderMap, page: &str) -> Response {
     let language = language(config, headers);
     let site = if config.site.is_empty() { "custodian" } else { &config.site };

@@ -64,6 +64,7 @@ pub fn router(config: WebConfig) -> Result<Router, ServeError> {
     Ok(Router::new()
         .route("/", get(pages::wall))
         .route("/camera/{id}", get(pages::camera))
+        .route("/playback", get(pages::playback))
         .route("/assets/{name}", get(assets::serve))
         .route("/favicon.ico", get(async || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "/assets/icon.svg")])))
         .route("/lang/{file}", get(pages::texts))
