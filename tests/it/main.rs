@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a module per subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(unreachable_pub, reason = "one binary of many modules, of which nothing is seen from outside")]
 
+mod acceptance;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;

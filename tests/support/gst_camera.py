@@ -14,7 +14,8 @@ RTP timestamps are presentation times: a clip with B-frames goes out in decode o
 With --share the cameras of a clip and group share one pipeline, as cheap as it gets, without exact counts.
 
 Control (a line each, answered by a line of JSON), on 127.0.0.1:`control_port`:
-    sessions             every session since the start: camera, clip, playing, ended, sent, audio_sent, lost, lost_packets, leading
+    sessions             every session since the start: camera, clip, playing, ended, sent, audio_sent, lost, lost_packets, leading,
+                         and the wall times of PLAY and of the last picture
     freeze CAM|all       send nothing more, sessions stay up        thaw CAM|all    go on
     lose CAM N           drop the packets of the next N pictures that are no key frames, after they got their numbers
     stop CAM             close its sessions, answer 404             start CAM       undo
@@ -127,6 +128,7 @@ class Session:
         self.sent = self.audio_sent = 0
         self.late_ns = 0  # what freezing has moved the times by
         self.started = None
+        self.wall_played = self.wall_last = 0
         self.playing = self.ended = False
         self.to_lose = self.lost = self.lost_packets = 0
         self.losing = set()
@@ -156,6 +158,7 @@ class Session:
         with self.lock:
             if state == Gst.State.PLAYING and not self.playing:
                 self.playing, self.started = True, time.monotonic()
+                self.wall_played = self.wall_last = time.time_ns()
                 pacer.add(self)
             elif state != Gst.State.PLAYING:
                 self.playing = False
@@ -181,6 +184,7 @@ class Session:
                 self.late_ns += self.clip.frame_ns
                 return True
             self.push_video()
+            self.wall_last = time.time_ns()
             while self.audio_src and self.audio_sent * self.clip.audio_ns < self.sent * self.clip.frame_ns:
                 self.push_audio()
             return True
@@ -245,6 +249,8 @@ class Session:
                 "lost": self.lost,
                 "lost_packets": self.lost_packets,
                 "leading": self.leading(),
+                "played_ns": self.wall_played,
+                "last_ns": self.wall_last,
             }
 
 

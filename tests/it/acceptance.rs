@@ -1,0 +1,322 @@
+//! The recorder beside cameras that nobody of this project wrote, judged by readers that nobody of this project wrote.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use custodian::{
+    sys::{Clock, RealClock},
+    types::{Span, WallNs, wire},
+};
+use nix::sys::signal::Signal;
+use support::{
+    cameras::{Cameras, Session, USER},
+    probe,
+    recorder::Site,
+    wait_for,
+};
+
+/// H.264 and H.265, sound, and pictures whose order of decoding is not that of showing.
+const EVERY_KIND: [&str; 6] =
+    ["h264.mp4", "h265.mp4", "h264-bframes.mp4", "h265-open.mp4", "h264-aac.mp4", "h264-alaw.mov"];
+/// Ticks of a picture at 20 pictures/s in RTP's 90 kHz.
+const PICTURE: i64 = 4500;
+const SECOND: i64 = 1_000_000_000;
+
+fn limit(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Stops the pictures, and waits until all that was sent has been received.
+fn freeze(cameras: &mut Cameras) {
+    cameras.ask("freeze all");
+    let (ports, mut empty) = (cameras.ports(), 0);
+    wait_for("the sockets to be read empty", limit(20), || {
+        // Several times in a row: a picture may still be on its way through the server.
+        empty = if probe::queued(ports) == 0 { empty + 1 } else { 0 };
+        (empty == 15).then_some(())
+    });
+}
+
+/// Packets that the recorder says it lost, of one camera.
+fn lost_packets(status: &wire::Status, camera: &str) -> u64 {
+    status.streams.iter().filter(|s| s.camera.as_str() == camera).map(|s| s.lost_packets).sum()
+}
+
+/// Compares what is stored of a camera with what it sent in its only session.
+fn compare(site: &Site, session: &Session, lost_packets: u64) {
+    let runs = site.runs(&session.camera);
+    assert_eq!(runs.len(), 1, "{}: an unbroken capture is one run: {runs:?}", session.camera);
+    let [video, audio] = probe::packets(&runs[0]);
+    let named = |what: &str| format!("{} ({}): {what}; {session:?}", session.camera, session.clip);
+
+    let sent = session.sent - session.leading;
+    let missing = sent.checked_sub(video.pts.len()).unwrap_or_else(|| panic!("{}", named("more stored than sent")));
+    if lost_packets == session.lost_packets {
+        assert_eq!(missing, session.lost, "{}", named("pictures sent and not stored"));
+    } else {
+        // The machine itself dropped packets of UDP; each hits one picture at most.
+        let hit = usize::try_from(lost_packets).unwrap();
+        assert!(lost_packets > session.lost_packets && missing <= hit, "{}: {missing}", named("loss is not counted"));
+    }
+    assert!(video.dts.windows(2).all(|w| w[0] < w[1]), "{}", named("decode times rise"));
+    let mut shown = video.pts.clone();
+    shown.sort_unstable();
+    let steps = shown.windows(2).map(|w| w[1] - w[0]);
+    if missing == 0 {
+        // Sender's timestamps are whole milliseconds at most wrong.
+        assert!(steps.clone().all(|s| (s - PICTURE).abs() <= 90), "{}", named("a picture each 50 ms"));
+    }
+    let reordered = session.clip.contains("bframes") || session.clip.contains("open");
+    assert_eq!(video.pts != shown, reordered, "{}", named("order of decoding and of showing"));
+
+    // Sound is sent in step with pictures, the last packet of which may still have been held back.
+    let sound = audio.pts.len();
+    assert!(sound <= session.audio_sent && sound + 2 >= session.audio_sent, "{}: {sound}", named("sound"));
+}
+
+/// Records for some seconds, loses some pictures of every second camera over UDP, ends the recorder in order, and compares.
+fn record_and_compare(cameras: &mut Cameras, seconds: usize) {
+    let site = Site::new(cameras);
+    let recorder = site.record();
+    let names = cameras.names.clone();
+    wait_for("a picture of every camera", limit(60), || cameras.all_sent(1).then_some(()));
+    wait_for("the first half", limit(seconds as u64 + 60), || cameras.all_sent(10 * seconds).then_some(()));
+    for camera in names.iter().skip(1).step_by(4) {
+        cameras.ask(&format!("lose {camera} 3"));
+    }
+    wait_for("the second half", limit(seconds as u64 + 60), || cameras.all_sent(20 * seconds).then_some(()));
+    freeze(cameras);
+
+    let status = recorder.wait_until_recording(&names);
+    for camera in &names {
+        let timeline = recorder.timeline(camera);
+        assert!(timeline.gaps.is_empty() && timeline.footage.len() == 1, "{camera}: {timeline:?}");
+    }
+    let memory = probe::peak_memory(recorder.pid());
+    assert!(memory < 64 << 20, "{} cameras took {} MiB", names.len(), memory >> 20);
+    let sessions = cameras.only_sessions();
+
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(limit(20)).success());
+    let (mut stored, mut coded) = (0, 0);
+    for session in &sessions {
+        compare(&site, session, lost_packets(&status, &session.camera));
+        let files = site.runs(&session.camera).concat();
+        stored += files.iter().map(|f| fs::metadata(f).unwrap().len()).sum::<u64>();
+        coded += probe::packets(&files).iter().map(|t| t.bytes).sum::<u64>();
+    }
+    assert!(stored * 100 <= coded * 101, "{stored} bytes of files for {coded} bytes of samples");
+}
+
+#[test]
+fn every_kind_of_camera_is_stored_to_the_last_picture() {
+    record_and_compare(&mut Cameras::start(18, &EVERY_KIND, &[]), 15);
+}
+
+#[test]
+#[ignore = "takes more than two minutes; tests/run runs it"]
+fn sixty_four_cameras_for_two_minutes() {
+    record_and_compare(&mut Cameras::start(64, &EVERY_KIND[..4], &[]), 120);
+}
+
+#[test]
+fn joining_an_open_gop_loses_only_what_nobody_can_decode() {
+    let mut cameras = Cameras::start(3, &["h265-open.mp4"], &["--join"]);
+    let site = Site::new(&cameras).over_tcp();
+    let recorder = site.record();
+    wait_for("some pictures", limit(60), || cameras.all_sent(100).then_some(()));
+    freeze(&mut cameras);
+    let sessions = cameras.only_sessions();
+    assert!(sessions.iter().any(|s| s.leading > 0), "no session began with leading pictures");
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(limit(20)).success());
+    sessions.iter().for_each(|s| compare(&site, s, 0));
+}
+
+#[test]
+fn an_orderly_stop_loses_nothing_that_was_received() {
+    let mut cameras = Cameras::start(6, &EVERY_KIND, &[]);
+    let site = Site::new(&cameras).over_tcp();
+    let recorder = site.record();
+    // Not at a key frame: a fragment is under way.
+    wait_for("some pictures", limit(60), || cameras.all_sent(110).then_some(()));
+    let sent: Vec<usize> = cameras.only_sessions().iter().map(|s| s.sent).collect();
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(limit(20)).success());
+    for (camera, sent) in cameras.names.iter().zip(sent) {
+        let [video, _] = probe::packets(&site.runs(camera).concat());
+        // Two pictures may have been on their way.
+        assert!(video.pts.len() + 2 >= sent, "{camera}: {} of {sent} pictures", video.pts.len());
+    }
+}
+
+#[test]
+fn a_reload_touches_only_the_cameras_that_changed() {
+    let cameras = Cameras::start(4, &["h264.mp4"], &[]);
+    let site = Site::new(&cameras).over_tcp();
+    site.write(|name| name != "cam03");
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names[..3]);
+    let runs = |camera: &str| -> Vec<_> { recorder.fragments(camera).segments.iter().map(|s| s.run).collect() };
+    let before: Vec<_> = cameras.names[1..3].iter().map(|c| runs(c)).collect();
+
+    site.write(|name| name != "cam00");
+    recorder.signal(Signal::SIGHUP);
+    recorder.wait_until_recording(&cameras.names[3..]);
+    wait_for("the camera that left to go", limit(20), || {
+        let status = recorder.status()?;
+        status.streams.iter().all(|s| s.camera.as_str() != "cam00").then_some(())
+    });
+    let after: Vec<_> = cameras.names[1..3].iter().map(|c| runs(c)).collect();
+    assert_eq!(before, after, "runs of the cameras that stayed");
+    for camera in &cameras.names[1..3] {
+        assert!(recorder.timeline(camera).gaps.is_empty(), "{camera}");
+    }
+    // What it has recorded stays.
+    assert!(!recorder.timeline("cam00").footage.is_empty());
+}
+
+#[test]
+fn one_cameras_trouble_is_its_own() {
+    let mut cameras = Cameras::start(3, &["h264.mp4"], &[]);
+    let site = Site::new(&cameras).over_tcp();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    cameras.ask("drop cam01");
+    let timeline = wait_for("footage after the gap", limit(40), || {
+        let timeline = recorder.timeline("cam01");
+        (timeline.footage.len() == 2).then_some(timeline)
+    });
+    assert_eq!(timeline.gaps.len(), 1, "{timeline:?}");
+    assert_eq!(timeline.gaps[0].start, timeline.footage[0].end);
+    assert_eq!(timeline.gaps[0].end, Some(timeline.footage[1].start));
+    for camera in ["cam00", "cam02"] {
+        let timeline = recorder.timeline(camera);
+        assert!(timeline.gaps.is_empty() && timeline.footage.len() == 1, "{camera}: {timeline:?}");
+    }
+}
+
+/// How often the recorder is killed.
+const KILLS: usize = 50;
+
+#[test]
+#[ignore = "takes minutes; tests/run runs it"]
+fn killed_at_any_instant_it_keeps_all_but_the_last_two_seconds() {
+    let mut cameras = Cameras::start(6, &EVERY_KIND, &[]);
+    let site = Site::new(&cameras).over_tcp();
+    let mut kills = Vec::new();
+    for i in 0..KILLS {
+        let recorder = site.record();
+        // From the first steps of start-up and recovery to the middle of a fragment: 0.1 to 6 s, spread evenly but in no order.
+        let alive = Duration::from_millis(100 + (i as u64 * 31 % KILLS as u64) * 118);
+        let until = RealClock.wall() + alive;
+        wait_for("the instant of death", limit(30), || (RealClock.wall() >= until).then_some(()));
+        recorder.signal(Signal::SIGKILL);
+        kills.push(RealClock.wall());
+        recorder.wait(limit(10));
+    }
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let timelines: Vec<wire::Timeline> = cameras.names.iter().map(|c| recorder.timeline(c)).collect();
+    let sessions = cameras.sessions();
+    let mut judged = 0;
+    for (timeline, camera) in timelines.iter().zip(&cameras.names) {
+        check_order(camera, &recorder.fragments(camera));
+        for session in sessions.iter().filter(|s| s.camera == *camera && !s.playing) {
+            let killed = *kills.iter().find(|k| k.0 > session.played_ns).expect("a session ends by a kill");
+            judged += usize::from(check_kept(timeline, session, killed));
+        }
+    }
+    assert!(judged > KILLS, "only {judged} sessions lasted long enough to be judged");
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(limit(20)).success());
+
+    // All that is known can be known again from bare volumes.
+    let listed = |what: &str| site.run(what, &["--json"]);
+    let before = [listed("segments"), listed("gaps")];
+    assert!(before[0].as_array().is_some_and(|s| s.len() > KILLS), "{}", before[0]);
+    for file in fs::read_dir(site.path("state")).unwrap().map(|f| f.unwrap().path()) {
+        if file.file_name().is_some_and(|n| n.to_str().is_some_and(|n| n.starts_with("index"))) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    site.run("reindex", &[]);
+    let after = [listed("segments"), listed("gaps")];
+    assert_eq!(before, after, "segments and gaps, by the index kept and by the volumes");
+
+    // Every file, torn ones included, is read by ffprobe without complaint.
+    for camera in &cameras.names {
+        for run in site.runs(camera) {
+            let [video, _] = probe::packets(&run);
+            assert!(!video.dts.is_empty() && video.dts.windows(2).all(|w| w[0] < w[1]), "{run:?}");
+        }
+    }
+}
+
+/// Fragments follow one another without overlap, and within a run without a hole.
+fn check_order(camera: &str, fragments: &wire::Fragments) {
+    let mut last: Option<(custodian::types::RunId, Span)> = None;
+    for segment in &fragments.segments {
+        for fragment in &segment.fragments {
+            if let Some((run, span)) = last {
+                let hole = fragment.span.start.since(span.end);
+                assert!(hole >= 0, "{camera}: {span:?} overlaps {:?}", fragment.span);
+                assert!(run != segment.run || hole <= SECOND / 1000, "{camera}: a hole within a run after {span:?}");
+            }
+            last = Some((segment.run, fragment.span));
+        }
+    }
+}
+
+/// Whether a session that ended with a kill was long enough to have left something; if so, that it has left enough.
+fn check_kept(timeline: &wire::Timeline, session: &Session, killed: WallNs) -> bool {
+    let received_until = killed.0.min(session.last_ns);
+    // What was sent in the last 2 s may be gone, and a second more is the start of the session: connect, first key frame.
+    if received_until - session.played_ns < 3 * SECOND {
+        return false;
+    }
+    let middle = WallNs(session.played_ns + SECOND);
+    let span = timeline.footage.iter().find(|s| s.contains(middle));
+    let kept_until = span.map_or(session.played_ns, |s| s.end.0);
+    let lost = received_until - kept_until;
+    // One picture more than 2 s: the clock is read after the picture went out.
+    assert!(lost <= 2 * SECOND + SECOND / 10, "{}: {:.2} s lost", session.camera, lost as f64 / 1e9);
+    assert!(lost >= -SECOND / 2, "{}: footage {:.2} s after the kill", session.camera, -lost as f64 / 1e9);
+    true
+}
+
+#[test]
+fn the_camera_server_counts_exactly() {
+    let mut cameras = Cameras::start(EVERY_KIND.len(), &EVERY_KIND, &[]);
+    let (user, password) = USER;
+    let readers: Vec<_> = (cameras.names.iter().enumerate())
+        .map(|(i, name)| {
+            let url = cameras.url(name, i % 2 == 1).replacen("//", &format!("//{user}:{password}@"), 1);
+            let transport = if i == 1 { "udp" } else { "tcp" };
+            let mut command = Command::new("ffmpeg");
+            command.args(["-nostdin", "-v", "quiet", "-timeout", "2000000", "-rtsp_transport", transport, "-i", &url]);
+            command.args(["-map", "0", "-c", "copy", "-f", "framecrc", "-"]);
+            command.stdout(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    wait_for("some pictures", limit(60), || cameras.all_sent(60).then_some(()));
+    cameras.ask("lose cam01 3");
+    wait_for("more pictures", limit(60), || cameras.all_sent(100).then_some(()));
+    // ffmpeg ends by itself when nothing has come for 2 s.
+    cameras.ask("freeze all");
+    let sessions = cameras.only_sessions();
+    assert_eq!(sessions[1].lost, 3);
+    assert!(sessions[1].lost_packets > 3 && sessions[4].audio_sent > 50, "{sessions:?}");
+    for (reader, session) in readers.into_iter().zip(sessions) {
+        let lines = String::from_utf8(reader.wait_with_output().unwrap().stdout).unwrap();
+        let count = |stream: &str| lines.lines().filter(|l| l.starts_with(stream)).count();
+        assert_eq!(count("0,") + session.lost, session.sent, "{session:?}");
+        assert_eq!(count("1,"), session.audio_sent, "{session:?}");
+    }
+}

@@ -1,0 +1,25 @@
+//! What the acceptance tests share: cameras of `GStreamer`'s RTSP server, a recorder process on a site made for them, and
+//! readers of what it stored that nobody of this project wrote.
+
+pub mod cameras;
+pub mod probe;
+pub mod recorder;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Waits until `ready` has something to say, looking every 20 ms. Panics after `limit`, naming what was waited for.
+pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
+    #[expect(clippy::disallowed_methods, reason = "a limit on a real process, by real time")]
+    let now = Instant::now;
+    let start = now();
+    loop {
+        if let Some(t) = ready() {
+            return t;
+        }
+        assert!(now() - start < limit, "waited {limit:?} for {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,83 @@
+//! Stored footage as ffprobe reads it, and the kernel's view of sockets and processes.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Times of one track's packets in file order, ticks.
+#[derive(Debug, Default)]
+pub struct Packets {
+    pub pts: Vec<i64>,
+    pub dts: Vec<i64>,
+    pub bytes: u64,
+}
+
+/// A stream's footage on a volume: its files in the order of their names, by run.
+pub fn runs(volume: &Path, camera: &str) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut runs = BTreeMap::<String, Vec<PathBuf>>::new();
+    let stream = volume.join("footage").join(camera).join("main");
+    let days = fs::read_dir(&stream).unwrap_or_else(|e| panic!("{}: {e}", stream.display()));
+    for day in days.map(|d| d.unwrap().path()) {
+        for file in fs::read_dir(day).unwrap().map(|f| f.unwrap().path()) {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+            let (start_and_run, _seq) = name.rsplit_once('-').unwrap();
+            let (_start, run) = start_and_run.split_once('-').unwrap();
+            runs.entry(run.to_owned()).or_default().push(file);
+        }
+    }
+    runs.values_mut().for_each(|files| files.sort());
+    runs
+}
+
+/// All packets of some files, one after the other: video, and audio if there is any. Panics if ffprobe finds fault with one.
+pub fn packets(files: &[PathBuf]) -> [Packets; 2] {
+    let mut tracks = [Packets::default(), Packets::default()];
+    for file in files {
+        let out = Command::new("ffprobe")
+            .args(["-v", "error", "-show_entries", "packet=stream_index,pts,dts,size", "-of", "csv=p=0"])
+            .arg(file)
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && complaint.is_empty(), "{}: {complaint}", file.display());
+        for line in String::from_utf8(out.stdout).unwrap().lines() {
+            let mut fields = line.split(',').map(str::parse::<i64>);
+            let mut next = || fields.next().unwrap().unwrap();
+            let track = &mut tracks[usize::try_from(next()).unwrap()];
+            track.pts.push(next());
+            track.dts.push(next());
+            track.bytes += next().unsigned_abs();
+        }
+    }
+    tracks
+}
+
+/// Bytes that lie in the queues of TCP connections with one of the ports, and of all UDP sockets of this machine.
+pub fn queued(ports: [u16; 2]) -> u64 {
+    let hex = |s: &str| u64::from_str_radix(s, 16).unwrap();
+    let rows = |file: &str| fs::read_to_string(file).unwrap();
+    let mut sum = 0;
+    for (file, tcp) in [("/proc/net/tcp", true), ("/proc/net/udp", false)] {
+        for row in rows(file).lines().skip(1) {
+            let fields: Vec<&str> = row.split_whitespace().collect();
+            let port = |at: usize| hex(fields[at].rsplit_once(':').unwrap().1);
+            let established = fields[3] == "01";
+            let ours = ports.map(u64::from).iter().any(|p| port(1) == *p || port(2) == *p);
+            if !tcp || established && ours {
+                let (tx, rx) = fields[4].split_once(':').unwrap();
+                sum += hex(tx) + hex(rx);
+            }
+        }
+    }
+    sum
+}
+
+/// Largest resident set that a process has had so far, bytes.
+pub fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}

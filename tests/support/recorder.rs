@@ -1,0 +1,220 @@
+//! A `custodian record` process on a site of its own.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{Read, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use custodian::types::wire::{Fragments, Status, StreamState, Timeline};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+use super::{
+    cameras::{Cameras, USER},
+    wait_for,
+};
+
+/// A directory with a site, its secrets, two volumes and a recorder's state.
+pub struct Site {
+    dir: TempDir,
+    /// Of each camera: name, URL, and whether over UDP.
+    cameras: Vec<(String, String, bool)>,
+}
+
+impl Site {
+    /// A site of all cameras: every second one over UDP, every third one by Basic.
+    pub fn new(cameras: &Cameras) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let camera = |(i, name): (usize, &String)| (name.clone(), cameras.url(name, i % 3 == 2), i % 2 == 1);
+        let site = Self { cameras: cameras.names.iter().enumerate().map(camera).collect(), dir };
+        for volume in ["v1", "v2"] {
+            fs::create_dir(site.path(volume)).unwrap();
+        }
+        fs::create_dir(site.path("state")).unwrap();
+        let (user, password) = USER;
+        let secrets = site.path("secrets.toml");
+        fs::write(&secrets, format!("[credentials.viewer]\nusername = \"{user}\"\npassword = \"{password}\"\n"))
+            .unwrap();
+        fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
+        site.write(|_| true);
+        site
+    }
+
+    /// All over TCP: nothing can be lost on the way.
+    pub fn over_tcp(mut self) -> Self {
+        self.cameras.iter_mut().for_each(|c| c.2 = false);
+        self.write(|_| true);
+        self
+    }
+
+    /// Writes site.toml with those cameras that are wanted.
+    pub fn write(&self, wanted: impl Fn(&str) -> bool) {
+        let mut text = String::from(
+            "[site]\nname = \"Trường thử nghiệm\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"vi\"\n\n\
+             [area.yard]\nname = \"Sân trường\"\nkind = \"public\"\n\n[recorder.a]\n",
+        );
+        for volume in ["v1", "v2"] {
+            let path = self.path(volume);
+            write!(text, "[[recorder.a.volume]]\nname = \"{volume}\"\npath = \"{}\"\n", path.display()).unwrap();
+        }
+        for (name, url, udp) in self.cameras.iter().filter(|c| wanted(&c.0)) {
+            let transport = if *udp { "udp" } else { "tcp" };
+            write!(
+                text,
+                "\n[camera.{name}]\nname = \"{name}\"\narea = \"yard\"\nmain = \"{url}\"\ncredentials = \"viewer\"\n\
+                 transport = \"{transport}\"\nbitrate = \"2 Mbit/s\"\n"
+            )
+            .unwrap();
+        }
+        fs::write(self.path("site.toml"), text).unwrap();
+    }
+
+    /// Something in its directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Where the footage of a camera may be.
+    pub fn volumes(&self) -> [PathBuf; 2] {
+        ["v1", "v2"].map(|v| self.path(v))
+    }
+
+    /// The files of a camera on either volume, by run; runs in order.
+    pub fn runs(&self, camera: &str) -> Vec<Vec<PathBuf>> {
+        let holds = |v: &PathBuf| v.join("footage").join(camera).is_dir();
+        let mut runs = std::collections::BTreeMap::<String, Vec<PathBuf>>::new();
+        for volume in self.volumes().iter().filter(|v| holds(v)) {
+            for (run, files) in super::probe::runs(volume, camera) {
+                runs.entry(run).or_default().extend(files);
+            }
+        }
+        runs.into_values().collect()
+    }
+
+    fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
+        command.arg(subcommand).arg("--site").arg(self.path("site.toml")).args(["--recorder", "a"]);
+        command.arg("--state").arg(self.path("state")).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a subcommand to its end; returns what it printed, as JSON if it is.
+    pub fn run(&self, subcommand: &str, args: &[&str]) -> serde_json::Value {
+        let out = self.command(subcommand).args(args).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(out.status.success(), "{subcommand}: {}\n{text}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
+    }
+
+    /// Starts the recorder.
+    pub fn record(&self) -> Recorder<'_> {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let child = self
+            .command("record")
+            .arg("--secrets")
+            .arg(self.path("secrets.toml"))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Recorder { child, site: self }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            let from = log.lines().count().saturating_sub(60);
+            let last: Vec<&str> = log.lines().skip(from).collect();
+            #[expect(clippy::print_stderr, reason = "beside the panic's message")]
+            {
+                eprintln!("the recorder's last words:\n{}", last.join("\n"));
+            }
+        }
+    }
+}
+
+/// A running recorder; killed when dropped.
+pub struct Recorder<'a> {
+    child: Child,
+    site: &'a Site,
+}
+
+impl Recorder<'_> {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(mut self, limit: Duration) -> ExitStatus {
+        wait_for("the recorder's end", limit, || {
+            let ended = self.child.try_wait().unwrap();
+            ended.map(|status| (status, ()))
+        })
+        .0
+    }
+
+    /// What a socket answers to a GET; `None` while it doesn't, or if it refuses.
+    pub fn try_get<T: DeserializeOwned>(&self, socket: &str, path: &str) -> Option<T> {
+        let mut stream = UnixStream::connect(self.site.path("state/run").join(socket)).ok()?;
+        // HTTP/1.0: the answer is not chunked, and ends with the connection.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: recorder\r\n\r\n").ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok()?;
+        let head = answer.windows(4).position(|w| w == b"\r\n\r\n")?;
+        answer.starts_with(b"HTTP/1.0 200").then_some(())?;
+        serde_json::from_slice(&answer[head + 4..]).ok()
+    }
+
+    /// Its state.
+    pub fn status(&self) -> Option<Status> {
+        self.try_get("status.sock", "/v1/status")
+    }
+
+    /// What it has of a camera, whenever that was.
+    pub fn timeline(&self, camera: &str) -> Timeline {
+        let path = format!("/v1/timeline?camera={camera}&from=0&to={}", i64::MAX);
+        self.try_get::<Vec<Timeline>>("media.sock", &path).and_then(|mut t| t.pop()).expect("a timeline")
+    }
+
+    /// The files of a camera, whenever they were written.
+    pub fn fragments(&self, camera: &str) -> Fragments {
+        let path = format!("/v1/fragments?camera={camera}&from=0&to={}", i64::MAX);
+        self.try_get("media.sock", &path).expect("fragments")
+    }
+
+    /// Waits until these cameras run and have footage that a power cut would leave.
+    pub fn wait_until_recording(&self, cameras: &[String]) -> Status {
+        wait_for("all cameras to be recorded", Duration::from_mins(1), || {
+            let status = self.status()?;
+            let ready = |name: &String| {
+                status.streams.iter().any(|s| {
+                    s.camera.as_str() == name && s.state == StreamState::Running && s.newest_committed.is_some()
+                })
+            };
+            cameras.iter().all(ready).then(|| status.clone())
+        })
+    }
+}
+
+impl Drop for Recorder<'_> {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
