@@ -4,6 +4,7 @@
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
 mod check;
+mod demo;
 mod help;
 pub mod logger;
 mod record;
@@ -33,6 +34,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Record(record::Args),
     Check(check::Args),
     Reindex(reindex::Args),
@@ -50,6 +52,7 @@ pub fn parse() -> Cli {
 /// Carries out what was asked for. An error is for the log, and the exit code is then 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Demo(args) => demo::run(args, cli.lang),
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),

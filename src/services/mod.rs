@@ -1,5 +1,6 @@
 //! Composition roots: what a service consists of, started, connected and stopped.
 
+pub mod demo;
 pub mod paths;
 pub mod record;
 pub mod socket;

@@ -1,8 +1,13 @@
 //! Signals, with who sent them: a stop goes on record.
 
-use nix::sys::{
-    signal::{SigSet, Signal as Number},
-    signalfd::{SfdFlags, SignalFd},
+use std::{os::fd::AsFd as _, time::Duration};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal as Number},
+        signalfd::{SfdFlags, SignalFd},
+    },
 };
 
 /// What a signal asks for.
@@ -27,6 +32,18 @@ impl Signals {
         }
         set.thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).map(Self)
+    }
+
+    /// Waits for the next one, at most `limit`.
+    pub fn next_within(&self, limit: Option<Duration>) -> nix::Result<Option<Signal>> {
+        if let Some(limit) = limit {
+            let ready = PollFd::new(self.0.as_fd(), PollFlags::POLLIN);
+            let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+            if poll(&mut [ready], limit)? == 0 {
+                return Ok(None);
+            }
+        }
+        self.next().map(Some)
     }
 
     /// Waits for the next one.
