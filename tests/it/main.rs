@@ -3,9 +3,9 @@
 #![expect(unreachable_pub, reason = "one binary of many modules, of which nothing is seen from outside")]
 
 mod acceptance;
+mod capture;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
-mod capture;
 mod layering;
 mod retrieve;
