@@ -34,7 +34,7 @@ impl Backoff {
         self.next = (step * 2).min(self.max);
         let quarter = step / 4;
         let jitter = quarter.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64);
-        (step - jitter).max(self.min)
+        step.saturating_sub(jitter).max(self.min)
     }
 }
 

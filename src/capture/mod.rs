@@ -30,3 +30,6 @@ pub use config::{Credentials, Env, Settings, StreamConfig, Transport};
 pub use status::CaptureStatus;
 pub use supervisor::{StartError, Supervisor};
 pub use tap::{LiveEvent, LiveTap};
+
+#[cfg(test)]
+mod tests;

@@ -137,13 +137,14 @@ async fn describe(
     // retina connects and asks in one step. Where that takes long, a second connection tells which of the two it is.
     let mut asking = Box::pin(timeout(settings.connect + settings.describe, Session::describe(url, options)).fuse());
     let half = settings.connect / 2;
-    let answer = match timeout(half, &mut asking).await {
-        Ok(answer) => answer,
-        Err(_) => tokio::select! {
+    let answer = if let Ok(answer) = timeout(half, &mut asking).await {
+        answer
+    } else {
+        tokio::select! {
             biased;
             answer = &mut asking => answer,
             cause = unreachable(&host, port, half) => return Err(cause),
-        },
+        }
     };
     answer
         .map_err(|_| cause::timeout("DESCRIBE", settings.describe))?

@@ -7,6 +7,7 @@ use futures::{FutureExt, StreamExt};
 use retina::{
     client::SessionGroup,
     codec::{CodecItem, VideoFrame},
+    rtcp::PacketRef,
 };
 use tokio::{
     sync::{
@@ -281,7 +282,7 @@ fn other(playing: &Playing, intake: &mut Intake<'_>, item: CodecItem) {
         }),
         CodecItem::Rtcp(packet) if packet.stream_id() == playing.video => {
             if let Some(rtp) = packet.rtp_timestamp()
-                && let Some(Ok(Some(report))) = packet.pkts().next().map(|p| p.as_sender_report())
+                && let Some(Ok(Some(report))) = packet.pkts().next().map(PacketRef::as_sender_report)
                 && let Some(camera) = wall_of_ntp(report.ntp_timestamp().0)
             {
                 intake.report(rtp.elapsed(), camera);

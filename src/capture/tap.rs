@@ -180,7 +180,6 @@ impl LiveTap {
                 },
             };
             match &event {
-                LiveEvent::State(_) => {}
                 LiveEvent::Init(run) => {
                     self.run = Some(run.clone());
                     self.wait_for_key = true;
@@ -191,7 +190,7 @@ impl LiveTap {
                     }
                     self.wait_for_key = false;
                 }
-                LiveEvent::Sample(_) => {}
+                LiveEvent::State(_) | LiveEvent::Sample(_) => {}
             }
             return Some(event);
         }

@@ -20,7 +20,7 @@ use serde_json::Value;
 const USER: &str = "viewer";
 const PASSWORD: &str = "mat-khau-cua-truong";
 /// Patience with a loaded machine; nothing waits for it when all is well.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 struct Server {
     child: Child,

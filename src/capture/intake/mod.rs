@@ -1,13 +1,14 @@
 //! One session's frames, brought onto one time line.
 
-use std::sync::Arc;
+mod live;
+mod wall;
 
 use bytes::Bytes;
 
 use crate::{
     store::StoreEvent,
     sys::Clock,
-    types::{Codec, Run, Sample, SenderReport, WallNs},
+    types::{Codec, SenderReport, WallNs},
 };
 
 use super::{
@@ -22,9 +23,9 @@ use super::{
     tap::TapHub,
     tracks::Tracks,
 };
+use live::Live;
+use wall::WallOffset;
 
-/// A change of (wall clock less monotonic clock) beyond this between two pictures is a step, ns. Less is slewing by NTP.
-const STEP_NS: i64 = 200_000_000;
 /// A media clock that goes back by more than this jumps: no reordering is that deep, ns.
 const BACK_NS: i64 = 2_000_000_000;
 /// A media clock that runs ahead of arrival by more than this between two pictures jumps, ns.
@@ -68,8 +69,7 @@ pub(super) struct Intake<'a> {
     ready: Vec<Timed>,
     /// Since when pictures wait in `reorder`, ns since boot.
     held_since: Option<i64>,
-    /// Whether a key frame has been seen.
-    running: bool,
+    /// When the first key frame came, ns since boot.
     running_since: Option<i64>,
     /// Leading pictures of the first key frame cannot be decoded.
     skip_leading: bool,
@@ -82,21 +82,9 @@ pub(super) struct Intake<'a> {
     rebase: i64,
     /// The last picture: highest time stamp so far, and arrival.
     last: Option<(i64, i64)>,
-    /// Wall clock less monotonic clock: as the run uses it, and as it is.
-    offset_used: i64,
-    offset: i64,
-    /// Whether they differ by a step, until the next key frame.
-    stepping: bool,
+    offset: WallOffset,
+    /// Where the mapping of what is only watched was advanced to.
     last_advance: i64,
-}
-
-/// What live taps get.
-struct Live<'a> {
-    hub: &'a TapHub,
-    run: Option<Arc<Run>>,
-    origin: i64,
-    last_dts: i64,
-    usual: u32,
 }
 
 impl<'a> Intake<'a> {
@@ -110,14 +98,14 @@ impl<'a> Intake<'a> {
         tracks: Tracks,
     ) -> Self {
         let rate = tracks.video().timescale;
-        let offset = clock.wall().0.saturating_sub(clock.monotonic().0);
+        let offset = WallOffset::new(clock);
         let mut intake = Self {
             clock,
             settings,
             recorder,
-            live: Live { hub, run: None, origin: 0, last_dts: 0, usual: rate / 25 },
+            live: Live::new(hub, rate),
             status,
-            map: ClockMap::new(rate, offset),
+            map: ClockMap::new(rate, offset.used()),
             reorder: Reorder::new(tracks.depth),
             fragmenter: new_fragmenter(settings, &tracks),
             audio: None,
@@ -125,7 +113,6 @@ impl<'a> Intake<'a> {
             next_tracks: None,
             ready: Vec::new(),
             held_since: None,
-            running: false,
             running_since: None,
             skip_leading: true,
             last_key: i64::MIN,
@@ -133,9 +120,7 @@ impl<'a> Intake<'a> {
             break_at_key: false,
             rebase: 0,
             last: None,
-            offset_used: offset,
             offset,
-            stepping: false,
             last_advance: 0,
         };
         intake.audio = intake.tracks.audio().map(|t| AudioClock::new(t.timescale));
@@ -144,7 +129,7 @@ impl<'a> Intake<'a> {
 
     /// Whether a key frame has been seen.
     pub(super) fn is_running(&self) -> bool {
-        self.running
+        self.running_since.is_some()
     }
 
     /// When the first key frame came, ns since boot.
@@ -175,22 +160,22 @@ impl<'a> Intake<'a> {
             && tracks != self.tracks
         {
             self.next_tracks = Some(tracks);
-            self.break_at_key |= self.running;
+            self.break_at_key |= self.is_running();
         }
         let pts = self.on_time_line(frame.elapsed, now);
         let access = access(self.tracks.video().codec, &frame.data);
-        if access == Access::NoPicture || !(self.running || access.is_key()) {
+        if access == Access::NoPicture || !(self.is_running() || access.is_key()) {
             return self.fragmenter.dropped(1);
         }
         self.map.arrived(pts, now);
         if access.is_key() {
-            if !self.running {
-                self.start(pts, now);
-            } else {
+            if self.is_running() {
                 self.skip_leading = false;
                 if self.break_at_key {
                     self.new_run(pts, now);
                 }
+            } else {
+                self.start(pts, now);
             }
             self.last_key = pts;
             self.open = access == Access::Open;
@@ -218,18 +203,13 @@ impl<'a> Intake<'a> {
             self.fragmenter.lost(frame.lost);
         }
         let now = self.clock.monotonic().0;
-        let (true, Some(audio), Some(video_delay)) = (self.running, &mut self.audio, self.map.least_delay()) else {
+        let (true, Some(audio), Some(video_delay)) = (self.is_running(), &mut self.audio, self.map.least_delay())
+        else {
             return;
         };
         let rate = audio.rate();
         let Some(dts) = audio.place(frame.elapsed, frame.length, now, video_delay) else { return };
-        if let Some(run) = &self.live.run {
-            let origin = ns_to_ticks(ticks_to_ns(self.live.origin, run.video().timescale), rate);
-            if let Ok(dts) = u64::try_from(dts.saturating_sub(origin)) {
-                let data = frame.data.clone();
-                self.live.hub.sample(Sample { track: 1, dts, duration: frame.length, cts: 0, key: true, data });
-            }
-        }
+        self.live.audio(&frame, dts, rate);
         if self.recorder.is_enabled() {
             self.fragmenter.push_audio(AudioSample { dts, duration: frame.length, data: frame.data });
         }
@@ -237,7 +217,7 @@ impl<'a> Intake<'a> {
 
     /// Takes a sender report: at time stamp `elapsed` the camera's clock stood at `camera`.
     pub(super) fn report(&mut self, elapsed: i64, camera: WallNs) {
-        if self.running && self.map.is_anchored() {
+        if self.is_running() && self.map.is_anchored() {
             let ours = self.map.wall(elapsed.saturating_add(self.rebase));
             self.status.rare().clock_error = Some(camera.since(ours) as f64 / 1e9);
             self.fragmenter.report(SenderReport { camera, ours });
@@ -262,7 +242,7 @@ impl<'a> Intake<'a> {
     /// Hands over everything: the session is over.
     pub(super) fn finish(mut self) {
         self.flush();
-        self.live.hub.session_over();
+        self.live.end();
     }
 
     fn flush(&mut self) {
@@ -306,7 +286,6 @@ impl<'a> Intake<'a> {
 
     /// The first key frame.
     fn start(&mut self, pts: i64, now: i64) {
-        self.running = true;
         self.running_since = Some(now);
         if let Some(tracks) = self.next_tracks.take() {
             self.use_tracks(tracks, None);
@@ -322,15 +301,11 @@ impl<'a> Intake<'a> {
         let piece = self.fragmenter.finish(pts);
         let end = piece.as_ref().map_or(pts, |p| p.end);
         self.record(piece);
-        let step = self.offset.saturating_sub(self.offset_used);
-        // A step that was taken back before the key frame came is none.
-        let stepped = self.stepping && step.abs() > STEP_NS;
-        self.stepping = false;
-        self.offset_used = self.offset;
-        self.map.set_offset(self.offset);
-        let wall = WallNs(now.saturating_add(self.offset));
-        self.recorder.end(if stepped { End::ClockStep(step) } else { End::Adjoin }, wall);
-        if stepped {
+        let step = self.offset.settle();
+        self.map.set_offset(self.offset.used());
+        let wall = WallNs(now.saturating_add(self.offset.used()));
+        self.recorder.end(step.map_or(End::Adjoin, End::ClockStep), wall);
+        if let Some(step) = step {
             log::warn!("the clock of this machine was stepped by {:+.3} s", step as f64 / 1e9);
             self.map.forget();
             self.anchor(pts, now);
@@ -345,7 +320,7 @@ impl<'a> Intake<'a> {
 
     /// Begins the mapping anew: at once where nothing is recorded, else with the first piece.
     fn anchor(&mut self, pts: i64, now: i64) {
-        let arrival = WallNs(now.saturating_add(self.offset_used));
+        let arrival = WallNs(now.saturating_add(self.offset.used()));
         if self.recorder.is_enabled() {
             self.recorder.fresh(arrival);
         } else {
@@ -364,7 +339,7 @@ impl<'a> Intake<'a> {
 
     fn begin_live(&mut self, pts: i64, now: i64) {
         let start =
-            if self.map.is_anchored() { self.map.wall(pts) } else { WallNs(now.saturating_add(self.offset_used)) };
+            if self.map.is_anchored() { self.map.wall(pts) } else { WallNs(now.saturating_add(self.offset.used())) };
         {
             let video = self.tracks.video();
             let mut rare = self.status.rare();
@@ -376,16 +351,13 @@ impl<'a> Intake<'a> {
 
     /// Notes steps of the wall clock. What is less than a step is followed by the mapping.
     fn watch_clock(&mut self, now: i64) {
-        let offset = self.clock.wall().0.saturating_sub(now);
-        if offset.saturating_sub(self.offset).abs() > STEP_NS && self.running {
-            self.stepping = true;
-            self.break_at_key = true;
+        let stepped = self.offset.look(self.clock, now);
+        if !self.is_running() {
+            // There is no run yet that could end.
+            self.offset.settle();
         }
-        self.offset = offset;
-        if !self.stepping {
-            self.offset_used = offset;
-            self.map.set_offset(offset);
-        }
+        self.break_at_key |= stepped && self.is_running();
+        self.map.set_offset(self.offset.used());
     }
 
     /// Puts a time stamp on the session's time line. Where the camera's clock jumps, time goes on as pictures arrive, and a
@@ -400,7 +372,7 @@ impl<'a> Intake<'a> {
                 let ticks = ns_to_ticks(waited, rate).max(1);
                 self.rebase = self.rebase.saturating_add(last.saturating_add(ticks).saturating_sub(pts));
                 pts = last.saturating_add(ticks);
-                self.break_at_key |= self.running;
+                self.break_at_key |= self.is_running();
                 log::warn!("a camera's media clock jumped by {:+.1} s", step as f64 / 1e9);
             }
         }
@@ -412,33 +384,6 @@ impl<'a> Intake<'a> {
 fn new_fragmenter(settings: &Settings, tracks: &Tracks) -> Fragmenter {
     let limits = Limits { length: settings.fragment, bytes: settings.fragment_bytes };
     Fragmenter::new(limits, tracks.video().timescale, tracks.audio().map_or(0, |t| t.timescale))
-}
-
-impl Live<'_> {
-    fn begin(&mut self, pts: i64, run: Run) {
-        self.origin = pts;
-        self.last_dts = pts;
-        let run = Arc::new(run);
-        self.run = Some(run.clone());
-        self.hub.init(run);
-    }
-
-    fn picture(&mut self, timed: &Timed) {
-        let Timed { picture, dts } = timed;
-        if *dts > self.last_dts {
-            self.usual = u32::try_from(dts - self.last_dts).unwrap_or(self.usual);
-        }
-        self.last_dts = *dts;
-        let cts = picture.pts.saturating_sub(*dts);
-        self.hub.sample(Sample {
-            track: 0,
-            dts: u64::try_from(dts.saturating_sub(self.origin)).unwrap_or(0),
-            duration: self.usual,
-            cts: i32::try_from(cts).unwrap_or(0),
-            key: picture.key,
-            data: picture.data.clone(),
-        });
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
@@ -376,7 +376,7 @@ fn the_first_run_says_why_there_was_nothing_before() {
     let gap = GapBefore { since: START, cause: Cause::new(CauseKind::Restart, "") };
     b.footage.set_pending_gap(gap.clone());
     b.restart();
-    b.clock.advance(Duration::from_secs(60));
+    b.clock.advance(Duration::from_mins(1));
     b.recorder.end(End::Trouble(Cause::new(CauseKind::Unreachable, "10.0.0.1")), b.clock.wall());
     b.session(|c| c.pictures(50));
     let before = b.runs()[0].run.before.clone().unwrap();
