@@ -294,3 +294,6 @@ async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
         log::debug!("simulated camera's client {peer} is gone: {e}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use crate::demo::cameras::{Fault, Media, Shared, Stream, Unit, count, random};
 /// Sessions end when the client has said nothing for so long, a request or a receiver report.
 const IDLE: Duration = Duration::from_mins(1);
 /// A write that takes longer drops the client.
-const WRITE: Duration = Duration::from_secs(10);
+const WRITE: Duration = Duration::from_secs(5);
 /// Between sender reports.
 const REPORTS: Duration = Duration::from_secs(5);
 /// Packets sent by UDP in one go; more would overflow a usual receive buffer when a key picture comes.
