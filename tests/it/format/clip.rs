@@ -27,7 +27,6 @@ pub(super) struct Packet {
     pub(super) size: usize,
     pub(super) pos: usize,
     pub(super) key: bool,
-    pub(super) hash: String,
 }
 
 /// The packets of one track in file order, edit lists left out.
@@ -42,10 +41,8 @@ pub(super) fn packets(file: &Path, stream: &str) -> Vec<Packet> {
             "-select_streams",
             stream,
             "-show_packets",
-            "-show_data_hash",
-            "crc32",
             "-show_entries",
-            "packet=codec_type,pts,dts,size,pos,flags,data_hash",
+            "packet=codec_type,pts,dts,size,pos,flags",
             "-of",
             "default=nk=0:nw=0",
             file.to_str().unwrap(),
@@ -64,7 +61,6 @@ pub(super) fn packets(file: &Path, stream: &str) -> Vec<Packet> {
             size: of(block, "size").parse().unwrap(),
             pos: of(block, "pos").parse().unwrap(),
             key: of(block, "flags").contains('K'),
-            hash: of(block, "data_hash"),
         })
         .collect()
 }
@@ -73,8 +69,6 @@ pub(super) fn packets(file: &Path, stream: &str) -> Vec<Packet> {
 pub(super) struct Spec {
     pub(super) video: Codec,
     pub(super) audio: Option<Codec>,
-    /// Let presentation times lie before decode times.
-    pub(super) negative: bool,
 }
 
 /// A clip of 6 s, 20 pictures/s, 2 B-frames in a row, a key frame every 2 s; as ffmpeg wrote it, and as fragments.
@@ -112,9 +106,6 @@ pub(super) fn clip(dir: &Path, spec: &Spec) -> Clip {
     }
     // MP4 for AAC, whose sample entry is another one in QuickTime files.
     args.extend(["-f", if spec.audio == Some(Codec::Aac) { "mp4" } else { "mov" }]);
-    if spec.negative {
-        args.extend(["-movflags", "+negative_cts_offsets"]);
-    }
     args.push(original.to_str().unwrap());
     tool("ffmpeg", &args);
 
@@ -156,39 +147,38 @@ pub(super) fn clip(dir: &Path, spec: &Spec) -> Clip {
         clock_correction: 0,
         before: None,
     });
-    let samples = |track: usize, list: Vec<Packet>| samples(&bytes, track, list);
-    let video = samples(0, video_in_mdat(&original, &bytes));
+    let samples = |track: usize, list: &[Packet]| samples(&bytes, track, list);
+    let video = samples(0, &video_in_mdat(&original, &bytes));
     let audio = if spec.audio.is_some() { audio(&original, spec, samples) } else { Vec::new() };
     let fragments = cut(&run, &video, &audio);
     Clip { original, run, fragments }
 }
 
-/// ffprobe's negative composition offsets are shown as later presentation; what stands in the file is `pts - dts` all the same.
 fn video_in_mdat(original: &Path, bytes: &[u8]) -> Vec<Packet> {
     let list = packets(original, "v");
     assert!(list.iter().all(|p| p.pos + p.size <= bytes.len()) && list.len() == 120, "{} packets", list.len());
     list
 }
 
-fn audio(original: &Path, spec: &Spec, samples: impl Fn(usize, Vec<Packet>) -> Vec<Sample>) -> Vec<Sample> {
+fn audio(original: &Path, spec: &Spec, samples: impl Fn(usize, &[Packet]) -> Vec<Sample>) -> Vec<Sample> {
     let list = packets(original, "a");
     if spec.audio == Some(Codec::Aac) {
-        return samples(1, list);
+        return samples(1, &list);
     }
     // G.711 has no frames: cameras send 20 ms at a time, ffprobe lists chunks.
     let pieces = list.into_iter().flat_map(|p| {
         (0..p.size).step_by(160).map(move |at| Packet {
-            pts: p.pts + at as i64,
-            dts: p.dts + at as i64,
+            pts: p.pts + i64::try_from(at).unwrap(),
+            dts: p.dts + i64::try_from(at).unwrap(),
             size: 160.min(p.size - at),
             pos: p.pos + at,
             ..p.clone()
         })
     });
-    samples(1, pieces.collect())
+    samples(1, &pieces.collect::<Vec<_>>())
 }
 
-fn samples(bytes: &[u8], track: usize, list: Vec<Packet>) -> Vec<Sample> {
+fn samples(bytes: &[u8], track: usize, list: &[Packet]) -> Vec<Sample> {
     // Decode times count from the start of the run.
     let first = list[0].dts;
     let durations: Vec<u32> = list.windows(2).map(|w| u32::try_from(w[1].dts - w[0].dts).unwrap()).collect();

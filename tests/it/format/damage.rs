@@ -16,7 +16,7 @@ mod body;
 /// A closed file of one second and an open one, both with sound.
 static FILES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
-    let c = clip(dir.path(), &Spec { video: Codec::H264, audio: Some(Codec::Pcmu), negative: false });
+    let c = clip(dir.path(), &Spec { video: Codec::H264, audio: Some(Codec::Pcmu) });
     [write(&c.fragments[..4], 0, true), write(&c.fragments[..4], 0, false)]
 });
 
@@ -126,7 +126,7 @@ fn mutated_files_are_read_or_refused_in_good_order() {
     // One runner, so that a failure is shrunk; the cases are many, as each is small.
     let mut outcomes = std::collections::BTreeMap::new();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 1500,
+        cases: ProptestConfig::default().cases.max(1500), // PROPTEST_CASES for more
         failure_persistence: None,
         ..ProptestConfig::default()
     });
