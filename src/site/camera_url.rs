@@ -44,6 +44,14 @@ fn wrong(text: &str) -> Result<Url, (Code, &'static str)> {
     Ok(url)
 }
 
+/// Whether a broken address has more than a port after a colon: what is left of a user part whose `@` was lost.
+fn may_hold_a_password(text: &str) -> bool {
+    let rest = text.split_once("//").map_or(text, |(_, rest)| rest);
+    rest.split(['[', ']', '/']).any(|part| {
+        part.split_once(':').is_some_and(|(_, port)| port.contains(|c: char| !c.is_ascii_hexdigit() && c != ':'))
+    })
+}
+
 impl Value for CameraUrl {
     fn read(node: &Node<'_>, _: &Bytes, r: &mut Reader) -> Option<Self> {
         match wrong(r.text(node)?) {
@@ -51,7 +59,9 @@ impl Value for CameraUrl {
             Err((code, scheme)) => {
                 let scheme = if scheme.is_empty() { "@other" } else { scheme };
                 let problem = r.problem(code, &node.span()).with("scheme", scheme);
-                r.report(Problem { hide: code == Code::UrlPassword, ..problem });
+                let hide =
+                    code == Code::UrlPassword || may_hold_a_password(node.get_ref().as_str().unwrap_or_default());
+                r.report(Problem { hide, ..problem });
                 None
             }
         }

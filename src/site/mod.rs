@@ -83,3 +83,6 @@ pub fn load(path: &Path) -> Result<Site, LoadError> {
     let text = fs::read_to_string(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     parse(&text, &path.display().to_string()).map_err(|errors| LoadError::Refused { path: path.to_owned(), errors })
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,6 +216,8 @@ macro_rules! table {
                     "type": "object",
                     "properties": properties,
                     "additionalProperties": false,
+                    // As declared; JSON objects have no order. Taken out before the schema is handed out.
+                    "order": [$(stringify!($field)),*],
                 });
                 if !required.is_empty() {
                     schema["required"] = serde_json::json!(required);

@@ -9,16 +9,37 @@ use super::{raw, read::Value};
 /// JSON Schema (draft 2020-12) of site.toml.
 pub fn json() -> Json {
     let mut schema = raw::File::schema();
+    without_order(&mut schema);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("site.toml of custodian");
     schema
 }
 
+fn without_order(schema: &mut Json) {
+    match schema {
+        Json::Object(object) => {
+            if object.contains_key("properties") {
+                object.remove("order");
+            }
+            object.values_mut().for_each(without_order);
+        }
+        Json::Array(array) => array.iter_mut().for_each(without_order),
+        _ => {}
+    }
+}
+
 /// The tables of `docs/ref/site.md`, in Markdown: every table with its keys, their types, and what they are for.
 pub fn reference() -> String {
-    let mut out = String::new();
-    table(&mut out, "", &raw::File::schema());
-    out
+    let mut page = Page::default();
+    page.table("", &raw::File::schema());
+    page.out
+}
+
+#[derive(Default)]
+struct Page {
+    out: String,
+    /// Tables that stand in it already: where, and their keys.
+    done: Vec<(String, Json)>,
 }
 
 /// The table inside a key's schema, and how its header is written.
@@ -34,30 +55,38 @@ fn inner<'a>(name: &str, schema: &'a Json) -> Option<(String, &'a Json)> {
     }
 }
 
-fn table(out: &mut String, name: &str, schema: &Json) {
-    let Some(properties) = schema["properties"].as_object() else { return };
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-    let heading = if name.is_empty() { "The file".to_owned() } else { format!("`[{name}]`") };
-    let _ = write!(out, "### {heading}\n\n{}\n\n| key | value | |\n|---|---|---|\n", words(&schema["description"]));
-    let mut tables = Vec::new();
-    for (key, value) in properties {
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        let full = if name.is_empty() { key.clone() } else { format!("{bare}.{key}") };
-        let kind = match inner(&full, value) {
-            Some((header, schema)) => {
-                let link = format!("`[{header}]`");
-                tables.push((header, schema));
-                link
-            }
-            None => kind(value),
-        };
-        let need = if required.contains(&key.as_str()) { " **Required.**" } else { "" };
-        let _ = writeln!(out, "| `{key}` | {kind} | {}{need} |", words(&value["description"]));
-    }
-    out.push('\n');
-    // Own retention comes twice: once is enough.
-    for (header, schema) in tables.into_iter().filter(|(header, _)| header != "camera.<id>.retention") {
-        table(out, &header, schema);
+impl Page {
+    fn table(&mut self, name: &str, schema: &Json) {
+        let heading = if name.is_empty() { "The file".to_owned() } else { format!("`[{name}]`") };
+        let about = words(&schema["description"]);
+        if let Some((first, _)) = self.done.iter().find(|(_, keys)| *keys == schema["properties"]) {
+            // Writing into a String does not fail, here and below.
+            let _ = write!(self.out, "### {heading}\n\n{about} The keys are those of {first}.\n\n");
+            return;
+        }
+        self.done.push((heading.clone(), schema["properties"].clone()));
+        let _ = write!(self.out, "### {heading}\n\n{about}\n\n| key | value | what for |\n|---|---|---|\n");
+        let list = |word: &str| schema[word].as_array().into_iter().flatten().filter_map(Json::as_str);
+        let mut tables = Vec::new();
+        for key in list("order") {
+            let value = &schema["properties"][key];
+            let bare = name.trim_start_matches('[').trim_end_matches(']');
+            let full = if name.is_empty() { key.to_owned() } else { format!("{bare}.{key}") };
+            let kind = match inner(&full, value) {
+                Some((header, schema)) => {
+                    let link = format!("`[{header}]`");
+                    tables.push((header, schema));
+                    link
+                }
+                None => kind(value),
+            };
+            let need = if list("required").any(|r| r == key) { " **Required.**" } else { "" };
+            let _ = writeln!(self.out, "| `{key}` | {kind} | {}{need} |", words(&value["description"]));
+        }
+        self.out.push('\n');
+        for (header, schema) in tables {
+            self.table(&header, schema);
+        }
     }
 }
 

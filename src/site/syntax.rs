@@ -22,7 +22,11 @@ pub(super) struct Tree<'a> {
 pub(super) fn tree(text: &str) -> Tree<'_> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
-    let problems = errors.iter().map(|e| problem(text, &root, e.message(), e.span().unwrap_or(0..0))).collect();
+    let all = errors.iter().map(|e| problem(text, &root, e.message(), e.span().unwrap_or(0..0)));
+    let mut problems: Vec<Problem> = all.collect();
+    // One slip often makes several errors: the first of a line is the one to read.
+    problems.sort_by_key(|p| p.at.start);
+    problems.dedup_by_key(|p| (p.code, line(text, p.at.start)));
     Tree { root, problems, text }
 }
 
@@ -59,11 +63,10 @@ impl Tree<'_> {
     /// The mistakes of the syntax together with those found in the tree. What may only be a consequence of broken syntax
     /// (something missing, something not found) is left out until the syntax is right.
     pub(super) fn with(self, found: Vec<Problem>) -> Vec<Problem> {
-        let broken: Vec<usize> =
-            self.problems.iter().filter(|p| p.code == Code::Syntax).map(|p| self.line(p.at.start)).collect();
-        let mut all = self.problems;
         let text = self.text;
-        let line = |at: usize| text.bytes().take(at).filter(|b| *b == b'\n').count();
+        let broken: Vec<usize> =
+            self.problems.iter().filter(|p| p.code == Code::Syntax).map(|p| line(text, p.at.start)).collect();
+        let mut all = self.problems;
         all.extend(found.into_iter().filter(|p| {
             let consequence = matches!(
                 p.code,
@@ -79,12 +82,14 @@ impl Tree<'_> {
                     | Code::NoSub
                     | Code::NobodyHolds
             );
-            broken.is_empty() || !(consequence || broken.contains(&line(p.at.start)))
+            // What stands nowhere was made up by the parser to go on.
+            let made_up = p.at.is_empty();
+            broken.is_empty() || !(consequence || made_up || broken.contains(&line(text, p.at.start)))
         }));
         all
     }
+}
 
-    fn line(&self, at: usize) -> usize {
-        self.text.bytes().take(at).filter(|b| *b == b'\n').count()
-    }
+fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|b| *b == b'\n').count()
 }

@@ -167,8 +167,7 @@ impl Checker<'_> {
             }
             return there.then(|| stated.value.clone());
         }
-        // What is written and wrong was reported.
-        if raw.volume.is_some() || self.r.problems.iter().any(|p| p.key == format!("{key}.recorder")) {
+        if raw.volume.is_some() || ["recorder", "volume"].iter().any(|k| self.reported(&format!("{key}.{k}"))) {
             return volume.map(|(of, _)| of);
         }
         let names: Vec<String> = self.declared.recorders.iter().flatten().map(|(r, _)| r.to_string()).collect();
@@ -253,9 +252,7 @@ impl Checker<'_> {
 
     fn record(&mut self, raw: &raw::Camera, key: &str) -> Vec<StreamKind> {
         let Some(list) = &raw.record else { return vec![StreamKind::Main] };
-        // A sub stream that is written and wrong was reported.
-        let sub = format!("{key}.sub");
-        let no_sub = raw.sub.is_none() && !self.r.problems.iter().any(|p| p.key == sub);
+        let no_sub = raw.sub.is_none() && !self.reported(&format!("{key}.sub"));
         let key = format!("{key}.record");
         if list.value.is_empty() {
             // A camera that is not to be recorded says `enabled = false`, or hours.

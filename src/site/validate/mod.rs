@@ -129,6 +129,11 @@ impl Checker<'_> {
         &mut self.r.problems[last]
     }
 
+    /// Whether something was said of that key: what is written there and wrong isn't missing as well.
+    fn reported(&self, key: &str) -> bool {
+        self.r.problems.iter().any(|p| p.key == key)
+    }
+
     fn report(&mut self, problem: Problem) {
         self.r.problems.push(problem);
     }

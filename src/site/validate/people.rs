@@ -171,7 +171,7 @@ impl Checker<'_> {
             BackupKind::Directory => ("path", raw.path.as_ref().map(|p| BackupPlace::Directory(p.value.0.clone()))),
             BackupKind::S3 => ("url_secret", raw.url_secret.as_ref().map(|s| BackupPlace::S3(s.value.clone()))),
         };
-        if place.is_none() && !self.r.problems.iter().any(|p| p.key == format!("{key}.{wanted}")) {
+        if place.is_none() && !self.reported(&format!("{key}.{wanted}")) {
             let problem = Problem::new(Code::MissingKey, at, format!("{key}.{wanted}"));
             self.report(problem.with("name", wanted).with("table", format!("[{key}]")));
         }

@@ -84,8 +84,7 @@ impl Checker<'_> {
             );
             self.declared.volumes.entry(name.value.clone()).or_insert_with(|| (recorder.clone(), name.at.clone()));
         }
-        // A value that could not be read was reported; it counts as written.
-        let written = |field: &str| self.r.problems.iter().any(|p| p.key == format!("{key}.{field}"));
+        let written = |field: &str| self.reported(&format!("{key}.{field}"));
         let (bad_disk, bad_path, bad_size) = (written("disk"), written("path"), written("size"));
         let place = match (&raw.disk, &raw.path) {
             (Some(disk), Some(path)) => {

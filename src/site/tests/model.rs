@@ -1,0 +1,104 @@
+//! What a right file means.
+
+use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use super::{BASE, EXAMPLE};
+use crate::{
+    site::{
+        BackupPlace, LoadError, Matter, Retention, Transport, VolumePlace, WhenShort, load, parse,
+        secrets::{self, SecretsError},
+    },
+    types::{ByteSize, StreamKind},
+};
+
+#[test]
+fn the_base_means_what_it_says() {
+    let site = parse(BASE, "site.toml").expect("right");
+    let [gate, class] = site.cameras() else { panic!("two cameras") };
+    assert_eq!(site.timezone().iana_name(), Some("Asia/Ho_Chi_Minh"));
+    assert_eq!(site.id().len(), 16);
+    assert_eq!((gate.recorder.as_str(), class.recorder.as_str()), ("a", "b"), "the second by its volume");
+    assert_eq!(gate.retention, Retention { min_days: Some(21), max_days: Some(25) });
+    assert_eq!(class.retention, Retention { min_days: Some(20), max_days: Some(30) });
+    assert_eq!((gate.transport, class.transport), (Transport::Udp, Transport::Tcp));
+    assert_eq!((gate.priority, class.priority, gate.copies), (9, 5, 1));
+    assert_eq!(gate.register.mac.as_deref(), Some("44:19:b6:0a:1c:2f"));
+    assert_eq!(gate.register.department.as_deref(), Some("Tổ bảo vệ"), "the area's");
+    let streams: Vec<_> = gate.streams().map(|(kind, url, record)| (kind, url.path().len(), record)).collect();
+    assert_eq!(streams, [(StreamKind::Main, 23, true), (StreamKind::Sub, 23, true)]);
+    assert_eq!(class.streams().map(|s| (s.0, s.2)).collect::<Vec<_>>(), [(StreamKind::Main, true)]);
+    assert_eq!(site.volumes_of(&class.recorder)[0].place, VolumePlace::Path("/srv/footage".into()));
+    assert_eq!(site.stated_size(), ByteSize(12_000_000_000_000));
+    assert_eq!(site.when_short(), WhenShort::Refuse);
+    let rule = site.approval(Matter::Authority).expect("the ordinary one");
+    assert_eq!(rule.valid, Duration::from_hours(72));
+    assert_eq!(site.push()[0].interval, Duration::from_mins(1));
+    assert_eq!(site.backup().expect("there").to, [BackupPlace::Directory("/mnt/nas".into())]);
+    assert!(gate.scheduled(jiff::civil::date(2026, 11, 23).at(6, 0, 0, 0)));
+    assert!(!gate.scheduled(jiff::civil::date(2026, 11, 22).at(12, 0, 0, 0)));
+}
+
+#[test]
+fn a_camera_that_is_not_enabled_has_no_streams() {
+    let text = BASE.replacen("volume = \"b1\"", "volume = \"b1\"\nenabled = false", 1);
+    let site = parse(&text, "site.toml").expect("right");
+    assert_eq!(site.cameras()[1].streams().count(), 0);
+    assert_eq!(site.cameras_of(&site.cameras()[1].recorder).count(), 1);
+}
+
+#[test]
+fn one_recorder_needs_no_mention() {
+    let text = "[site]\nname = \"S\"\ntimezone = \"UTC\"\n[recorder.r]\nvolume = [{ name = \"v\", path = \"/v\" }]\n\
+                [area.x]\nname = \"X\"\nkind = \"public\"\n[camera.c]\nname = \"C\"\narea = \"x\"\nmain = \"rtsp://h/1\"\n";
+    let site = parse(text, "site.toml").expect("right");
+    assert_eq!(site.cameras()[0].recorder.as_str(), "r");
+    assert_eq!(site.retention(), Retention::default());
+    assert_eq!(site.not_carried_out(), [""; 0]);
+}
+
+#[test]
+fn the_example_is_school_a() {
+    let site = parse(EXAMPLE, "site.example.toml").expect("right");
+    assert_eq!((site.cameras().len(), site.recorders().len()), (64, 3));
+    let tb =
+        |recorder: &str| site.volumes_of(&recorder.parse().expect("an id")).iter().map(|v| v.size).collect::<Vec<_>>();
+    assert_eq!(tb("a"), [Some(ByteSize(12_000_000_000_000))]);
+    assert_eq!(tb("b"), [Some(ByteSize(12_000_000_000_000))]);
+    assert_eq!(tb("c"), [Some(ByteSize(6_000_000_000_000))]);
+    assert_eq!(site.retention().min_days, Some(20));
+    // What each recorder has to keep fits on its disk.
+    for recorder in site.recorders() {
+        let bits: u64 = site.cameras_of(&recorder.id).filter_map(|c| c.bitrate).map(|b| b.0).sum();
+        let room: u64 = recorder.volumes.iter().filter_map(|v| v.size).map(|s| s.0).sum();
+        assert!(bits / 8 * 86_400 * 20 < room, "{}", recorder.id);
+    }
+}
+
+#[test]
+fn files_are_read_or_the_reason_is_said() {
+    let missing = load(Path::new("/nonexistent/site.toml")).expect_err("not there");
+    assert!(matches!(missing, LoadError::Read { .. }), "{missing}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("site.toml");
+    std::fs::write(&file, "x = 1").expect("writable");
+    let refused = load(&file).expect_err("nothing of it is right").to_string();
+    assert!(
+        refused.contains("is refused: 5 error(s), the first: ") && refused.contains("site.toml:1:1: "),
+        "{refused}"
+    );
+    std::fs::write(&file, [0xff, 0xfe]).expect("writable");
+    assert!(matches!(load(&file), Err(LoadError::Read { .. })), "not UTF-8");
+}
+
+#[test]
+fn secrets_that_others_can_read_are_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("secrets.toml");
+    std::fs::write(&file, "[credentials.viewer]\nusername = \"u\"\npassword = \"hunter2\"\n").expect("writable");
+    for (mode, fine) in [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o660, false), (0o601, false)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("ours");
+        let read = secrets::load(&file);
+        assert_eq!(read.is_ok(), fine, "{mode:o}");
+        assert_eq!(matches!(read, Err(SecretsError::Open { .. })), !fine, "{mode:o}");
+    }
+}
