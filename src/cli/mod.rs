@@ -58,7 +58,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Schema(args) => schema::run(&args),
-        Command::Web(args) => web::run(args, cli.lang),
+        Command::Web(args) => web::run(&args, cli.lang),
     }
 }
 

@@ -8,31 +8,37 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::chosen;
+use super::{check::site_file, chosen};
 use crate::{
     lang::t,
+    site::{self, Site},
     sys::{Clock, RealClock, notify},
     types::Lang,
     web::{self, WebConfig},
 };
 
-/// `custodian web`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     #[arg(long, value_name = "DIR", default_value = "/var/lib/custodian")]
     state: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    site: Option<PathBuf>,
 }
 
 /// Serves until SIGINT or SIGTERM.
-pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let listen = web::loopback_only(args.listen)?;
+    // Pages need the site for its name, time zone and language only; without a file they do with what the machine has.
+    let file = site_file(args.site.as_deref());
+    let site = if args.site.is_some() || file.exists() { Some(site::load(&file)?) } else { None };
+    let language = lang.or(site.as_ref().map(Site::language));
     let config = WebConfig {
         media_socket: args.state.join("run").join("media.sock"),
-        site: String::new(),
-        time_zone: jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned(),
-        language: lang,
+        site: site.as_ref().map(|s| s.name().to_owned()).unwrap_or_default(),
+        time_zone: site.as_ref().map_or_else(machines_zone, |s| s.timezone().iana_name().unwrap_or("UTC").to_owned()),
+        language,
         clock: Arc::new(|| RealClock.wall()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -40,7 +46,7 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let address = format!("http://{}/", listener.local_addr()?);
-        println(&t(chosen(lang, config.language), "web.serving", &[("address", &address)]));
+        say(&t(chosen(lang, language), "web.serving", &[("address", &address)]));
         notify::ready();
         let stop = async move {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
@@ -51,7 +57,11 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     })
 }
 
+fn machines_zone() -> String {
+    jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
+}
+
 #[expect(clippy::print_stdout, reason = "a subcommand prints")]
-fn println(text: &str) {
+fn say(text: &str) {
     println!("{text}");
 }

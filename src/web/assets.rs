@@ -49,6 +49,12 @@ assets!(
 /// The shell of every page; [`super::pages`] fills it.
 pub(super) const SHELL: &str = include_str!("assets/shell.html");
 
+/// Names and bodies of all files but the shell.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ASSETS.iter().map(|a| (a.name, a.body))
+}
+
 /// Entity tags (RFC 9110 section 8.8.3), in the order of [`ASSETS`].
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| ASSETS.iter().map(|a| tag(a.body.as_bytes())).collect());
 

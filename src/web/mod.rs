@@ -17,6 +17,8 @@ mod live;
 mod media;
 mod pages;
 mod router;
+#[cfg(test)]
+mod texts_tests;
 
 pub use router::{ServeError, router, serve};
 

@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod capture;
+mod browser;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;

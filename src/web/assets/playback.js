@@ -275,8 +275,8 @@ function fillPicker() {
 }
 
 document.addEventListener("keydown", (e) => {
-  if (e.ctrlKey || e.altKey || e.metaKey || e.target.closest("input, select, dialog")) return;
-  const press = e.target.closest("button, summary, a");
+  if (e.ctrlKey || e.altKey || e.metaKey || e.target.closest?.("input, select, dialog")) return;
+  const press = e.target.closest?.("button, summary, a");
   const action = {
     n: () => gap(1),
     p: () => gap(-1),
