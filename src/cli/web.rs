@@ -8,9 +8,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{check::site_file, chosen};
+use super::{check::site_file, chosen, print};
 use crate::{
     lang::t,
+    services::paths::{self, Paths},
     site::{self, Site},
     sys::{Clock, RealClock, notify},
     types::Lang,
@@ -21,7 +22,7 @@ use crate::{
 pub(super) struct Args {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/custodian")]
+    #[arg(long, value_name = "DIR", default_value = paths::STATE)]
     state: PathBuf,
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let site = if args.site.is_some() || file.exists() { Some(site::load(&file)?) } else { None };
     let language = lang.or(site.as_ref().map(Site::language));
     let config = WebConfig {
-        media_socket: args.state.join("run").join("media.sock"),
+        media_socket: Paths::new(&args.state).media_socket(),
         site: site.as_ref().map(|s| s.name().to_owned()).unwrap_or_default(),
         time_zone: site.as_ref().map_or_else(machines_zone, |s| s.timezone().iana_name().unwrap_or("UTC").to_owned()),
         language,
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let address = format!("http://{}/", listener.local_addr()?);
-        say(&t(chosen(lang, language), "web.serving", &[("address", &address)]));
+        print(&t(chosen(lang, language), "web.serving", &[("address", &address)]));
         notify::ready();
         let stop = async move {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
@@ -59,9 +60,4 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
 
 fn machines_zone() -> String {
     jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
-}
-
-#[expect(clippy::print_stdout, reason = "a subcommand prints")]
-fn say(text: &str) {
-    println!("{text}");
 }

@@ -1,7 +1,7 @@
 //! Where a recorder keeps its own things.
 
 use std::{
-    env, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -9,6 +9,9 @@ use crate::types::VolumeName;
 
 /// Where state is kept unless `--state` says otherwise.
 pub const STATE: &str = "/var/lib/custodian";
+
+/// Where the sockets are that go with [`STATE`].
+pub const RUN: &str = "/run/custodian";
 
 /// Below this folder the disks are mounted, each under its volume's name.
 pub const VOLUMES: &str = "/var/lib/custodian/volumes";
@@ -40,10 +43,9 @@ impl Paths {
         self.state.join("record.lock")
     }
 
-    /// Where the sockets are: systemd's runtime folder for the standard state folder, else beside the state.
+    /// Where the sockets are: `/run/custodian` for the standard state folder, else beside the state. The same for all services.
     pub fn run(&self) -> PathBuf {
-        let standard = self.state == Path::new(STATE);
-        env::var_os("RUNTIME_DIRECTORY").filter(|_| standard).map_or_else(|| self.state.join("run"), PathBuf::from)
+        if self.state == Path::new(STATE) { PathBuf::from(RUN) } else { self.state.join("run") }
     }
 
     /// Pages ask here.
