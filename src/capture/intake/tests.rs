@@ -41,6 +41,7 @@ struct Bench {
     recorder: Recorder,
     hub: Arc<TapHub>,
     status: Arc<Cell>,
+    tracks: Tracks,
 }
 
 impl Bench {
@@ -60,7 +61,7 @@ impl Bench {
         let status = Arc::new(Cell::default());
         let key = StreamKey { id: stream, camera, kind: StreamKind::Main };
         let recorder = Recorder::new(&env, key, status.clone(), true);
-        Self { clock, footage, env, stream, recorder, hub: TapHub::new(1 << 20), status }
+        Self { clock, footage, env, stream, recorder, hub: TapHub::new(1 << 20), status, tracks: tracks(640) }
     }
 
     /// Restarts the process on the same store.
@@ -71,8 +72,8 @@ impl Bench {
 
     /// A session; `play` is called with it and a camera.
     fn session(&mut self, play: impl FnOnce(&mut Camera<'_>)) {
-        let Self { clock, env, recorder, hub, status, .. } = self;
-        let intake = Intake::new(clock, &env.settings, recorder, hub, status, tracks(640));
+        let Self { clock, env, recorder, hub, status, tracks, .. } = self;
+        let intake = Intake::new(clock, &env.settings, recorder, hub, status, tracks.clone());
         let mut camera = Camera { clock: clock.clone(), intake, elapsed: 0, n: 0, group: 40, sent: 0 };
         play(&mut camera);
         camera.intake.finish();
@@ -429,13 +430,78 @@ fn a_stalled_camera_leaves_nothing_in_memory() {
     assert_eq!((b.runs().len(), b.stored()), (1, 40));
 }
 
+/// H.265 with open groups, in decoding order: NAL type and place in showing order within 8 pictures.
+const OPEN_GROUP: [(u8, i64); 8] = [(21, 2), (8, 0), (8, 1), (1, 5), (0, 3), (0, 4), (1, 6), (1, 7)];
+
+fn open_group(c: &mut Camera<'_>, tracks: &mut Option<Tracks>) {
+    let base = c.elapsed;
+    for (nal, shown) in OPEN_GROUP {
+        c.elapsed = base + shown * 4_500;
+        let mut data = au(nal << 1, 1_000).to_vec();
+        data[5] = 1;
+        c.intake.video(VideoIn { elapsed: c.elapsed, lost: 0, data: data.into(), tracks: tracks.take() });
+        c.clock.advance(FRAME);
+        c.sent += 1;
+    }
+    c.elapsed = base + 8 * 4_500;
+}
+
+fn h265(width: u16, depth: usize) -> Tracks {
+    let mut tracks = tracks(width);
+    tracks.list[0].codec = Codec::H265;
+    tracks.depth = depth;
+    tracks
+}
+
+#[test]
+fn open_groups_lose_only_what_nobody_could_decode() {
+    // The depth as the SPS says it, and an SPS that says nothing.
+    for depth in [2, 0] {
+        let mut b = Bench::new(&["a1", "a2"]);
+        let footage = b.footage.clone();
+        b.tracks = h265(640, depth);
+        b.session(|c| {
+            for _ in 0..20 {
+                open_group(c, &mut None);
+            }
+            open_group(c, &mut Some(h265(1280, depth)));
+            for _ in 0..20 {
+                open_group(c, &mut None);
+            }
+            c.clock.step(-60_000_000_000);
+            for _ in 0..20 {
+                open_group(c, &mut None);
+            }
+            footage.refuse("a1");
+            for _ in 0..20 {
+                open_group(c, &mut None);
+            }
+        });
+        let runs = b.runs();
+        assert_eq!(runs.len(), 4, "depth {depth}");
+        assert_eq!(runs.iter().map(|r| r.run.video().size.0).collect::<Vec<_>>(), [640, 1280, 1280, 1280]);
+        for (i, r) in runs.iter().enumerate() {
+            let dropped: u32 = r.fragments.iter().map(|f| f.dropped_frames).sum();
+            assert_eq!(dropped, 2, "depth {depth}, run {i}: its first key frame's leading pictures");
+            let mut shown: Vec<i64> = r.samples(0).map(|s| i64::try_from(s.dts).unwrap() + i64::from(s.cts)).collect();
+            shown.sort_unstable();
+            assert!(shown.windows(2).all(|w| w[1] - w[0] == 4_500), "depth {depth}, run {i}: {shown:?}");
+        }
+        let complete: usize = runs[..3].iter().map(|r| r.samples(0).count()).sum();
+        assert_eq!(runs[0].samples(0).count(), 20 * 8 - 2);
+        assert_eq!(runs[1].samples(0).count(), 21 * 8 - 2);
+        assert!(complete + runs[3].samples(0).count() + 4 * 2 + 2 * 8 >= 81 * 8, "at most two groups at the refusal");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Whatever happens, the store's promises hold and no decodable frame is lost while a volume is there.
     #[test]
-    fn promises_hold(acts in proptest::collection::vec((0u8..8, 1u64..60), 1..30), group in 1u64..60) {
+    fn promises_hold(acts in proptest::collection::vec((0u8..9, 1u64..60), 1..30), group in 1u64..60, depth in 0usize..4) {
         let mut b = Bench::new(&["a1"]);
         let mut sent = 0;
+        b.tracks.depth = depth;
         b.session(|c| {
             c.group = group;
             for (act, n) in acts {
@@ -448,6 +514,16 @@ proptest! {
                     4 => {
                         c.clock.advance(Duration::from_millis(n * 100));
                         c.intake.flush_due();
+                    }
+                    5 => {
+                        // A closed group with pictures out of order.
+                        c.n = 0;
+                        let base = c.elapsed;
+                        for shown in [0, 3, 1, 2, 6, 4, 5] {
+                            c.elapsed = base + shown * 4_500;
+                            c.picture(None);
+                        }
+                        c.elapsed = base + 7 * 4_500;
                     }
                     _ => c.pictures(n),
                 }
