@@ -1,6 +1,11 @@
 //! One client's connection: its requests, and the packets it gets.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::{Buf, BytesMut};
 use tokio::{
@@ -52,7 +57,7 @@ struct Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.units.is_some() {
-            self.stream.counters.playing.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            self.stream.counters.playing.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -183,7 +188,7 @@ impl Connection {
             "GET_PARAMETER" | "SET_PARAMETER" => {
                 self.in_session(request).unwrap_or_else(|| Response::new(200, request))
             }
-            "PAUSE" => Response::new(455, request),
+            "PAUSE" => self.pause(request),
             "TEARDOWN" => {
                 if let Some(problem) = self.in_session(request) {
                     problem
@@ -318,6 +323,18 @@ impl Connection {
             .with("Session", format!("{};timeout={}", session.id, IDLE.as_secs()))
             .with("Range", "npt=now-")
             .with("RTP-Info", info.join(","))
+    }
+
+    fn pause(&mut self, request: &Request) -> Response {
+        if let Some(problem) = self.in_session(request) {
+            return problem;
+        }
+        let Some(session) = &mut self.session else { return Response::new(454, request) };
+        if session.units.take().is_some() {
+            session.stream.counters.playing.fetch_sub(1, Ordering::Relaxed);
+        }
+        session.begun = false;
+        Response::new(200, request).with("Session", &session.id)
     }
 
     /// Sends a picture or a packet of sound.
