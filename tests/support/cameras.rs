@@ -106,11 +106,6 @@ impl Cameras {
         let sessions = self.sessions();
         names.iter().all(|n| sessions.iter().any(|s| s.camera == *n && s.playing && s.sent >= pictures))
     }
-
-    /// Server's port numbers, both kinds.
-    pub fn ports(&self) -> [u16; 2] {
-        [self.ports.port, self.ports.basic_port]
-    }
 }
 
 impl Drop for Cameras {

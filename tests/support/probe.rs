@@ -55,22 +55,31 @@ pub fn packets(files: &[PathBuf]) -> [Packets; 2] {
     tracks
 }
 
-/// Bytes that lie in the queues of TCP connections with one of the ports, and of all UDP sockets of this machine.
-pub fn queued(ports: [u16; 2]) -> u64 {
+/// Bytes that a process has not read yet from its sockets, and that others have not got off to it over TCP.
+pub fn queued(pid: u32) -> u64 {
     let hex = |s: &str| u64::from_str_radix(s, 16).unwrap();
-    let rows = |file: &str| fs::read_to_string(file).unwrap();
-    let mut sum = 0;
-    for (file, tcp) in [("/proc/net/tcp", true), ("/proc/net/udp", false)] {
-        for row in rows(file).lines().skip(1) {
-            let fields: Vec<&str> = row.split_whitespace().collect();
-            let port = |at: usize| hex(fields[at].rsplit_once(':').unwrap().1);
-            let established = fields[3] == "01";
-            let ours = ports.map(u64::from).iter().any(|p| port(1) == *p || port(2) == *p);
-            if !tcp || established && ours {
-                let (tx, rx) = fields[4].split_once(':').unwrap();
-                sum += hex(tx) + hex(rx);
-            }
-        }
+    let sockets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        // A file may have been closed between the listing and the look.
+        .filter_map(|fd| {
+            fs::read_link(fd.ok()?.path())
+                .ok()?
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')
+                .map(str::to_owned)
+        })
+        .collect();
+    let (mut sum, mut ends) = (0, Vec::new());
+    let tables = ["tcp", "udp"].map(|t| fs::read_to_string(format!("/proc/{pid}/net/{t}")).unwrap());
+    let rows = || tables.iter().flat_map(|t| t.lines().skip(1)).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    for row in rows().filter(|row| sockets.iter().any(|s| s == row[9])) {
+        sum += hex(row[4].split_once(':').unwrap().1);
+        ends.push((row[1].to_owned(), row[2].to_owned()));
+    }
+    // The other end of a connection of its own.
+    for row in rows().filter(|row| ends.iter().any(|(local, remote)| row[2] == local && row[1] == remote)) {
+        sum += hex(row[4].split_once(':').unwrap().0);
     }
     sum
 }

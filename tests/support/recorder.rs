@@ -46,6 +46,8 @@ impl Site {
             .unwrap();
         fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
         site.write(|_| true);
+        let init = site.custodian(&["volume", "init"]).output().unwrap();
+        assert!(init.status.success(), "volume init: {}", String::from_utf8_lossy(&init.stderr));
         site
     }
 
@@ -100,10 +102,15 @@ impl Site {
         runs.into_values().collect()
     }
 
-    fn command(&self, subcommand: &str) -> Command {
+    fn custodian(&self, subcommand: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
-        command.arg(subcommand).arg("--site").arg(self.path("site.toml")).args(["--recorder", "a"]);
-        command.arg("--state").arg(self.path("state")).stdin(Stdio::null());
+        command.args(subcommand).arg("--site").arg(self.path("site.toml")).stdin(Stdio::null());
+        command
+    }
+
+    fn command(&self, subcommand: &str) -> Command {
+        let mut command = self.custodian(&[subcommand]);
+        command.args(["--recorder", "a", "--state"]).arg(self.path("state"));
         command
     }
 
