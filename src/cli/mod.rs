@@ -4,14 +4,21 @@
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
 mod check;
+mod clip;
 mod demo;
+mod gaps;
 mod help;
 pub mod logger;
 mod record;
 mod reindex;
 mod schema;
+mod segments;
+mod status;
+mod table;
+mod time;
 mod volume;
 mod web;
+mod window;
 
 use std::{env, process::ExitCode};
 
@@ -36,6 +43,10 @@ pub struct Cli {
 enum Command {
     Demo(demo::Args),
     Record(record::Args),
+    Status(status::Args),
+    Segments(segments::Args),
+    Gaps(gaps::Args),
+    Clip(clip::Args),
     Check(check::Args),
     Reindex(reindex::Args),
     Volume(volume::Args),
@@ -56,6 +67,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),
+        Command::Status(args) => status::run(&args, cli.lang),
+        Command::Segments(args) => segments::run(&args, cli.lang),
+        Command::Gaps(args) => gaps::run(&args, cli.lang),
+        Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),

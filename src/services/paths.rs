@@ -81,3 +81,8 @@ impl Paths {
 pub fn mount_point(volume: &VolumeName) -> PathBuf {
     Path::new(VOLUMES).join(volume.as_str())
 }
+
+/// Under this key the index notes where a volume was last, so that footage is found while the recorder is down.
+pub fn root_note(volume: &VolumeName) -> String {
+    format!("root.{volume}")
+}

@@ -7,7 +7,10 @@
 //! | `GET /v1/cameras` | [`Camera`] list |
 //! | `GET /v1/timeline?camera=ID&camera=ID…&from=NS&to=NS[&stream=main]` | [`Timeline`] list, one per camera asked for |
 //! | `GET /v1/fragments?camera=ID&from=NS&to=NS[&stream=main]` | [`Fragments`]: the files and byte ranges that cover the span, key frame aligned |
-//! | `GET /v1/segments/{stream}/{run}/{seq}` | the file's bytes; `Range: bytes=a-b` is honoured (RFC 9110 section 14) |
+//! | `GET /v1/segments/{stream}/{run}/{seq}[.mp4][?shift=TICKS]` | the file's bytes; `Range: bytes=a-b` is honoured (RFC 9110 section 14). With `shift` all decode times move by so many ticks of the video, nothing else: so playlists make one time line of several runs |
+//! | `GET /v1/hls/{camera}/index.m3u8?from=NS&to=NS` | multivariant playlist (RFC 8216) over `main.m3u8` and `sub.m3u8` with the same query; URIs are relative (`../../segments/…`), so a proxy may put all of it below another path |
+//! | `GET /v1/hls/{camera}/{kind}.m3u8?from=NS&to=NS` | media playlist; ends with `EXT-X-ENDLIST` once no footage can be added to the span |
+//! | `GET /v1/clip/{camera}/{kind}.mp4?from=NS&to=NS[&part=1]` | the span as one file, not re-encoded; a change of parameters begins another part, the header `custodian-parts` says how many there are |
 //! | `GET /v1/live/{camera}/{kind}` | an endless body of live messages, see below |
 //!
 //! `status.sock`: `GET /v1/status` answers [`Status`].
@@ -19,7 +22,10 @@
 //! (`moof` + `mdat`); kind 3 a JSON [`LiveState`] whenever the stream's state changes. Kinds 0 and 1 come again whenever the
 //! parameters change. A reader skips kinds that it does not know.
 //!
-//! Errors are [`Problem`] with a fitting status: 400 for a wrong parameter, 404 for an unknown camera or a file that is no more.
+//! Times (`NS`) are nanoseconds since 1970 or RFC 3339.
+//!
+//! Errors are [`Problem`] with a fitting status: 400 for a wrong parameter, 404 for an unknown camera, a span
+//! without footage, or a file that is no more, 503 while index or disk are away.
 
 use serde::{Deserialize, Serialize};
 

@@ -7,6 +7,8 @@ use axum::Router;
 use super::Shared;
 use crate::{
     retrieve::{self, Library},
+    services::paths::root_note,
+    store::index::IndexQueue,
     types::{CameraId, wire},
 };
 
@@ -50,9 +52,19 @@ fn cameras(shared: &Shared) -> Vec<wire::Camera> {
 /// After a volume was taken into use.
 pub(super) fn volumes_changed(shared: &Shared) {
     shared.library.set_volumes(shared.store.roots());
+    note_roots(&shared.index, &shared.store);
 }
 
 /// The library of a recorder that starts.
 pub(super) fn library(index: std::path::PathBuf, store: &crate::store::Store) -> Arc<Library> {
     Arc::new(Library::new(index, store.roots()))
+}
+
+/// Leaves word in the index of where the volumes are, for `custodian clip`.
+pub(super) fn note_roots(index: &IndexQueue, store: &crate::store::Store) {
+    index.put(|batch| {
+        for (volume, root) in store.roots() {
+            batch.meta.insert(root_note(&volume), root.display().to_string());
+        }
+    });
 }

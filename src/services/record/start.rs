@@ -85,6 +85,7 @@ impl Recorder {
             pinned: site.cameras().iter().filter_map(|c| Some((c.id.clone(), c.volume.clone()?))).collect(),
             downtime,
         })?);
+        playback::note_roots(&index, &store);
         let supervisor = Supervisor::start(Env {
             clock: clock.clone(),
             footage: store.clone() as SharedFootage,

@@ -1,6 +1,8 @@
 //! Playback and export over real files.
 
 mod clip;
+mod commands;
+mod hostile;
 mod open;
 mod players;
 mod router;
