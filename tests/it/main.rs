@@ -9,3 +9,4 @@ mod format;
 mod capture;
 mod layering;
 mod retrieve;
+mod site;
