@@ -10,3 +10,4 @@ mod footage;
 mod format;
 mod layering;
 mod retrieve;
+mod site;

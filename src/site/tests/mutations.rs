@@ -57,7 +57,7 @@ fn apply(text: &str, changes: &[Change]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_gives_a_site_or_errors(text in "\\PC{0,200}|([a-z_.]{0,8}[\\[\\]{}='\" \n]{0,3}){0,30}") {
@@ -112,8 +112,8 @@ fn a_slip_in_any_key_of_the_example_is_said_of_its_line() {
     for (at, line) in lines.iter().enumerate() {
         let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.starts_with('#')) else { continue };
         tried += 1;
-        // Every key in one part of the file is tried; of 64 equal cameras every fifth.
-        if at > 400 && at % 5 != 0 {
+        // Every key in one part of the file is tried; of 64 equal cameras every eleventh line.
+        if at > 400 && at % 11 != 0 {
             continue;
         }
         let slip = format!("{key}x = {value}");
