@@ -61,8 +61,8 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| ASSETS.iter().map(|a| tag(
 /// A strong entity tag of `body`.
 pub(super) fn tag(body: &[u8]) -> String {
     let hash = Sha256::digest(body);
-    let hex: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("\"{hex}\"")
+    let number = hash.iter().take(8).fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    format!("\"{number:016x}\"")
 }
 
 /// Whether the asker has already what carries `tag`.
