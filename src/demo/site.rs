@@ -172,6 +172,18 @@ mod tests {
     }
 
     #[test]
+    fn a_ready_site_is_one_that_the_recorder_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let addr: SocketAddr = "127.0.0.1:8554".parse().unwrap();
+        let ready = write(dir.path(), &cameras(64), addr, ("viewer", "demo"), Lang::En).unwrap();
+        let text = std::fs::read_to_string(&ready.site).unwrap();
+        let site = crate::site::parse(&text, "site.toml").unwrap();
+        assert_eq!(site.cameras_of(&ready.recorder).count(), 64);
+        let secrets = std::fs::read_to_string(&ready.secrets).unwrap();
+        assert!(crate::site::secrets::parse(&secrets, "secrets.toml").is_ok());
+    }
+
+    #[test]
     fn every_camera_has_its_own_name() {
         let cameras = cameras(1000);
         assert_eq!(cameras.len(), MAX_CAMERAS);

@@ -77,7 +77,6 @@ fn building(p: &mut Painter, x: i32, y: i32, columns: i32, rows: i32, wall: Yuv)
             let (wx, wy) = (x + 16 + column * 48, y + 8 + row * 48);
             p.rect(wx, wy, 24, 32, c(0x88b0c8));
             p.rect(wx, wy, 24, 8, c(0xb0d0e0));
-            p.rect(wx + 8, wy, 8, 32, c(0xf8f8f0));
             p.rect(wx - 8, wy + 32, 40, 8, c(0xf8f8f0));
         }
     }
