@@ -1,8 +1,8 @@
 //! site.toml: from text to a checked [`Site`], or to everything that is wrong with it at once.
 //!
-//! The way of a file: [`read`] walks the TOML tree into the tables that [`raw`] declares, [`validate`] makes a [`Site`] of
+//! The way of a file: `read` walks the TOML tree into the tables that `raw` declares, `validate` makes a [`Site`] of
 //! them. Both go on after a mistake, and every mistake knows its place; [`Errors`] shows them to people and machines.
-//! [`schema`] is the same declaration as a JSON Schema. Nothing here does I/O except [`load`] and [`secrets::load`].
+//! [`schema()`] is the same declaration as a JSON Schema. Nothing here does I/O except [`load`] and [`secrets::load`].
 
 mod camera_url;
 mod choices;

@@ -87,7 +87,7 @@ pub(super) fn changed((_, old, new, _): &Case) -> String {
 }
 
 fn reports(text: &str) -> Vec<Report> {
-    parse(text, "site.toml").map(|_| Vec::new()).unwrap_or_else(|e| e.reports(Lang::En))
+    parse(text, "site.toml").map_or_else(|e| e.reports(Lang::En), |_| Vec::new())
 }
 
 #[test]
