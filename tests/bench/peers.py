@@ -19,8 +19,8 @@ class Recorder:
 
     name, volume = "", None
 
-    def __init__(self, root, work, cameras, args):
-        self.built, self.cameras, self.args = root / "target" / args.profile, cameras, args
+    def __init__(self, target, work, cameras, args):
+        self.built, self.cameras, self.args = target / args.profile, cameras, args
         self.dir = work / re.sub(r"\W+", "-", self.name)
         self.children = []
 
@@ -198,10 +198,10 @@ class Moonfire(Recorder):
         return 0, 0
 
 
-def all_of(root, work, cameras, args):
+def all_of(target, work, cameras, args):
     wanted = args.peers.split(",")
     kinds = [Custodian]
     kinds += [Floor] if "floor" in wanted else []
     kinds += [Ffmpeg] if "ffmpeg" in wanted else []
     kinds += [Moonfire] if "moonfire" in wanted and os.environ.get("MOONFIRE") else []
-    return [kind(root, work, cameras, args) for kind in kinds]
+    return [kind(target, work, cameras, args) for kind in kinds]

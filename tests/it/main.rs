@@ -3,8 +3,8 @@
 #![expect(unreachable_pub, reason = "one binary of many modules, of which nothing is seen from outside")]
 
 mod acceptance;
-mod capture;
 mod browser;
+mod capture;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;

@@ -46,8 +46,7 @@ impl Site {
             .unwrap();
         fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
         site.write(|_| true);
-        let init = site.custodian(&["volume", "init"]).output().unwrap();
-        assert!(init.status.success(), "volume init: {}", String::from_utf8_lossy(&init.stderr));
+        finish(site.custodian(&["volume", "init"]));
         site
     }
 
@@ -114,12 +113,16 @@ impl Site {
         command
     }
 
-    /// Runs a subcommand to its end; returns what it printed, as JSON if it is.
-    pub fn run(&self, subcommand: &str, args: &[&str]) -> serde_json::Value {
-        let out = self.command(subcommand).args(args).output().unwrap();
-        let text = String::from_utf8(out.stdout).unwrap();
-        assert!(out.status.success(), "{subcommand}: {}\n{text}", String::from_utf8_lossy(&out.stderr));
-        serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
+    /// What `custodian segments` or `gaps` lists as JSON, whenever it was.
+    pub fn list(&self, what: &str) -> Vec<serde_json::Value> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
+        command.args([what, "--json", "--state"]).arg(self.path("state"));
+        serde_json::from_slice(&finish(command)).unwrap()
+    }
+
+    /// Makes the index anew from the volumes.
+    pub fn reindex(&self) {
+        finish(self.command("reindex"));
     }
 
     /// Starts the recorder.
@@ -135,6 +138,13 @@ impl Site {
             .unwrap();
         Recorder { child, site: self }
     }
+}
+
+/// Runs a command to its end, which must be a good one; returns what it printed.
+fn finish(mut command: Command) -> Vec<u8> {
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    out.stdout
 }
 
 impl Drop for Site {
