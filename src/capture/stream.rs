@@ -203,6 +203,10 @@ impl Stream {
                     Some(Ok(CodecItem::VideoFrame(frame))) => {
                         quiet.other = false;
                         self.video(playing, intake, frame)?;
+                        // A camera that sends faster than can be read must not keep orders from being heard.
+                        if self.orders.has_changed().unwrap_or(true) {
+                            return Ok(Left::Ordered);
+                        }
                     }
                     Some(Ok(item)) => {
                         quiet.other = true;
