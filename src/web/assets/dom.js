@@ -59,3 +59,14 @@ export function el(tag, props = {}, ...children) {
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
+
+/** Number of columns so that `count` pictures, 16 by 9 with `extra` pixels of text below, are as large as the space allows. */
+export function columnsFor(count, width, height, extra, least = 0) {
+  let best = { columns: 1, size: 0 };
+  for (let columns = 1; columns <= Math.max(1, count) && width / columns >= least; columns += 1) {
+    const rows = Math.ceil(count / columns);
+    const size = Math.min(width / columns, (height / rows - extra) * (16 / 9));
+    if (size > best.size) best = { columns, size };
+  }
+  return best;
+}

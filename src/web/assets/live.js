@@ -8,7 +8,7 @@ const Source = window.ManagedMediaSource ?? window.MediaSource;
 const utf8 = new TextDecoder();
 
 /** How far the playhead may lie behind the newest picture, s: beyond JUMP it jumps, beyond HURRY it hurries. */
-const JUMP = 1.2;
+const JUMP = 0.9;
 const HURRY = 0.45;
 const WANTED = 0.2;
 /** Old pictures kept, s. */
@@ -220,7 +220,7 @@ export class LivePlayer {
       video.currentTime = Math.max(video.buffered.start(last), end - WANTED);
       behind = end - video.currentTime;
     }
-    const rate = behind > HURRY ? 1.12 : behind < 0.06 ? 0.94 : behind < WANTED || behind < HURRY - 0.1 ? 1 : video.playbackRate;
+    const rate = behind > 2 * WANTED + 0.2 ? 1.3 : behind > HURRY ? 1.12 : behind < 0.06 ? 0.94 : behind < WANTED || behind < HURRY - 0.1 ? 1 : video.playbackRate;
     if (video.playbackRate !== rate) video.playbackRate = rate;
     if (video.paused) video.play().catch(() => {}); // refused until the browser's policy allows it; tried again in 200 ms
     if (video.readyState < 2 || silent > STALLED) return;
@@ -228,11 +228,11 @@ export class LivePlayer {
     this.change({ state: "running", cause: null, behind: this.measure(behind, silent) });
   }
 
-  /** Seconds behind the camera: by the wall clock where that is plausible, else by what has arrived. */
+  /** Seconds behind the camera: by the wall clock where that is plausible, and never less than what waits to be shown. */
   measure(behind, silent) {
     const wall = (serverNow() - this.epoch) / 1000 - this.video.currentTime;
     const arrived = behind + silent / 1000;
-    const seconds = Math.abs(wall - arrived) < 2 ? Math.max(wall, 0) : arrived;
+    const seconds = Math.abs(wall - arrived) < 2 ? Math.max(wall, arrived) : arrived;
     return Math.round(seconds * 10) / 10;
   }
 }

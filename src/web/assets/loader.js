@@ -99,14 +99,22 @@ export class Loader {
   }
 
   has(ms) {
-    if (!this.buffer) return false;
+    return this.range(ms) !== null;
+  }
+
+  /** The stretch of loaded pictures around `ms`, [start, end] in media time. Its seams to the next stretch belong to it. */
+  range(ms) {
+    if (!this.buffer) return null;
     const m = this.media(ms);
     const { buffered } = this.buffer;
+    let near = null;
     for (let i = 0; i < buffered.length; i += 1) {
+      const [start, end] = [buffered.start(i), buffered.end(i)];
+      if (start <= m && m < end) return [start, end];
       // A seam between fragments may be a few frames wide; the playhead is carried over it.
-      if (buffered.start(i) - SEAM <= m && m < buffered.end(i) + SEAM) return true;
+      if (start - SEAM <= m && m < end + SEAM) near = [start, end];
     }
-    return false;
+    return near;
   }
 
   async fill(session) {

@@ -1,7 +1,7 @@
 // Playback: recorded pictures of one camera or several, in step, with the timeline below.
 
 import * as api from "./api.js";
-import { el, setSymbol, setText } from "./dom.js";
+import { columnsFor, el, setSymbol, setText } from "./dom.js";
 import { BEFORE_GAP, Footage } from "./footage.js";
 import { frame, title } from "./frame.js";
 import { causeText, mark, onLanguage, t } from "./i18n.js";
@@ -254,11 +254,17 @@ function choose(ids) {
   master.players = chosen.map((c) => old.get(c.id) ?? new CameraPlayer(c, footage));
   for (const [id, player] of old) if (!ids.includes(id)) player.stop();
   stage.replaceChildren(...master.players.map((p) => p.root));
-  stage.style.setProperty("--columns", String(Math.ceil(Math.sqrt(chosen.length))));
+  arrange();
   if (chosen.length === 0) stage.append(mark(el("p", { class: "word" }), "choose_camera"));
   timeline.show(chosen);
   ears();
 }
+
+function arrange() {
+  const { columns } = columnsFor(chosen.length, stage.clientWidth, stage.clientHeight, 24);
+  stage.style.setProperty("--columns", String(columns));
+}
+new ResizeObserver(arrange).observe(stage);
 
 function fillPicker() {
   picker.replaceChildren(
@@ -300,7 +306,7 @@ fillPicker();
 pickerBox.open = chosen.length === 0;
 const at = Date.parse(asked.get("t") ?? "");
 master.t = Number.isNaN(at) ? api.serverNow() - 60e3 : at;
-timeline.view(master.t - 30 * 60e3, master.t + 30 * 60e3);
+timeline.view(master.t - 50 * 60e3, master.t + 10 * 60e3);
 if (Number.isNaN(at)) await newest();
 timeline.at(master.t, true);
 toggle(true);

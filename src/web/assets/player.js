@@ -9,6 +9,10 @@ import { codecName } from "./tile.js";
 const SEEK = 0.4;
 /** Half a picture at 25 a second. */
 const SAME = 0.02;
+/** Where browsers stop before the end of what is loaded, s. */
+const END = 0.09;
+/** Behind and without a move for so long, ms, is stuck. */
+const STUCK = 1500;
 /** What browsers can do. */
 const FASTEST = 16;
 
@@ -55,17 +59,32 @@ export class CameraPlayer {
 
   /** How far the picture is ahead of `ms`, s; null where there is none to compare. */
   drift(ms) {
-    return this.state === "ready" ? this.video.currentTime - this.loader.media(ms) : null;
+    const place = this.place(ms, true);
+    return place === null || place.apart ? null : this.video.currentTime - place.target;
+  }
+
+  /**
+   * Where the picture should be: { target, apart }, `apart` if it is in another stretch of footage than that, so that no playing
+   * brings it there. At the end of a stretch it cannot quite follow: browsers stop a little before.
+   */
+  place(ms, moving) {
+    const range = this.state === "ready" ? this.loader.range(ms) : null;
+    if (range === null) return null;
+    const [start, end] = range;
+    const target = Math.max(start, Math.min(end - (moving ? END : 0.005), this.loader.media(ms)));
+    const at = this.video.currentTime;
+    return { target, apart: at < start - SAME || at > end + SAME };
   }
 
   /** Makes the picture follow: `moving` at `speed`, else standing at `ms`. */
   follow(ms, speed, moving) {
     const { video } = this;
-    if (this.state !== "ready") {
+    const place = this.place(ms, moving);
+    if (place === null) {
       if (!video.paused) video.pause();
       return;
     }
-    const target = this.loader.media(ms);
+    const { target, apart } = place;
     const drift = video.currentTime - target;
     if (!moving) {
       if (!video.paused) video.pause();
@@ -75,13 +94,26 @@ export class CameraPlayer {
     if (video.paused) video.play().catch(() => {}); // refused until the browser's policy allows it; tried again next time
     if (video.seeking) return;
     // Behind at high speed is no reason to seek, which costs more time than it gains: the master waits.
-    if (drift > SEEK * speed || drift < -SEEK * speed * 4) {
-      video.currentTime = target + 0.05 * speed;
+    if (apart || drift > SEEK * speed || drift < -SEEK * speed * 4 || this.stuck(drift)) {
+      video.currentTime = target;
       return;
     }
     const pull = Math.max(-0.12, Math.min(0.12, drift / speed));
     const rate = Math.min(FASTEST, Math.max(0.1, speed * (Math.abs(pull) < 0.012 ? 1 : 1 - pull)));
     if (Math.abs(video.playbackRate - rate) > 0.004 * speed) video.playbackRate = rate;
+  }
+
+  /** Whether the picture is behind and has not moved for a while: a hole too small to be seen in what is loaded, or a lazy decoder. */
+  stuck(drift) {
+    const now = performance.now();
+    if (this.video.currentTime !== this.was || drift > -SAME) {
+      this.was = this.video.currentTime;
+      this.moved = now;
+      return false;
+    }
+    if (now - this.moved < STUCK) return false;
+    this.moved = now;
+    return true;
   }
 
   /** Wall time of the picture after (`1`) or before (`-1`) the one shown at `ms`; null at the end of what is loaded. */

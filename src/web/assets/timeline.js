@@ -1,5 +1,6 @@
 // The timeline: a row a camera, footage and gaps over time; zoomed by wheel, dragged, and used by keys.
 
+import { serverNow } from "./api.js";
 import { causeText, onLanguage, t } from "./i18n.js";
 import { el } from "./dom.js";
 import { styleOf } from "./gaps.js";
@@ -60,7 +61,9 @@ export class Timeline {
     this.cursor = ms;
     const span = this.to - this.from;
     if (this.following && this.pointers.size === 0 && (ms < this.from || ms > this.to - span * 0.04)) {
-      this.view(ms - span * (moved ? 0.5 : 0.15), ms + span);
+      // With room ahead, but not with the future, where there is nothing.
+      const from = Math.min(ms - span * (moved ? 0.5 : 0.15), Math.max(ms, serverNow()) - span * 0.95);
+      this.view(from, from + span);
     } else {
       this.draw();
     }
@@ -205,9 +208,10 @@ export class Timeline {
       const x = Math.round(this.x(ms)) + 0.5;
       pen.fillStyle = "#2b3a47";
       pen.fillRect(x, AXIS - 4, 1, height - AXIS + 4);
+      if (x < 22 || x > width - 22) continue; // half a label would hide a whole one
       pen.fillStyle = "#a9b8c5";
-      pen.textAlign = x < 24 ? "left" : "center";
-      pen.fillText(this.zone.time(ms, step < MINUTE), Math.max(x, 2), 8);
+      pen.textAlign = "center";
+      pen.fillText(this.zone.time(ms, step < MINUTE), x, 8);
     }
   }
 
@@ -227,7 +231,7 @@ export class Timeline {
       pen.fillRect(x, bar, w, BAR);
     }
     for (const gap of line?.gaps ?? []) {
-      const end = gap.end ?? Math.max(line.newest ?? gap.start, Date.now());
+      const end = gap.end ?? Math.max(line.newest ?? gap.start, serverNow());
       if (end < this.from || gap.start > this.to) continue;
       const [x, w] = box(gap.start, end);
       const { colour, stripes } = styleOf(gap.cause);

@@ -1,7 +1,7 @@
 // The wall: a live picture of every camera, each leading to its own page.
 
 import * as api from "./api.js";
-import { el, setText } from "./dom.js";
+import { columnsFor, el, setText } from "./dom.js";
 import { frame, title } from "./frame.js";
 import { mark, onLanguage, t } from "./i18n.js";
 import { Tile } from "./tile.js";
@@ -59,12 +59,7 @@ function arrange() {
   const width = grid.clientWidth || window.innerWidth;
   const height = window.innerHeight - grid.getBoundingClientRect().top - window.scrollY - 8;
   const least = Math.min(width, 210);
-  let best = { columns: 1, size: 0 };
-  for (let columns = 1; columns <= count && width / columns >= least; columns += 1) {
-    const rows = Math.ceil(count / columns);
-    const size = Math.min(width / columns, (height / rows - 30) * (16 / 9));
-    if (size > best.size) best = { columns, size };
-  }
+  const best = columnsFor(count, width, height, 30, least);
   // Where even the best does not fit, as many columns as are readable.
   const columns = best.size >= least * 0.8 ? best.columns : Math.max(1, Math.floor(width / least));
   grid.style.setProperty("--columns", String(columns));
