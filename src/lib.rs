@@ -15,7 +15,7 @@
 //! capture → types sys site store
 //! retrieve → types sys store
 //! web → types lang
-//! demo → types site
+//! demo → types sys site
 //! services → everything
 //! cli → everything
 //! ```

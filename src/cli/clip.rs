@@ -92,10 +92,10 @@ fn volumes(
 ) -> anyhow::Result<BTreeMap<VolumeName, PathBuf>> {
     let mut roots: BTreeMap<VolumeName, PathBuf> = named.iter().cloned().collect();
     for row in index.segments(stream.id, span)? {
-        if !roots.contains_key(&row.volume) {
-            let noted = index.meta(&paths::root_note(&row.volume))?.map(PathBuf::from);
-            let root = noted.unwrap_or_else(|| paths::mount_point(&row.volume));
-            roots.insert(row.volume, root);
+        if let std::collections::btree_map::Entry::Vacant(place) = roots.entry(row.volume) {
+            let noted = index.meta(&paths::root_note(place.key()))?.map(PathBuf::from);
+            let root = noted.unwrap_or_else(|| paths::mount_point(place.key()));
+            place.insert(root);
         }
     }
     Ok(roots)

@@ -10,7 +10,7 @@ use crate::{
         record::{Options, Recorder, Signal, Signals},
         socket,
     },
-    site::{LoadError, secrets::SecretsError},
+    site::{Errors, LoadError, secrets::SecretsError},
     sys::RealClock,
     types::{Lang, RecorderId, wire},
 };
@@ -62,11 +62,11 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
 
 /// A wrong site is shown as `check` shows it; everything else is an error like any other.
 fn refuse(e: anyhow::Error, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
-    let errors = match (e.downcast_ref::<LoadError>(), e.downcast_ref::<SecretsError>(), e.downcast_ref()) {
-        (Some(LoadError::Refused { errors, .. }), ..) | (_, Some(SecretsError::Refused { errors, .. }), _) => errors,
-        (.., Some(errors)) => errors,
-        _ => return Err(e),
+    let refused: Option<&Errors> = match (e.downcast_ref(), e.downcast_ref()) {
+        (Some(LoadError::Refused { errors, .. }), _) | (_, Some(SecretsError::Refused { errors, .. })) => Some(errors),
+        _ => e.downcast_ref(),
     };
+    let Some(errors) = refused else { return Err(e) };
     super::print_error(&errors.render(chosen(lang, errors.language()), false));
     Ok(ExitCode::FAILURE)
 }

@@ -59,10 +59,9 @@ pub fn look(volumes: &[Volume], index: &Reader) -> Result<Found, IndexError> {
     known.extend(index.open_segments()?.into_iter().map(|s| (s.id, s)));
     for volume in volumes {
         for path in newest_files(&volume.root) {
-            let done = |s: &&SegmentRow| s.state != SegmentState::Open && s.volume == volume.name;
-            let is_known = layout::parse_name(&path).is_some_and(|(run, seq)| {
-                known.values().find(|s| s.id.run == run && s.id.seq == seq).filter(done).is_some()
-            });
+            let done = |s: &SegmentRow| s.state != SegmentState::Open && s.volume == volume.name;
+            let is_known = layout::parse_name(&path)
+                .is_some_and(|(run, seq)| known.values().any(|s| s.id.run == run && s.id.seq == seq && done(s)));
             if is_known {
                 continue;
             }

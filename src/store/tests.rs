@@ -170,8 +170,8 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     panic!("waited 20 s for: {what}");
 }
 
-fn end(seconds: i64) -> Option<WallNs> {
-    Some(WallNs(T0 + seconds * S))
+fn at(seconds: i64) -> WallNs {
+    WallNs(T0 + seconds * S)
 }
 
 fn files(root: &Path) -> Vec<PathBuf> {
@@ -213,7 +213,7 @@ fn what_is_written_is_committed_indexed_and_found_again() {
     for n in 0..4 {
         bench.store().write(&volume, fragment(&run, n / 2, n)).unwrap();
     }
-    until("the commit", || bench.store().committed(run.stream.id) == end(4));
+    until("the commit", || bench.store().committed(run.stream.id) == Some(at(4)));
     bench.store().stop();
     let kept = bench.story(run.stream.id);
     assert_eq!(kept.1.len(), 2);
@@ -239,7 +239,7 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
         for n in 0..3 {
             bench.store().write(&volume, fragment(&run, 0, n)).unwrap();
         }
-        until("the commit", || bench.store().committed(run.stream.id) == end(3));
+        until("the commit", || bench.store().committed(run.stream.id) == Some(at(3)));
         let switch = match fault {
             "write" => &bench.faults.write_error,
             "room" => &bench.faults.no_room,
@@ -254,7 +254,7 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
             events.try_recv().is_ok_and(|e| matches!(e, StoreEvent::VolumeFailed { volume: v, .. } if v == volume))
         });
         assert!(matches!(bench.store().write(&volume, fragment(&run, 0, n)), Err(Refused::Failed { .. })));
-        assert_eq!(bench.store().last_end(run.stream.id), end(3), "only what was committed counts");
+        assert_eq!(bench.store().last_end(run.stream.id), Some(at(3)), "only what was committed counts");
         let other = bench.store().choose(run.stream.id, None).unwrap();
         assert_ne!(other, volume);
 
@@ -269,7 +269,7 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
         assert_eq!((mended.segments, mended.gone), (1, 0));
         until("the closed segment", || bench.rows(&run).first().is_some_and(|s| s.state != SegmentState::Open));
         let row = &bench.rows(&run)[0];
-        assert_eq!((row.span.end, row.frames), (end(3).unwrap(), 30));
+        assert_eq!((row.span.end, row.frames), (at(3), 30));
         // The failed run stays ended, whatever is still in flight.
         bench.store().write(&volume, fragment(&run, 0, n)).unwrap();
         bench.store().stop();
@@ -286,7 +286,7 @@ fn a_hanging_disk_is_noticed_and_hinders_nobody() {
     let run = bench.run("gate-1");
     let volume = bench.store().choose(run.stream.id, None).unwrap();
     bench.store().write(&volume, fragment(&run, 0, 0)).unwrap();
-    until("the commit", || bench.store().committed(run.stream.id) == end(1));
+    until("the commit", || bench.store().committed(run.stream.id) == Some(at(1)));
     bench.faults.hang(true);
     bench.store().write(&volume, fragment(&run, 0, 1)).unwrap();
     until("the writer to hang", || {
@@ -323,7 +323,7 @@ fn a_full_disk_closes_what_it_has() {
     let run = bench.run("gate-1");
     let volume = bench.store().choose(run.stream.id, None).unwrap();
     bench.store().write(&volume, fragment(&run, 0, 0)).unwrap();
-    until("the commit", || bench.store().committed(run.stream.id) == end(1));
+    until("the commit", || bench.store().committed(run.stream.id) == Some(at(1)));
     bench.faults.full.store(true, Ordering::SeqCst);
     until("the volume to be full", || !bench.store().volumes()[0].healthy);
     assert!(bench.store().volumes()[0].problem.as_ref().unwrap().contains("full"));
@@ -356,7 +356,7 @@ fn torn_files_are_closed_and_foreign_ones_left_alone() {
     for n in 0..3 {
         bench.store().write(&volume, fragment(&run, 0, n)).unwrap();
     }
-    until("the commit", || bench.store().committed(run.stream.id) == end(3));
+    until("the commit", || bench.store().committed(run.stream.id) == Some(at(3)));
     bench.store().stop();
     let root = bench.dir.path().join("a1");
     let file = files(&root).remove(0);
@@ -376,10 +376,7 @@ fn torn_files_are_closed_and_foreign_ones_left_alone() {
     drop(reindexed(&bench));
     let (_, segments, _) = bench.story(run.stream.id);
     assert_eq!(segments.len(), 1);
-    assert_eq!(
-        (segments[0].state, segments[0].frames, segments[0].span.end),
-        (SegmentState::Recovered, 20, end(2).unwrap())
-    );
+    assert_eq!((segments[0].state, segments[0].frames, segments[0].span.end), (SegmentState::Recovered, 20, at(2)));
     assert_eq!(std::fs::read(&foreign).unwrap(), b"somebody's");
     assert_eq!(std::fs::read(&damaged).unwrap(), vec![0xff; 5000]);
     let first = std::fs::read(&file).unwrap();
@@ -387,7 +384,7 @@ fn torn_files_are_closed_and_foreign_ones_left_alone() {
     assert_eq!(std::fs::read(&file).unwrap(), first, "a second recovery changes nothing");
 
     bench.start(1 << 30);
-    assert_eq!(bench.store().last_end(run.stream.id), end(2));
+    assert_eq!(bench.store().last_end(run.stream.id), Some(at(2)));
     assert_eq!(bench.store().pending_gap(run.stream.id).unwrap().cause.kind, CauseKind::Restart);
     bench.store().stop();
 }

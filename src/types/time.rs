@@ -28,6 +28,7 @@ impl WallNs {
     }
 
     /// This time moved by signed nanoseconds.
+    #[must_use]
     pub fn offset(self, ns: i64) -> Self {
         Self(self.0.saturating_add(ns))
     }
