@@ -83,9 +83,9 @@ impl Browser {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{what} did not come about; at last {last}; the console: {:?}", self.console().await);
-        }
+        let came = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        let console = if came { Vec::new() } else { self.console().await };
+        assert!(came, "{what} did not come about; at last {last}; the console: {console:?}");
         last
     }
 

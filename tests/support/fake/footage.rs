@@ -14,7 +14,7 @@ use custodian::types::{
 use super::{Clip, FakeCamera, FakeRun, MINUTE, SECOND, State, clip, now, problem};
 
 /// What one fragment covers.
-const FRAGMENT: i64 = clip::GOP as i64 * SECOND / clip::RATE as i64;
+const FRAGMENT: i64 = clip::GOP.cast_signed() * SECOND / clip::RATE.cast_signed();
 
 fn stream_id(camera: usize, kind: StreamKind) -> StreamId {
     StreamId::from(uuid(camera, usize::from(kind == StreamKind::Sub)))

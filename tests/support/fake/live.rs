@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::{Clip, Faults, MINUTE, Recipe, SECOND, State, clip, now, problem};
 
-const PERIOD: i64 = SECOND / clip::RATE as i64;
+const PERIOD: i64 = SECOND / clip::RATE.cast_signed();
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).expect("short").to_be_bytes();
