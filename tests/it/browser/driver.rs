@@ -84,8 +84,8 @@ impl Browser {
             }
         };
         let came = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
-        let console = if came { String::new() } else { format!("{:?}", self.console().await) };
-        assert!(came, "{what} did not come about; at last {last}; the console: {console}");
+        let console = if came { Vec::new() } else { self.console().await };
+        assert!(came, "{what} did not come about; at last {last}; the console: {console:?}");
         last
     }
 
