@@ -117,7 +117,19 @@ mod tests {
         ] {
             assert_eq!(utc(text).unwrap(), is, "{text}");
         }
-        for text in ["", "-", "-h", "--1h", "-1.5h", "-99999999999999999999d", "tomorrow", "25:00", "2026-13-01", "22.11.2026", "-é"] {
+        for text in [
+            "",
+            "-",
+            "-h",
+            "--1h",
+            "-1.5h",
+            "-99999999999999999999d",
+            "tomorrow",
+            "25:00",
+            "2026-13-01",
+            "22.11.2026",
+            "-é",
+        ] {
             let e = utc(text).unwrap_err().to_string();
             assert!(e.contains("is no time"), "{text}: {e}");
         }

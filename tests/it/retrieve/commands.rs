@@ -45,7 +45,12 @@ fn segments_and_gaps_are_listed_in_the_sites_time() {
     let archive = archive();
     let out = custodian(&archive, &[&["segments"], &SPAN[..]].concat());
     let text = said(&out);
-    assert!(out.status.success() && text.contains("2026-11-22 15:00:06") && text.contains("footage/gate-1/main/2026-11-22/"), "{text}");
+    assert!(
+        out.status.success()
+            && text.contains("2026-11-22 15:00:06")
+            && text.contains("footage/gate-1/main/2026-11-22/"),
+        "{text}"
+    );
     assert!(text.ends_with("4 segments, 20.0 s, 508 kB. Times: Asia/Ho_Chi_Minh.\n"), "{text}");
 
     let text = said(&custodian(&archive, &[&["gaps", "--camera", "gate-1", "--lang", "vi"], &SPAN[..]].concat()));
@@ -79,7 +84,8 @@ fn mistakes_are_told_and_end_with_1() {
         assert!(out.status.code() == Some(1) && error.contains(says), "{args:?}: {error}");
     }
     let empty = tempfile::tempdir().unwrap();
-    let out = Command::new(env!("CARGO_BIN_EXE_custodian")).args(["gaps", "--state"]).arg(empty.path()).output().unwrap();
+    let out =
+        Command::new(env!("CARGO_BIN_EXE_custodian")).args(["gaps", "--state"]).arg(empty.path()).output().unwrap();
     assert!(out.status.code() == Some(1) && String::from_utf8_lossy(&out.stderr).contains("there is no index"));
 }
 
@@ -91,7 +97,11 @@ fn a_clip_is_written_whole_or_not_at_all() {
     let args = [&["clip", "--camera", "gate-1", "--out", &out_arg], &SPAN[..]].concat();
     let out = custodian(&archive, &args);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    assert!(said(&out).contains("2026-11-22 15:00:00 to 2026-11-22 15:01:10 (Asia/Ho_Chi_Minh), from 2 runs"), "{}", said(&out));
+    assert!(
+        said(&out).contains("2026-11-22 15:00:00 to 2026-11-22 15:01:10 (Asia/Ho_Chi_Minh), from 2 runs"),
+        "{}",
+        said(&out)
+    );
     assert!(std::fs::metadata(&path).unwrap().len() > 500_000);
     // What exists is not written over.
     let again = custodian(&archive, &args);
