@@ -51,7 +51,7 @@ pub fn cameras(count: usize) -> Vec<Camera> {
         .collect()
 }
 
-/// What [`write`] made.
+/// What [`write()`] made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadySite {
     /// The site.

@@ -1,6 +1,6 @@
 //! Footage on disk: volumes, segments, index, recovery.
 //!
-//! [`Footage`] is all that capture sees of it. [`format`] is the file format, without I/O.
+//! [`Footage`] is all that capture sees of it. [`mod@format`] is the file format, without I/O.
 
 mod footage;
 pub mod format;

@@ -2,7 +2,7 @@
 //! positioned reads. `docs/ref/format.md` describes it for a stranger.
 //!
 //! Writing: [`segment_head`], then for every fragment [`encode_fragment`] and its samples' bytes, then [`CloseBuilder::finish`].
-//! Reading: [`read`], or [`scan`] where a file may be torn; then [`samples`] and [`verify`] for a fragment.
+//! Reading: [`read`], or [`scan()`] where a file may be torn; then [`samples`] and [`verify`] for a fragment.
 
 mod boxes;
 mod close;

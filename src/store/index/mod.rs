@@ -1,7 +1,7 @@
 //! The index: what footage there is, and where. SQLite (WAL) on the system disk, written by `record` alone.
 //!
 //! Nothing in it is the only copy of anything that matters: segments, runs and closed gaps can be rebuilt from the volumes
-//! ([`crate::store::scan`]). Gaps are not stored: a gap lies between the end of one run and the start of the next one, whose
+//! ([`crate::store::recovery`]). Gaps are not stored: a gap lies between the end of one run and the start of the next one, whose
 //! head says why ([`crate::types::Run::before`]). Only the gap that lasts, after the last run, has a row of its own.
 
 mod queue;
