@@ -1,7 +1,7 @@
 //! `custodian clip`: a span of a camera's footage as a file of its own, with the recorder or without.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::{File, OpenOptions},
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
@@ -92,10 +92,10 @@ fn volumes(
 ) -> anyhow::Result<BTreeMap<VolumeName, PathBuf>> {
     let mut roots: BTreeMap<VolumeName, PathBuf> = named.iter().cloned().collect();
     for row in index.segments(stream.id, span)? {
-        if let std::collections::btree_map::Entry::Vacant(place) = roots.entry(row.volume) {
-            let noted = index.meta(&paths::root_note(place.key()))?.map(PathBuf::from);
-            let root = noted.unwrap_or_else(|| paths::mount_point(place.key()));
-            place.insert(root);
+        if let Entry::Vacant(unnamed) = roots.entry(row.volume) {
+            let noted = index.meta(&paths::root_note(unnamed.key()))?.map(PathBuf::from);
+            let root = noted.unwrap_or_else(|| paths::mount_point(unnamed.key()));
+            unnamed.insert(root);
         }
     }
     Ok(roots)

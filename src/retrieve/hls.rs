@@ -141,7 +141,8 @@ fn rates(parts: &[Part<'_>]) -> Option<(u64, u64)> {
     let peak = parts.iter().map(|p| rate(p.len, p.seconds.max(1.0))).max()?;
     let bytes = parts.iter().fold(0u64, |sum, p| sum.saturating_add(p.len));
     let seconds: f64 = parts.iter().map(|p| p.seconds).sum();
-    Some((peak.max(1), rate(bytes, seconds.max(1.0)).max(1)))
+    let average = rate(bytes, seconds.max(1.0)).max(1);
+    Some((peak.max(average), average))
 }
 
 /// RFC 6381 names of all codecs, each once, in order of appearance.

@@ -162,6 +162,15 @@ sub.m3u8?from=1&to=2
 }
 
 #[test]
+fn the_peak_is_never_below_the_mean() {
+    let mut short_end = file(1, 0, EIGHT, 0, 4, 1);
+    let last = &mut short_end.fragments[3];
+    (last.len, last.span.end) = (245_000, last.span.start.offset(467_000_000));
+    let text = multivariant(&[footage(vec![short_end])], "").expect("there is footage");
+    assert!(text.contains("BANDWIDTH=2158652,AVERAGE-BANDWIDTH=2158652,"), "{text}");
+}
+
+#[test]
 fn names_of_playlists() {
     assert_eq!(file_name("index.m3u8"), Some(None));
     assert_eq!(file_name("sub.m3u8"), Some(Some(StreamKind::Sub)));

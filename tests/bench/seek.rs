@@ -187,10 +187,11 @@ fn seeks(runtime: &tokio::runtime::Runtime) {
     line("first fragment of a random second, all", all, "p99 < 100");
     line("the same, first visits only", cold, "p99 < 100");
 
-    let cameras: String = (0..CAMERAS).map(|n| format!("camera=camera-{n}&")).collect();
+    let cameras: Vec<String> = (0..CAMERAS).map(|n| format!("camera=camera-{n}")).collect();
+    let cameras = cameras.join("&");
     let days = (0..DAYS).map(|day| {
         let start = EIGHT.offset(i64::from(day) * 86_400 * SECOND);
-        let ask = format!("/v1/timeline?{cameras}from={}&to={}", start.0, start.offset(86_400 * SECOND).0);
+        let ask = format!("/v1/timeline?{cameras}&from={}&to={}", start.0, start.offset(86_400 * SECOND).0);
         let begun = now();
         let body = runtime.block_on(get(&router, &ask, None));
         let took = begun.elapsed();
@@ -236,7 +237,8 @@ fn exports() {
     let dir = archive.dir.path().to_owned();
     let list = dir.join("list.txt");
     let paths: Vec<_> = rows.iter().map(|row| archive.root().join(&row.path)).collect();
-    fs::write(&list, paths.iter().map(|p| format!("file '{}'\n", p.display())).collect::<String>()).expect("written");
+    let lines: Vec<String> = paths.iter().map(|p| format!("file '{}'", p.display())).collect();
+    fs::write(&list, lines.join("\n")).expect("written");
 
     let export = || {
         let out = dir.join("clip.mp4");

@@ -99,7 +99,7 @@ fn a_clip_is_written_whole_or_not_at_all() {
     let out = custodian(&archive, &args);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(
-        said(&out).contains("2026-11-22 15:00:00 to 2026-11-22 15:01:10 (Asia/Ho_Chi_Minh), from 2 runs"),
+        said(&out).contains("2026-11-22 15:00:00 to 2026-11-22 15:01:10 (Asia/Ho_Chi_Minh). Runs joined: 2."),
         "{}",
         said(&out)
     );
