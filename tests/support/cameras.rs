@@ -29,8 +29,6 @@ pub struct Session {
     pub leading: usize,
     /// Wall time of PLAY.
     pub played_ns: i64,
-    /// Wall time of the last picture sent.
-    pub last_ns: i64,
 }
 
 #[derive(Debug, Deserialize)]

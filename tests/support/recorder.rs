@@ -33,14 +33,17 @@ pub struct Site {
 impl Site {
     /// A site of all cameras: every second one over UDP, every third one by Basic.
     pub fn new(cameras: &Cameras) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let camera = |(i, name): (usize, &String)| (name.clone(), cameras.url(name, i % 3 == 2), i % 2 == 1);
-        let site = Self { cameras: cameras.names.iter().enumerate().map(camera).collect(), dir };
+        Self::of(cameras.names.iter().enumerate().map(camera).collect(), USER)
+    }
+
+    /// A site of cameras: name, URL, and whether over UDP.
+    pub fn of(cameras: Vec<(String, String, bool)>, (user, password): (&str, &str)) -> Self {
+        let site = Self { cameras, dir: tempfile::tempdir().unwrap() };
         for volume in ["v1", "v2"] {
             fs::create_dir(site.path(volume)).unwrap();
         }
         fs::create_dir(site.path("state")).unwrap();
-        let (user, password) = USER;
         let secrets = site.path("secrets.toml");
         fs::write(&secrets, format!("[credentials.viewer]\nusername = \"{user}\"\npassword = \"{password}\"\n"))
             .unwrap();

@@ -115,6 +115,11 @@ impl Browser {
         self.console().await.into_iter().filter(|line| !line.starts_with("DEBUG")).collect()
     }
 
+    /// What it shows, as PNG.
+    pub async fn picture(&self) -> Vec<u8> {
+        self.driver.screenshot_as_png().await.unwrap()
+    }
+
     pub async fn quit(mut self) {
         self.driver.clone().quit().await.unwrap();
         self.process.kill().unwrap();

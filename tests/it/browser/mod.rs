@@ -1,5 +1,6 @@
 //! The pages in Chromium, fed by a fake recorder that can be told to fail.
 
+mod demo;
 mod driver;
 #[path = "../../support/fake/mod.rs"]
 mod fake;
