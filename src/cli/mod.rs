@@ -20,7 +20,11 @@ mod volume;
 mod web;
 mod window;
 
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{FromArgMatches, Parser, Subcommand};
 
@@ -104,9 +108,9 @@ fn language(text: &str) -> Result<Lang, String> {
     text.parse().map_err(|()| "vi, zh, en".to_owned())
 }
 
-#[expect(clippy::print_stdout, reason = "a subcommand prints")]
+/// Prints what was asked for. Who has closed the pipe does not want to hear of it.
 fn print(text: &str) {
-    println!("{}", text.trim_end());
+    let _ = writeln!(io::stdout(), "{}", text.trim_end());
 }
 
 #[expect(clippy::print_stderr, reason = "a subcommand prints")]

@@ -43,7 +43,9 @@ impl Demo {
 }
 
 const LIVE: &str = "const v = [...document.querySelectorAll('video')]; \
-    return v.length === 8 && v.every((v) => v.readyState >= 2 && !v.paused && v.currentTime > 1)";
+    return v.length === 8 && v.every((v) => v.readyState >= 2 && !v.paused && v.currentTime > 1 && \
+        v.buffered.end(v.buffered.length - 1) - v.currentTime < 0.8) && \
+        [...document.querySelectorAll('.badge')].every((b) => /0[.,][0-9]/.test(b.textContent))";
 
 const PLAYS: &str = "const v = [...document.querySelectorAll('video')]; \
     return v.length === 2 && v.every((v) => v.readyState >= 2 && v.currentTime > 0)";
