@@ -108,7 +108,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn every_frame_sent_is_a_frame_stored() {
-    let clips = ["h264-bframes.mp4", "h265-open.mp4", "h264-aac.mp4", "h264-alaw.mov", "h265.mp4"];
+    let clips = ["h264-bframes.mp4", "h265-leading.mp4", "h264-aac.mp4", "h264-alaw.mov", "h265.mp4"];
     let mut server = Server::start(10, &clips);
     let footage = FakeFootage::new(&["a1"]);
     let supervisor = supervisor(&footage);
