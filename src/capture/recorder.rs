@@ -70,6 +70,11 @@ struct Current {
 }
 
 impl Recorder {
+    /// Whose stream this is.
+    pub(super) fn stream(&self) -> &StreamKey {
+        &self.stream
+    }
+
     /// For a stream, recorded or only watched.
     pub(super) fn new(env: &super::Env, stream: StreamKey, status: Arc<Cell>, enabled: bool) -> Self {
         let gap = if enabled { env.footage.pending_gap(stream.id) } else { None };

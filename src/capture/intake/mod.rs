@@ -373,7 +373,11 @@ impl<'a> Intake<'a> {
                 self.rebase = self.rebase.saturating_add(last.saturating_add(ticks).saturating_sub(pts));
                 pts = last.saturating_add(ticks);
                 self.break_at_key |= self.is_running();
-                log::warn!("a camera's media clock jumped by {:+.1} s", step as f64 / 1e9);
+                let stream = self.recorder.stream();
+                log::warn!(
+                    CAMERA = stream.camera.as_str();
+                    "{} {}: its media clock jumped by {:+.1} s", stream.camera, stream.kind, step as f64 / 1e9
+                );
             }
         }
         self.last = Some((self.last.map_or(pts, |(last, _)| last.max(pts)), now));
