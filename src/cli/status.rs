@@ -96,6 +96,10 @@ fn as_text(status: &Status, shown: &Shown, lang: Lang, colour: bool) -> String {
         ],
     );
     let mut text = head + "\n";
+    if let Some(problem) = &status.index_problem {
+        text.push_str(&t(lang, "status.index", &[("problem", problem)]));
+        text.push('\n');
+    }
     for table in [cameras, volumes].into_iter().filter(|table| !table.is_empty()) {
         text.push('\n');
         text.push_str(&table.render(colour));

@@ -94,7 +94,7 @@ fn list(dir: &Path) -> Vec<PathBuf> {
 
 /// The newest file of each stream's folder.
 fn newest_files(root: &Path) -> impl Iterator<Item = PathBuf> {
-    stream_folders(root).into_iter().filter_map(|(.., folder)| {
+    stream_folders(root).0.into_iter().filter_map(|folder| {
         list(&folder)
             .into_iter()
             .rev()
@@ -102,18 +102,17 @@ fn newest_files(root: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-fn stream_folders(root: &Path) -> Vec<(CameraId, StreamKind, PathBuf)> {
-    let mut folders = Vec::new();
-    for camera in list(&root.join(layout::FOOTAGE)) {
-        for kind in list(&camera) {
-            let name = |p: &Path| p.file_name().and_then(|n| n.to_str()).map(str::to_owned);
-            let parsed = name(&camera).and_then(|c| c.parse().ok()).zip(name(&kind).and_then(|k| k.parse().ok()));
-            if let Some((camera, which)) = parsed {
-                folders.push((camera, which, kind));
-            }
-        }
+/// The folders of streams, and what lies beside them that is none.
+fn stream_folders(root: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    fn named<T: std::str::FromStr>(path: &Path) -> bool {
+        path.is_dir() && path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.parse::<T>().is_ok())
     }
-    folders
+    let (cameras, mut strangers): (Vec<_>, Vec<_>) =
+        list(&root.join(layout::FOOTAGE)).into_iter().partition(|p| named::<CameraId>(p));
+    let (streams, others): (Vec<_>, Vec<_>) =
+        cameras.iter().flat_map(|c| list(c)).partition(|p| named::<StreamKind>(p));
+    strangers.extend(others);
+    (streams, strangers)
 }
 
 /// What reconciling a volume with the index did.
@@ -154,8 +153,10 @@ pub fn reconcile(
     let mut report = Reconciled::default();
     let mut rows: HashMap<(crate::types::RunId, u32), SegmentRow> =
         rows.into_iter().map(|r| ((r.id.run, r.id.seq), r)).collect();
-    for (.., folder) in stream_folders(&volume.root) {
-        for path in list(&folder).iter().flat_map(|day| list(day)) {
+    let (streams, strangers) = stream_folders(&volume.root);
+    for folder in streams {
+        let (days, others): (Vec<_>, Vec<_>) = list(&folder).into_iter().partition(|d| d.is_dir());
+        for path in others.into_iter().chain(days.iter().flat_map(|day| list(day))) {
             let Some(name) = layout::parse_name(&path) else {
                 report.foreign.push(format!("{}: not a segment's name", path.display()));
                 continue;
@@ -186,6 +187,7 @@ pub fn reconcile(
             }
         }
     }
+    report.foreign.extend(strangers.iter().map(|s| format!("{}: not a camera's or a stream's folder", s.display())));
     // A volume without its footage folder is not looked at as if everything had been removed.
     if volume.root.join(layout::FOOTAGE).is_dir() {
         for row in rows.into_values().filter(|r| !is_live(r.id.run)) {

@@ -15,7 +15,6 @@
 //!
 //! `status.sock`: `GET /v1/status` answers [`Status`].
 //! `control.sock`: `POST /v1/reload` re-reads site.toml and secrets.toml and answers [`Reloaded`], or 422 and [`Problem`].
-//! `control.sock`: `POST /v1/reindex` starts a rebuild of the index and answers when it is done with [`Reindexed`].
 //!
 //! A live message is a 5-byte header, a kind (one byte) and a big-endian length (u32), then that many bytes:
 //! kind 0 is a JSON [`LiveInit`]; kind 1 the MP4 initialisation segment that belongs to it; kind 2 one media segment
@@ -183,6 +182,9 @@ pub struct Status {
     pub volumes: Vec<VolumeStatus>,
     /// Bytes of footage in memory that are not yet written, of all volumes together.
     pub queued: ByteSize,
+    /// Why the index cannot be read or written. Recording goes on without it; a restart makes a new one from the volumes.
+    #[serde(default)]
+    pub index_problem: Option<String>,
 }
 
 /// State of one stream.

@@ -1,8 +1,5 @@
 //! The recorder beside cameras that nobody of this project wrote, judged by readers that nobody of this project wrote.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::{
     fs,
     process::{Command, Stdio},
@@ -10,16 +7,14 @@ use std::{
 };
 
 use custodian::{
-    demo::{
-        self,
-        cameras::{Server, ServerOptions},
-    },
     sys::{Clock, RealClock},
-    types::{Span, StreamKind, wire},
+    types::{Span, wire},
 };
 use nix::sys::signal::Signal;
-use support::{
+
+use crate::support::{
     cameras::{Cameras, Session, USER},
+    own::OwnCameras,
     probe,
     recorder::{Recorder, Site},
     wait_for,
@@ -214,13 +209,9 @@ const KILLS: usize = 50;
 #[test]
 #[ignore = "takes minutes; tests/run runs it"]
 fn killed_at_any_instant_it_keeps_all_but_the_last_two_seconds() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let options = ServerOptions { cameras: demo::site::cameras(6), ..ServerOptions::default() };
-    let (user, password) = (options.username.clone(), options.password.clone());
-    let server = runtime.block_on(Server::start(options)).unwrap();
-    let names: Vec<String> = demo::site::cameras(6).iter().map(|c| c.id.to_string()).collect();
-    let url = |name: &String| server.url(&name.parse().unwrap(), StreamKind::Main);
-    let site = Site::of(names.iter().map(|n| (n.clone(), url(n), false)).collect(), (&user, &password));
+    let cameras = OwnCameras::start(6);
+    let site = cameras.site();
+    let names = &cameras.names;
     let mut lives = Vec::new();
     for i in 0..KILLS {
         let recorder = site.record();
@@ -233,9 +224,9 @@ fn killed_at_any_instant_it_keeps_all_but_the_last_two_seconds() {
         recorder.wait(limit(10));
     }
     let recorder = site.record();
-    recorder.wait_until_recording(&names);
+    recorder.wait_until_recording(names);
     let mut judged = 0;
-    for camera in &names {
+    for camera in names {
         check_order(camera, &recorder.fragments(camera));
         let timeline = recorder.timeline(camera);
         judged += lives.iter().filter(|life| check_kept(camera, &timeline, **life)).count();
@@ -243,7 +234,6 @@ fn killed_at_any_instant_it_keeps_all_but_the_last_two_seconds() {
     assert!(judged > KILLS, "only {judged} lives were long enough to be judged");
     recorder.signal(Signal::SIGTERM);
     assert!(recorder.wait(limit(20)).success());
-    runtime.block_on(server.stop());
 
     // All that is known can be known again from bare volumes.
     let closed_gaps = || site.list("gaps").into_iter().filter(|g| !g["end"].is_null()).collect::<Vec<_>>();
@@ -262,7 +252,7 @@ fn killed_at_any_instant_it_keeps_all_but_the_last_two_seconds() {
     }
 
     // Every file, torn ones included, is read by ffprobe without complaint.
-    for camera in &names {
+    for camera in names {
         for run in site.runs(camera) {
             let [video, _] = probe::packets(&run);
             assert!(!video.dts.is_empty() && video.dts.windows(2).all(|w| w[0] < w[1]), "{run:?}");

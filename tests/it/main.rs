@@ -5,9 +5,12 @@
 mod acceptance;
 mod browser;
 mod capture;
+mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
 mod layering;
 mod retrieve;
 mod site;
+#[path = "../support/mod.rs"]
+mod support;

@@ -2,6 +2,8 @@
 //! readers of what it stored that nobody of this project wrote.
 
 pub mod cameras;
+pub mod mounts;
+pub mod own;
 pub mod probe;
 pub mod recorder;
 

@@ -38,7 +38,16 @@ impl Site {
     }
 
     /// A site of cameras: name, URL, and whether over UDP.
-    pub fn of(cameras: Vec<(String, String, bool)>, (user, password): (&str, &str)) -> Self {
+    fn of(cameras: Vec<(String, String, bool)>, user: (&str, &str)) -> Self {
+        Self::prepared(cameras, user, |_| ())
+    }
+
+    /// The same, where something is done to its directory before its volumes are prepared.
+    pub fn prepared(
+        cameras: Vec<(String, String, bool)>,
+        (user, password): (&str, &str),
+        prepare: impl FnOnce(&Self),
+    ) -> Self {
         let site = Self { cameras, dir: tempfile::tempdir().unwrap() };
         for volume in ["v1", "v2"] {
             fs::create_dir(site.path(volume)).unwrap();
@@ -49,6 +58,7 @@ impl Site {
             .unwrap();
         fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
         site.write(|_| true);
+        prepare(&site);
         finish(site.custodian(&["volume", "init"]));
         site
     }
@@ -116,6 +126,11 @@ impl Site {
         command
     }
 
+    /// What the recorder has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
     /// What `custodian segments` or `gaps` lists as JSON, whenever it was.
     pub fn list(&self, what: &str) -> Vec<serde_json::Value> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
@@ -153,7 +168,7 @@ fn finish(mut command: Command) -> Vec<u8> {
 impl Drop for Site {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+            let log = self.log();
             let from = log.lines().count().saturating_sub(60);
             let last: Vec<&str> = log.lines().skip(from).collect();
             #[expect(clippy::print_stderr, reason = "beside the panic's message")]

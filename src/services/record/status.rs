@@ -12,10 +12,8 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
     let now = shared.clock.wall();
     let site = shared.site();
     let midnight = midnight(now, site.timezone());
-    let index = Reader::open(&shared.paths.index());
-    if let Err(e) = &index {
-        log::warn!("gap seconds are not known: {}", super::start::story(e));
-    }
+    let index = Reader::open(&shared.paths.index()).and_then(|index| index.streams().map(|_| index));
+    let index_problem = index.as_ref().err().map(|e| super::start::story(e)).or_else(|| shared.index.problem());
     let mut streams: Vec<wire::StreamStatus> = shared
         .supervisor
         .status()
@@ -55,6 +53,7 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         queued: ByteSize(volumes.iter().map(|v| v.queued.0).sum()),
         streams,
         volumes,
+        index_problem,
     }
 }
 

@@ -67,9 +67,11 @@ impl Batch {
 #[derive(Debug, Default)]
 struct State {
     next: Batch,
-    /// Batches handed to SQLite and done.
+    /// A batch is in SQLite's hands.
     writing: bool,
     stop: bool,
+    /// Why the last attempt to write failed.
+    problem: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +107,11 @@ impl IndexQueue {
         change(&mut state.next);
         drop(state);
         self.shared.changed.notify_all();
+    }
+
+    /// Why it cannot be written now, if so.
+    pub fn problem(&self) -> Option<String> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).problem.clone()
     }
 
     /// Waits until everything put in so far has been written, at most `limit`. False if it took longer.
@@ -158,6 +165,7 @@ fn run(shared: &Shared, mut writer: Writer, path: &str) {
         state.writing = false;
         match outcome {
             Ok(()) => {
+                state.problem = None;
                 if std::mem::take(&mut failed) {
                     log::info!("the index at {path} is written again");
                 }
@@ -167,6 +175,7 @@ fn run(shared: &Shared, mut writer: Writer, path: &str) {
                     log::error!("the index at {path} cannot be written: {}; recording goes on", chain(&e));
                 }
                 failed = true;
+                state.problem = Some(chain(&e));
                 state.next.put_below(batch);
             }
         }

@@ -1,0 +1,416 @@
+//! The whole recorder beside disks, files and callers that fail it. What each part does alone is tested beside the part; here it
+//! counts what is left on the volumes, what the recorder says, and that its other cameras and volumes have noticed nothing.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use custodian::types::wire::VolumeStatus;
+use nix::sys::signal::Signal;
+
+use crate::support::{
+    mounts::{Mount, possible},
+    own::OwnCameras,
+    probe,
+    recorder::{Recorder, Site},
+    wait_for,
+};
+
+const SECOND: i64 = 1_000_000_000;
+const MARKER: &str = "custodian-volume.json";
+
+fn limit(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn volume(recorder: &Recorder, name: &str) -> Option<VolumeStatus> {
+    recorder.status()?.volumes.into_iter().find(|v| v.name.as_str() == name)
+}
+
+/// Waits until the recorder says of a volume what is wrong with it.
+fn wait_for_problem(recorder: &Recorder, name: &str, words: &str) {
+    wait_for(&format!("volume {name}: {words}"), limit(40), || {
+        volume(recorder, name)?.problem.filter(|p| p.contains(words)).map(drop)
+    });
+}
+
+fn wait_until_healthy(recorder: &Recorder, name: &str) {
+    wait_for(&format!("volume {name} to be well"), limit(40), || volume(recorder, name)?.healthy.then_some(()));
+}
+
+/// Waits until every camera is recorded on that volume.
+fn wait_until_all_on(recorder: &Recorder, name: &str) {
+    wait_for(&format!("all cameras on volume {name}"), limit(40), || {
+        let on = |s: &custodian::types::wire::StreamStatus| s.volume.as_ref().is_some_and(|v| v.as_str() == name);
+        recorder.status()?.streams.iter().filter(|s| s.recorded).all(on).then_some(())
+    });
+}
+
+/// All files below a folder, footage or not.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if entry.is_dir() { folders.push(entry) } else { found.push(entry) }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn segments(volume: &Path) -> Vec<PathBuf> {
+    files(&volume.join("footage"))
+}
+
+/// Every file of the volume is whole: ffprobe reads it without complaint.
+fn readable(files: &[PathBuf]) {
+    for file in files {
+        let [video, _] = probe::packets(std::slice::from_ref(file));
+        assert!(!video.dts.is_empty(), "{}", file.display());
+    }
+}
+
+/// Cameras that moved have one gap each, with that in its cause, and not a long one; the others have none.
+fn check_gaps(recorder: &Recorder, cameras: &OwnCameras, moved: &[String], cause: &str) {
+    for camera in &cameras.names {
+        if !moved.contains(camera) {
+            let timeline = recorder.timeline(camera);
+            assert!(timeline.gaps.is_empty(), "{camera} was on the other volume: {timeline:?}");
+            continue;
+        }
+        let timeline = wait_for(&format!("{camera} to go on elsewhere"), limit(20), || {
+            let timeline = recorder.timeline(camera);
+            (timeline.footage.len() > 1).then_some(timeline)
+        });
+        // Some fragments may have been refused before the run moved for good.
+        assert!(!timeline.gaps.is_empty() && timeline.gaps.len() <= 2, "{camera}: {timeline:?}");
+        for gap in &timeline.gaps {
+            assert!(gap.cause.to_string().contains(cause), "{camera}: {gap:?}");
+            let length = gap.end.expect("an end").since(gap.start);
+            assert!(length < 8 * SECOND, "{camera}: {gap:?}");
+        }
+    }
+}
+
+/// Which cameras are recorded on a volume.
+fn cameras_on(recorder: &Recorder, name: &str) -> Vec<String> {
+    let status = recorder.status().unwrap();
+    let on = |s: &&custodian::types::wire::StreamStatus| s.volume.as_ref().is_some_and(|v| v.as_str() == name);
+    status.streams.iter().filter(on).map(|s| s.camera.to_string()).collect()
+}
+
+fn stop(recorder: Recorder) {
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(limit(20)).success());
+}
+
+/// Two equal disks, so that each gets its half of the cameras.
+fn with_two_disks(cameras: &OwnCameras) -> (Site, [Mount; 2]) {
+    let mut mounts = None;
+    let site = cameras.site_with(|site| mounts = Some(site.volumes().map(|v| Mount::ext4(&v, 400))));
+    (site, mounts.unwrap())
+}
+
+#[test]
+fn loop_a_full_volume_hands_its_cameras_over_and_takes_them_back() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(4);
+    let (site, _mounts) = with_two_disks(&cameras);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let moved = cameras_on(&recorder, "v1");
+    assert!(!moved.is_empty() && moved.len() < 4, "cameras are spread over volumes");
+
+    // Somebody else fills the disk until less than the reserve is left.
+    let ballast = site.path("v1").join("ballast");
+    let free = volume(&recorder, "v1").unwrap().free.0;
+    nix::fcntl::fallocate(
+        fs::File::create(&ballast).unwrap(),
+        nix::fcntl::FallocateFlags::empty(),
+        0,
+        i64::try_from(free - (3 << 20)).unwrap(),
+    )
+    .unwrap();
+    wait_for_problem(&recorder, "v1", "full");
+    wait_until_all_on(&recorder, "v2");
+    recorder.wait_until_recording(&cameras.names);
+    readable(&segments(&site.path("v1")));
+    check_gaps(&recorder, &cameras, &moved, "full");
+
+    fs::remove_file(&ballast).unwrap();
+    wait_until_healthy(&recorder, "v1");
+    stop(recorder);
+    site.volumes().iter().for_each(|v| readable(&segments(v)));
+}
+
+#[test]
+fn loop_a_volume_that_turns_read_only_keeps_what_it_has() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(4);
+    let (site, [mount, _other]) = with_two_disks(&cameras);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let moved = cameras_on(&recorder, "v1");
+    let committed = segments(&site.path("v1"));
+    let began: BTreeMap<_, _> = moved.iter().map(|c| (c.clone(), recorder.timeline(c).footage[0].start)).collect();
+    mount.fail();
+    wait_for_problem(&recorder, "v1", "read-only");
+    wait_until_all_on(&recorder, "v2");
+    recorder.wait_until_recording(&cameras.names);
+    check_gaps(&recorder, &cameras, &moved, "read-only");
+    assert_eq!(segments(&site.path("v1")), committed, "files of the read-only volume");
+    stop(recorder);
+
+    // The next start finds the volume as it is: its footage counts, the others record.
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_until_all_on(&recorder, "v2");
+    for camera in &moved {
+        let seen = recorder.timeline(camera).footage.first().map(|f| f.start);
+        assert_eq!(seen, began.get(camera).copied(), "{camera}: what it has on the read-only volume is still there");
+    }
+    stop(recorder);
+    readable(&segments(&site.path("v2")));
+}
+
+#[test]
+fn loop_where_a_mount_vanishes_nothing_is_written_beneath_it() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(4);
+    let (site, [mount, _other]) = with_two_disks(&cameras);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let on_v1 = cameras_on(&recorder, "v1");
+    mount.vanish();
+    // Open files live on; the next file, at the latest, notices. A reload makes new ones.
+    site.write(|name| !on_v1.contains(&name.to_owned()));
+    recorder.signal(Signal::SIGHUP);
+    wait_for("the cameras to go", limit(20), || cameras_on(&recorder, "v1").is_empty().then_some(()));
+    site.write(|_| true);
+    recorder.signal(Signal::SIGHUP);
+    wait_for_problem(&recorder, "v1", MARKER);
+    wait_until_all_on(&recorder, "v2");
+    recorder.wait_until_recording(&cameras.names);
+    stop(recorder);
+    assert_eq!(files(&site.path("v1")), Vec::<PathBuf>::new(), "the folder beneath the mount");
+
+    // Nor at the next start, which says what is missing.
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for_problem(&recorder, "v1", "not mounted");
+    stop(recorder);
+    assert_eq!(files(&site.path("v1")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn loop_a_folder_that_cannot_be_written_is_named_and_the_others_record() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(2);
+    let site = cameras.site();
+    let _mount = Mount::read_only(&site.path("v1"));
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for_problem(&recorder, "v1", "read-only");
+    wait_until_all_on(&recorder, "v2");
+    stop(recorder);
+    assert_eq!(segments(&site.path("v1")), Vec::<PathBuf>::new());
+    readable(&segments(&site.path("v2")));
+}
+
+#[test]
+fn a_missing_or_strange_marker_keeps_a_volume_untouched() {
+    let cameras = OwnCameras::start(2);
+    let site = cameras.site();
+    let [v1, v2] = site.volumes();
+    // Once recorded on, so that their ids are known.
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    stop(recorder);
+    let before = files(&v1);
+
+    let aside = site.path("marker");
+    fs::rename(v1.join(MARKER), &aside).unwrap();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for_problem(&recorder, "v1", "custodian volume init v1");
+    wait_until_all_on(&recorder, "v2");
+    // The marker of a twin: the right name, another identity.
+    let text = fs::read_to_string(&aside).unwrap();
+    let id = serde_json::from_str::<serde_json::Value>(&text).unwrap()["id"].as_str().unwrap().to_owned();
+    fs::write(v1.join(MARKER), text.replace(&id, "01234567-89ab-4def-8123-456789abcdef")).unwrap();
+    wait_for_problem(&recorder, "v1", "holds another volume");
+    fs::copy(v2.join(MARKER), v1.join(MARKER)).unwrap();
+    wait_for_problem(&recorder, "v1", "its marker names \"v2\"");
+    fs::write(v1.join(MARKER), "no marker at all").unwrap();
+    wait_for_problem(&recorder, "v1", "is not a marker");
+    assert_eq!(files(&v1), before, "nothing is written without the right marker");
+
+    fs::rename(&aside, v1.join(MARKER)).unwrap();
+    wait_until_healthy(&recorder, "v1");
+    stop(recorder);
+}
+
+#[test]
+fn a_damaged_or_deleted_index_costs_no_footage() {
+    let cameras = OwnCameras::start(2);
+    let site = cameras.site();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let began: Vec<_> = cameras.names.iter().map(|c| recorder.timeline(c).footage[0].start).collect();
+    let whole = |recorder: &Recorder| {
+        for (camera, began) in cameras.names.iter().zip(&began) {
+            wait_for(&format!("{camera}: what was recorded before"), limit(40), || {
+                let path = format!("/v1/timeline?camera={camera}&from=0&to={}", i64::MAX);
+                let timelines = recorder.try_get::<Vec<custodian::types::wire::Timeline>>("media.sock", &path)?;
+                (timelines[0].footage.first()?.start == *began).then_some(())
+            });
+        }
+    };
+    let index = |suffix: &str| site.path(&format!("state/index.db{suffix}"));
+    let goes_on = |recorder: &Recorder| {
+        let problem = wait_for("the recorder to say so", limit(20), || recorder.status()?.index_problem);
+        let on_disk =
+            |r: &Recorder| r.status().unwrap().streams.iter().filter_map(|s| s.newest_committed).min().unwrap();
+        let before = on_disk(recorder);
+        wait_for("recording to go on", limit(20), || (on_disk(recorder).since(before) > 3 * SECOND).then_some(()));
+        problem
+    };
+
+    // Garbage over all of it while the recorder writes it.
+    for suffix in ["", "-wal"] {
+        let len = fs::metadata(index(suffix)).unwrap().len();
+        fs::write(index(suffix), vec![0xa5; usize::try_from(len).unwrap()]).unwrap();
+    }
+    goes_on(&recorder);
+    stop(recorder);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    assert!(site.log().contains("index.damaged-"), "the damaged one is set aside");
+    whole(&recorder);
+
+    // Gone while the recorder writes it.
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(index(suffix));
+    }
+    let problem = goes_on(&recorder);
+    assert!(problem.contains("there is no index"), "{problem}");
+    stop(recorder);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    whole(&recorder);
+    stop(recorder);
+    let known = site.list("segments").len();
+    assert_eq!(known, segments(&site.path("v1")).len() + segments(&site.path("v2")).len());
+}
+
+#[test]
+fn torn_tails_garbage_and_strangers_among_the_files() {
+    let cameras = OwnCameras::start(3);
+    let site = cameras.site();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for("some footage", limit(30), || {
+        let long = |c: &String| recorder.timeline(c).footage.first().is_some_and(|f| f.len_ns() > 8 * SECOND);
+        cameras.names.iter().all(long).then_some(())
+    });
+    recorder.signal(Signal::SIGKILL);
+    recorder.wait(limit(10));
+    let torn: Vec<PathBuf> = site.volumes().iter().flat_map(|v| segments(v)).collect();
+    assert_eq!(torn.len(), 3);
+    // One loses its end, one gets a tail of garbage, one a tail of zeros.
+    let lens: Vec<u64> = torn.iter().map(|f| fs::metadata(f).unwrap().len()).collect();
+    let open = |f: &PathBuf| fs::File::options().append(true).open(f).unwrap();
+    open(&torn[0]).set_len(lens[0] * 2 / 3).unwrap();
+    open(&torn[1]).write_all(&b"\0\0\0\x08junk and more junk"[..].repeat(5000)).unwrap();
+    open(&torn[2]).set_len(lens[2] + (3 << 20)).unwrap();
+    let day = torn[0].parent().unwrap();
+    let strangers = [day.join("holiday.mp4"), day.join("notes.txt"), site.path("v1").join("footage/README")];
+    strangers.iter().for_each(|s| fs::write(s, "not ours").unwrap());
+    let empty = torn[0].with_file_name(torn[0].file_name().unwrap().to_str().unwrap().replace("-000000", "-000007"));
+    fs::write(&empty, "").unwrap();
+
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for("the look at the volumes", limit(30), || (site.log().matches("were torn").count() >= 4).then_some(()));
+    stop(recorder);
+    readable(&torn);
+    let [cut, ..] = probe::packets(&torn[..1]);
+    assert!(cut.dts.len() > 15 * 4, "of 8 s two thirds are left, by fragments: {}", cut.dts.len());
+    for stranger in &strangers {
+        assert_eq!(fs::read_to_string(stranger).unwrap(), "not ours");
+        assert!(site.log().contains(&format!("left alone: {}", stranger.display())), "{}", stranger.display());
+    }
+}
+
+#[test]
+fn hostile_callers_at_the_sockets_stop_nothing() {
+    let cameras = OwnCameras::start(2);
+    let site = cameras.site();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let sockets = ["media.sock", "status.sock", "control.sock"].map(|s| site.path("state/run").join(s));
+    let long = "a".repeat(1 << 20);
+    let mut lines = vec![
+        "GARBAGE\r\n\r\n".to_owned(),
+        "GET / HTTP/9.9\r\n\r\n".to_owned(),
+        format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET /v1/status HTTP/1.1\r\nHost: x\r\n{long}: y\r\n\r\n"),
+        "POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n".to_owned(),
+        "POST /v1/status HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(),
+    ];
+    for path in [
+        "/v1/segments/../../../../etc/passwd",
+        "/v1/segments/%2e%2e/%2e%2e/%00",
+        "/v1/timeline?camera=x&from=9223372036854775807&to=-9223372036854775808",
+        "/v1/timeline?camera=';DROP TABLE segment;--&from=0&to=1",
+        "/v1/clip/../main.mp4?from=0&to=9223372036854775807",
+        "/v1/live/%ff/main",
+    ] {
+        lines.push(format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-,-1,99999999999999999999-\r\nConnection: close\r\n\r\n"
+        ));
+    }
+    let mut held = Vec::new();
+    for socket in &sockets {
+        for text in &lines {
+            let mut stream = UnixStream::connect(socket).unwrap();
+            stream.set_read_timeout(Some(limit(2))).unwrap();
+            // It may hang up before it has heard all.
+            let _ = stream.write_all(text.as_bytes());
+            let mut answer = Vec::new();
+            let _ = stream.take(1 << 20).read_to_end(&mut answer);
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(!answer.contains(" 200 ") && !answer.contains("root:"), "{text:.80}: {answer:.200}");
+        }
+        // Many who connect and say nothing, or begin and never end.
+        for i in 0..40 {
+            let mut stream = UnixStream::connect(socket).unwrap();
+            if i % 2 == 0 {
+                stream.write_all(b"GET /v1/status HTTP/1.1\r\nHo").unwrap();
+            }
+            held.push(stream);
+        }
+    }
+    let status = recorder.status().expect("an answer beside all of them");
+    assert!(status.streams.iter().filter(|s| s.recorded).all(|s| s.volume.is_some()));
+    drop(held);
+    for camera in &cameras.names {
+        let timeline = recorder.timeline(camera);
+        assert!(timeline.gaps.is_empty() && timeline.footage.len() == 1, "{camera}: {timeline:?}");
+    }
+    stop(recorder);
+}

@@ -1,0 +1,65 @@
+//! File systems of our own to break: images mounted by loop devices, and bind mounts. They take root.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Whether mounts can be made here; says so if not.
+pub fn possible() -> bool {
+    let root = nix::unistd::geteuid().is_root() && Path::new("/dev/loop-control").exists();
+    if !root {
+        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+        {
+            eprintln!("NOT TESTED: mounts take root and loop devices");
+        }
+    }
+    root
+}
+
+fn run(command: &mut Command) {
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// Something mounted, until it is dropped.
+pub struct Mount {
+    at: PathBuf,
+}
+
+impl Mount {
+    /// A new ext4 file system of some MiB, kept in a file beside `at`. An error of it makes it read-only, as on the appliance.
+    pub fn ext4(at: &Path, mib: u64) -> Self {
+        let image = at.with_extension("img");
+        fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
+        run(Command::new("mkfs.ext4").args(["-q", "-m0", "-F"]).arg(&image));
+        run(Command::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(&image).arg(at));
+        Self { at: at.to_owned() }
+    }
+
+    /// Makes `at` a read-only view of itself.
+    pub fn read_only(at: &Path) -> Self {
+        run(Command::new("mount").arg("--bind").arg(at).arg(at));
+        run(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(at));
+        Self { at: at.to_owned() }
+    }
+
+    /// The kernel finds the file system damaged and makes it read-only, open files included.
+    pub fn fail(&self) {
+        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&self.at).output().unwrap();
+        let device = String::from_utf8(found.stdout).unwrap().trim().replace("/dev/", "");
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "test").unwrap();
+    }
+
+    /// Takes it away though it is in use.
+    pub fn vanish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.at).status();
+    }
+}
