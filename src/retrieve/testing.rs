@@ -46,5 +46,6 @@ pub(super) fn row(run: &Run, seq: u32, bytes: u64) -> SegmentRow {
         frames: 0,
         lost_packets: 0,
         state: SegmentState::Closed,
+        holes: Vec::new(),
     }
 }

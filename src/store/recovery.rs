@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     format::{self, FormatError, SegmentFile, Verify},
-    index::{IndexError, Reader, RunRow, SegmentRow, SegmentState},
+    index::{HOLE_NS, IndexError, Reader, RunRow, SegmentRow, SegmentState},
     layout,
     volume::Volume,
 };
@@ -254,6 +254,10 @@ fn rows_of(volume: &Volume, path: &Path, segment: &SegmentFile) -> Option<(RunRo
         frames: sum(|e| e.video_samples),
         lost_packets: sum(|e| e.lost_packets),
         state: if recovered { SegmentState::Recovered } else { SegmentState::Closed },
+        holes: (segment.fragments.windows(2))
+            .map(|w| Span { start: by(w[0].span.end), end: by(w[1].span.start) })
+            .filter(|hole| hole.len_ns() > HOLE_NS)
+            .collect(),
     };
     Some((RunRow::from(run), row))
 }

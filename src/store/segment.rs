@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     format::{self, CloseBuilder},
-    index::{RunRow, SegmentRow, SegmentState},
+    index::{HOLE_NS, RunRow, SegmentRow, SegmentState},
     layout,
     volume::{MARKER, Volume},
 };
@@ -84,6 +84,7 @@ impl OpenSegment {
             frames: 0,
             lost_packets: 0,
             state: SegmentState::Open,
+            holes: Vec::new(),
         };
         let mut this = Self {
             id,
@@ -125,6 +126,10 @@ impl OpenSegment {
         self.close.push(encoded.entry_at(self.len + file_head.len() as u64), &fragment.reports);
         self.len = end;
         self.row.bytes = end;
+        let start = fragment.span.start.offset(self.run.clock_correction);
+        if start.since(self.row.span.end) > HOLE_NS {
+            self.row.holes.push(Span { start: self.row.span.end, end: start });
+        }
         self.row.span.end = fragment.span.end.offset(self.run.clock_correction);
         self.row.frames += fragment.samples.iter().filter(|s| s.track == 0).count() as u64;
         self.row.lost_packets += u64::from(fragment.lost_packets);

@@ -81,6 +81,7 @@ fn rows(archive: &Archive, run: &Run) -> Vec<SegmentRow> {
             frames: 7500,
             lost_packets: 0,
             state: SegmentState::Closed,
+            holes: Vec::new(),
         }
     };
     (0..DAYS * PER_DAY).map(row).collect()

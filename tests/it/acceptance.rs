@@ -202,6 +202,34 @@ fn one_cameras_trouble_is_its_own() {
     }
 }
 
+#[test]
+fn silence_within_a_session_is_a_gap() {
+    let mut cameras = Cameras::start(2, &["h264.mp4"], &[]);
+    let site = Site::new(&cameras).over_tcp();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    cameras.ask("freeze cam00");
+    let quiet = RealClock.wall();
+    wait_for("some silence", limit(10), || (RealClock.wall().since(quiet) > 4 * SECOND).then_some(()));
+    cameras.ask("thaw cam00");
+    let timeline = wait_for("footage after the silence", limit(20), || {
+        let timeline = recorder.timeline("cam00");
+        timeline.footage.get(1).is_some_and(|f| f.len_ns() > 3 * SECOND).then_some(timeline)
+    });
+    let [gap] = timeline.gaps.as_slice() else { panic!("one gap: {timeline:?}") };
+    let length = gap.end.unwrap().since(gap.start);
+    assert!(length > 3 * SECOND && length < 6 * SECOND, "{gap:?}");
+    assert_eq!(site.runs("cam00").len(), 1, "the session went on, and so did the run");
+    assert!(recorder.timeline("cam01").gaps.is_empty());
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(limit(20)).success());
+
+    let closed_gaps = || site.list("gaps").into_iter().filter(|g| !g["end"].is_null()).collect::<Vec<_>>();
+    let before = [site.list("segments"), closed_gaps()];
+    site.reindex();
+    assert_eq!(before, [site.list("segments"), closed_gaps()], "by the index kept, and by the volumes");
+}
+
 /// How often the recorder is killed.
 const KILLS: usize = 50;
 

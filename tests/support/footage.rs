@@ -268,6 +268,7 @@ impl Archive {
             frames: fragments.iter().flat_map(|f| &f.samples).filter(|s| s.track == 0).count() as u64,
             lost_packets: 0,
             state,
+            holes: Vec::new(),
         };
         (bytes, row)
     }

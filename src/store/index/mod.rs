@@ -2,7 +2,8 @@
 //!
 //! Nothing in it is the only copy of anything that matters: segments, runs and closed gaps can be rebuilt from the volumes
 //! ([`crate::store::recovery`]). Gaps are not stored: a gap lies between the end of one run and the start of the next one, whose
-//! head says why ([`crate::types::Run::before`]). Only the gap that lasts, after the last run, has a row of its own.
+//! head says why ([`crate::types::Run::before`]), or within a run where no picture came ([`SegmentRow::holes`], known from the
+//! fragments' times). Only the gap that lasts, after the last run, has a row of its own.
 
 mod queue;
 mod reader;
@@ -106,7 +107,12 @@ pub struct SegmentRow {
     pub lost_packets: u64,
     /// How far it has come.
     pub state: SegmentState,
+    /// Within `span`, ascending: where no picture came for longer than [`HOLE_NS`] though the session went on.
+    pub holes: Vec<Span>,
 }
+
+/// Nothing for so long within a run is a gap too.
+pub const HOLE_NS: i64 = 1_000_000_000;
 
 /// A stream that the index knows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,7 +37,7 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 const SEGMENT: &str = "SELECT run.uuid, s.seq, s.volume, s.start, s.end, s.raw_start, run.correction, s.bytes, s.frames, \
-     s.lost, s.state, run.folder, stream.kind, stream.uuid \
+     s.lost, s.state, run.folder, stream.kind, stream.uuid, s.holes \
      FROM segment s JOIN run ON run.n = s.run JOIN stream ON stream.n = s.stream";
 
 fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
@@ -58,7 +58,14 @@ fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
         frames: count(row, 8)?,
         lost_packets: count(row, 9)?,
         state: SegmentState::from_code(row.get(10)?),
+        holes: holes(row, 14)?,
     })
+}
+
+fn holes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Span>> {
+    let bytes: Vec<u8> = row.get::<_, Option<_>>(column)?.unwrap_or_default();
+    let times: Vec<WallNs> = bytes.as_chunks().0.iter().map(|b| WallNs(i64::from_be_bytes(*b))).collect();
+    Ok(times.as_chunks().0.iter().map(|[start, end]| Span { start: *start, end: *end }).collect())
 }
 
 impl Reader {
@@ -180,9 +187,15 @@ impl Reader {
         self.ask(|| {
             let mut footage: Vec<Span> = Vec::new();
             let mut gaps: Vec<wire::Gap> = Vec::new();
+            let mut gap = |start: WallNs, end: WallNs, cause: Cause| {
+                if (Span { start, end }).overlaps(span) {
+                    gaps.push(wire::Gap { start, end: Some(end), cause });
+                }
+            };
+            let stalled = || Cause::new(CauseKind::Timeout, "the camera was silent for a while");
             // One row before the span, so that a gap which began before it is seen; one after, so that it ends.
             let mut statement = self.db.prepare_cached(
-                "SELECT s.start, s.end, s.run, s.seq, run.gap_since, run.gap_kind, run.gap_detail
+                "SELECT s.start, s.end, s.run, s.seq, run.gap_since, run.gap_kind, run.gap_detail, s.holes
                  FROM segment s JOIN run ON run.n = s.run
                  WHERE s.stream = ?1
                    AND s.start >= coalesce((SELECT max(start) FROM segment WHERE stream = ?1 AND start < ?2), ?2)
@@ -192,30 +205,30 @@ impl Reader {
             let mut rows = statement.query(params![self.number(stream)?, span.start.0, span.end.0])?;
             let mut last: Option<(WallNs, i64, i64)> = None;
             while let Some(row) = rows.next()? {
-                let here = Span { start: WallNs(row.get(0)?), end: WallNs(row.get(1)?) };
+                let mut here = Span { start: WallNs(row.get(0)?), end: WallNs(row.get(1)?) };
                 let (run, seq): (i64, i64) = (row.get(2)?, row.get(3)?);
                 if let Some((end, last_run, last_seq)) = last
                     && here.start.since(end) > SEAM_NS
-                    && (Span { start: end, end: here.start }).overlaps(span)
                 {
-                    let cause = if run == last_run && seq == last_seq + 1 {
-                        // Within a run there is no gap; rows that say otherwise have lost a tail to a failed disk.
-                        Some(Cause::new(CauseKind::Disk, "the end of a segment was lost"))
-                    } else if seq > 0 {
-                        None
-                    } else {
-                        gap_before(row, 4)?.map(|g| g.cause)
+                    let cause = match gap_before(row, 4)? {
+                        _ if run == last_run && seq == last_seq + 1 => stalled(),
+                        Some(before) if seq == 0 => before.cause,
+                        _ => Cause::new(CauseKind::Unknown, ""),
                     };
-                    let cause = cause.unwrap_or_else(|| Cause::new(CauseKind::Unknown, ""));
-                    gaps.push(wire::Gap { start: end, end: Some(here.start), cause });
+                    gap(end, here.start, cause);
                 }
                 last = Some((here.end, run, seq));
-                if let Some(clipped) = here.intersect(span) {
-                    match footage.last_mut() {
-                        Some(f) if clipped.start.since(f.end) <= SEAM_NS => f.end = f.end.max(clipped.end),
-                        _ => footage.push(clipped),
-                    }
+                let mut add = |piece: Span| match (piece.intersect(span), footage.last_mut()) {
+                    (Some(clipped), Some(f)) if clipped.start.since(f.end) <= SEAM_NS => f.end = f.end.max(clipped.end),
+                    (Some(clipped), _) => footage.push(clipped),
+                    (None, _) => {}
+                };
+                for hole in holes(row, 7)? {
+                    add(Span { end: hole.start, ..here });
+                    gap(hole.start, hole.end, stalled());
+                    here.start = hole.end;
                 }
+                add(here);
             }
             drop(rows);
             if let Some(gap) = self.open_gap_row(stream)?

@@ -85,6 +85,7 @@ CREATE TABLE segment (
   frames INTEGER NOT NULL,
   lost INTEGER NOT NULL,
   state INTEGER NOT NULL,
+  holes BLOB,                     -- starts and ends, corrected, each i64 big-endian
   PRIMARY KEY (stream, start, run, seq)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX segment_id ON segment (run, seq);

@@ -40,6 +40,7 @@ fn segment(run: u8, seq: u32, from: i64, to: i64) -> SegmentRow {
         frames: 10,
         lost_packets: 0,
         state: SegmentState::Closed,
+        holes: Vec::new(),
     }
 }
 

@@ -123,12 +123,16 @@ fn put_run(tx: &Transaction<'_>, run: &RunRow) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn holes(holes: &[crate::types::Span]) -> Vec<u8> {
+    holes.iter().flat_map(|h| [h.start.0.to_be_bytes(), h.end.0.to_be_bytes()]).flatten().collect()
+}
+
 fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state)
-         SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM run WHERE uuid = ?1
+        "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state, holes)
+         SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM run WHERE uuid = ?1
          ON CONFLICT (run, seq) DO UPDATE SET end = excluded.end, volume = excluded.volume, bytes = excluded.bytes,
-           frames = excluded.frames, lost = excluded.lost, state = excluded.state",
+           frames = excluded.frames, lost = excluded.lost, state = excluded.state, holes = excluded.holes",
     )?
     .execute(params![
         s.id.run.as_bytes(),
@@ -141,6 +145,7 @@ fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
         s.frames.cast_signed(),
         s.lost_packets.cast_signed(),
         s.state.code(),
+        (!s.holes.is_empty()).then(|| holes(&s.holes)),
     ])?;
     Ok(())
 }
