@@ -1,7 +1,7 @@
 //! custodian: a video recorder for schools that keeps its promises.
 //!
 //! Read from top to bottom, the modules tell the story: the words of the system, the machine, what a school wants
-//! (`site`), where footage lies (`store`), how it comes in (`capture`) and goes out (`retrieve`, `web`), and the programs that
+//! (`site`), what the machine has (`inventory`), the steps between the two (`plan`) and their execution (`apply`), where footage lies (`store`), how it comes in (`capture`) and goes out (`retrieve`, `web`), and the programs that
 //! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
 //!
 //! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
@@ -11,6 +11,9 @@
 //! lang → types
 //! sys → types
 //! site → types lang
+//! inventory → types sys
+//! plan → types lang site inventory
+//! apply → types sys plan
 //! store → types sys
 //! capture → types sys site store
 //! retrieve → types sys store
@@ -20,10 +23,13 @@
 //! cli → everything
 //! ```
 
+pub mod apply;
 pub mod capture;
 pub mod cli;
 pub mod demo;
+pub mod inventory;
 pub mod lang;
+pub mod plan;
 pub mod retrieve;
 pub mod services;
 pub mod site;

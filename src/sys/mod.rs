@@ -3,8 +3,10 @@
 //! Nothing else in the crate asks the kernel for the time; clippy's `disallowed-methods` keeps it so. Tests use the fakes.
 
 mod clock;
+mod command;
 mod disk;
 pub mod notify;
 
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
+pub use command::{Commands, FakeCommands, Output, RealCommands};
 pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space};

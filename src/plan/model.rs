@@ -1,0 +1,84 @@
+//! A plan as data: what is shown beforehand, and what apply carries out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{CameraId, RecorderId, VolumeName};
+
+/// Version of the JSON of a plan.
+pub const FORMAT: u16 = 1;
+
+/// Which volumes keep a camera's footage: the first one is written to and read first, a second one has the copy.
+pub type Layout = BTreeMap<CameraId, Vec<VolumeName>>;
+
+/// All that applying a site to one machine will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this structure.
+    pub format: u16,
+    /// What it is bound to: a plan whose base is no more is refused.
+    pub base: Base,
+    /// The machine that it is for.
+    pub recorder: RecorderId,
+    /// Where footage goes, of all recorders.
+    pub layout: Layout,
+    /// What is done, in this order. Empty: nothing is to be done.
+    pub steps: Vec<Step>,
+}
+
+/// What a plan was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// SHA-256 of site.toml, hexadecimal.
+    pub site: String,
+    /// SHA-256 of secrets.toml, if there is one.
+    pub secrets: Option<String>,
+    /// The generation that was current.
+    pub generation: Option<u64>,
+    /// SHA-256 of the parts of the inventory that the plan rests on; none if it was made offline.
+    pub inventory: Option<String>,
+}
+
+/// One thing that apply does. Doing it again changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Step {
+    /// Writes a unit file, or a drop-in (`custodian-record.service.d/site.conf`), below the folder for units of this boot.
+    WriteUnit {
+        /// Its name, relative to that folder.
+        unit: String,
+        /// What it says.
+        text: String,
+    },
+    /// Removes one.
+    RemoveUnit {
+        /// Its name.
+        unit: String,
+    },
+    /// Makes the generation the current one: everything before this is preparation, everything after it is done again at
+    /// the next boot if it was cut short.
+    Switch,
+    /// Lets systemd read its units again.
+    ReloadManager,
+    /// Starts a unit.
+    Start {
+        /// Its name.
+        unit: String,
+    },
+    /// Stops a unit.
+    Stop {
+        /// Its name.
+        unit: String,
+    },
+    /// Stops and starts a service.
+    Restart {
+        /// Its name.
+        unit: String,
+    },
+    /// Lets a running service read site and secrets again; starts it if it does not run.
+    Reload {
+        /// Its name.
+        unit: String,
+    },
+}
