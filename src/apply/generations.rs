@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 
 use super::{ApplyError, Env};
 use crate::{
@@ -74,11 +73,6 @@ pub struct Listed {
 
 /// Version of [`Meta`].
 pub(super) const FORMAT: u16 = 1;
-
-/// SHA-256, hexadecimal.
-pub fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
-}
 
 pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ApplyError {
     let path = path.to_owned();

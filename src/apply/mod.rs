@@ -22,7 +22,7 @@ pub use confirm::Doubt;
 pub use diff::{Difference, unified};
 pub use env::{Cameras, Env, Look};
 pub use error::{ApplyError, StalePart};
-pub use generations::{Generation, Listed, Meta, Watch, current, hash, list, load};
+pub use generations::{Generation, Listed, Meta, Watch, current, list, load};
 pub use manager::{Manager, ManagerError, Systemctl};
 pub use people::carry_over;
 pub use run::{Report, Request, activate, apply, confirm, diff, expire, rollback};

@@ -14,7 +14,7 @@ use super::{
     carry_over,
     confirm::doubts,
     diff::unified,
-    generations::{FORMAT, confirmed, current, failed, hash, load, numbers, read_units, save, set_confirmed},
+    generations::{FORMAT, confirmed, current, failed, load, numbers, read_units, save, set_confirmed},
     pending::{Pending, settle},
     trial::{self, Standing, Trial},
 };
@@ -135,8 +135,8 @@ fn refuse_stale(wanted: &Request, current: Option<u64>) -> Result<(), ApplyError
     let base = &wanted.plan.base;
     let inventory = base.inventory.is_some() && wanted.inventory.is_some() && base.inventory != wanted.inventory;
     let stale: Vec<StalePart> = [
-        (base.site != hash(&wanted.site), StalePart::Site),
-        (base.secrets != wanted.secrets.as_deref().map(hash), StalePart::Secrets),
+        (base.site != plan::digest(&wanted.site), StalePart::Site),
+        (base.secrets != wanted.secrets.as_deref().map(plan::digest), StalePart::Secrets),
         (base.generation != current, StalePart::Generation),
         (inventory, StalePart::Inventory),
     ]
@@ -217,8 +217,8 @@ fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> 
     pending.begin(env)?;
     if made {
         let base = Base {
-            site: hash(&site),
-            secrets: back.secrets.as_deref().map(hash),
+            site: plan::digest(&site),
+            secrets: back.secrets.as_deref().map(plan::digest),
             generation: Some(from),
             inventory: None,
         };

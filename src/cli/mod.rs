@@ -9,6 +9,7 @@ mod demo;
 mod gaps;
 mod help;
 pub mod logger;
+mod plan;
 mod record;
 mod reindex;
 mod schema;
@@ -52,6 +53,7 @@ enum Command {
     Gaps(gaps::Args),
     Clip(clip::Args),
     Check(check::Args),
+    Plan(plan::Args),
     Reindex(reindex::Args),
     Volume(volume::Args),
     Schema(schema::Args),
@@ -76,6 +78,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
+        Command::Plan(args) => plan::run(args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
     }

@@ -2,5 +2,6 @@
 
 pub mod demo;
 pub mod paths;
+pub mod planning;
 pub mod record;
 pub mod socket;

@@ -10,6 +10,7 @@ mod faults;
 mod footage;
 mod format;
 mod layering;
+mod plan;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]

@@ -244,14 +244,14 @@ impl World {
         let (text, secrets) = (site.text(), format!("of = {:?}\n", site.name));
         let fed = now.as_ref().is_none_or(|g| g.site != text);
         let base = Base {
-            site: hash(&text),
-            secrets: Some(hash(&secrets)),
+            site: plan::digest(&text),
+            secrets: Some(plan::digest(&secrets)),
             generation: now.as_ref().map(|g| g.meta.number),
             inventory: None,
         };
         let steps = plan::steps(now.as_ref().map(|g| &g.units), &site.units(), fed);
         Request {
-            plan: Plan { format: 1, base, recorder: "a".parse().unwrap(), layout: BTreeMap::new(), steps },
+            plan: empty_plan(base, steps),
             site: text,
             secrets: Some(secrets),
             units: site.units(),
@@ -326,5 +326,21 @@ impl World {
         assert_eq!(listed.len(), RealFiles.list(&self.path("state/generations")).unwrap().len());
         let now = listed.iter().find(|l| l.current).unwrap();
         assert!(now.confirmed && !now.on_trial);
+    }
+}
+
+fn empty_plan(base: Base, steps: Vec<plan::Step>) -> Plan {
+    let capacity =
+        plan::Capacity { needs: Vec::new(), volumes: Vec::new(), layout: BTreeMap::new(), fits: true };
+    Plan {
+        format: plan::FORMAT,
+        base,
+        recorder: "a".parse().unwrap(),
+        layout: BTreeMap::new(),
+        capacity,
+        short: None,
+        changes: Vec::new(),
+        disks: Vec::new(),
+        steps,
     }
 }

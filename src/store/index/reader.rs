@@ -284,6 +284,18 @@ impl Reader {
         Ok(self.newest(stream)?.map(|s| s.span.end))
     }
 
+    /// Bytes of the segments of a stream that began within `span`, and the time that they cover, ns.
+    pub fn volume_of_footage(&self, stream: StreamId, span: Span) -> Result<(u64, i64), IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT coalesce(sum(bytes), 0), coalesce(sum(end - start), 0) FROM segment
+                     WHERE stream = ?1 AND start >= ?2 AND start < ?3",
+                )?
+                .query_row(params![self.number(stream)?, span.start.0, span.end.0], |r| Ok((count(r, 0)?, r.get(1)?)))
+        })
+    }
+
     /// A note, such as `timezone`.
     pub fn meta(&self, key: &str) -> Result<Option<String>, IndexError> {
         self.ask(|| {
