@@ -6,7 +6,7 @@ use super::{
     ApplyError, Env, ManagerError,
     generations::{current, failed, link, read, target, write_unit},
 };
-use crate::plan::Step;
+use crate::plan::{Step, is_mount};
 
 /// What a step has come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,7 +73,7 @@ fn one(env: &Env<'_>, generation: u64, step: &Step, when: When) -> Result<Outcom
         }
         Step::ReloadManager => told(env.manager.reload_manager()),
         // A disk that does not answer holds up neither the others nor booting. The recorder takes it into use when it comes.
-        Step::Start { unit } if unit.ends_with(".mount") => match env.manager.start(unit, running) {
+        Step::Start { unit } if is_mount(unit) => match env.manager.start(unit, running) {
             Err(ManagerError::Refused { why, .. }) => {
                 log::warn!("{unit} is not there yet: {why}");
                 Ok(Outcome::NotYet(why))

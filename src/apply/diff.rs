@@ -71,10 +71,10 @@ fn hunk(out: &mut String, script: &[Line], range: std::ops::Range<usize>, a: &[&
 }
 
 /// By a longest common subsequence, after what is the same at both ends is put aside: sites are some thousand lines at most.
-fn script(a: &[&str], b: &[&str]) -> Vec<Line> {
-    let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
-    let (x, y) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
+fn script(old: &[&str], new: &[&str]) -> Vec<Line> {
+    let head = old.iter().zip(new).take_while(|(x, y)| x == y).count();
+    let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let (x, y) = (&old[head..old.len() - tail], &new[head..new.len() - tail]);
     // longest[i][j]: of x from i on and y from j on.
     let mut longest = vec![vec![0_u32; y.len() + 1]; x.len() + 1];
     for i in (0..x.len()).rev() {
@@ -109,9 +109,9 @@ mod tests {
 
     #[test]
     fn a_change_is_shown_with_its_surroundings() {
-        let lines = |n: std::ops::Range<u32>| n.map(|i| format!("line {i}\n")).collect::<String>();
+        let lines = |n: std::ops::Range<u32>| n.map(|i| format!("line {i}\n")).collect::<Vec<_>>().concat();
         let old = lines(1..30);
-        let new = lines(1..5) + "new\n" + &lines(6..30).replace("line 28\n", "").trim_end().to_owned();
+        let new = lines(1..5) + "new\n" + &lines(6..30).replace("line 28\n", "").trim_end();
         assert_eq!(
             unified(&old, &new, ("1", "2")),
             "--- 1\n+++ 2\n@@ -2,7 +2,7 @@\n line 2\n line 3\n line 4\n-line 5\n+new\n line 6\n line 7\n line 8\n\

@@ -25,6 +25,9 @@ pub trait Cameras: Send + Sync {
     fn look(&self) -> Result<Vec<Look>, String>;
 }
 
+/// Says what is wrong with a site and its secrets, if anything.
+pub type Judge<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<(), String>;
+
 /// What apply works on.
 pub struct Env<'a> {
     /// Generations lie here.
@@ -46,5 +49,5 @@ pub struct Env<'a> {
     /// Looks at the cameras.
     pub cameras: &'a dyn Cameras,
     /// Says what is wrong with a site and its secrets that apply has put together itself.
-    pub judge: &'a dyn Fn(&str, Option<&str>) -> Result<(), String>,
+    pub judge: Judge<'a>,
 }

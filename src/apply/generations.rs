@@ -79,21 +79,21 @@ pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Er
     move |source| ApplyError::Files { what, path, source }
 }
 
-fn damaged(path: &Path, what: impl ToString) -> ApplyError {
+fn damaged(path: &Path, what: &dyn std::fmt::Display) -> ApplyError {
     ApplyError::Damaged { path: path.to_owned(), what: what.to_string() }
 }
 
 pub(super) fn read(files: &dyn Files, path: &Path) -> Result<Option<String>, ApplyError> {
     let bytes = files.read(path).map_err(failed("cannot read", path))?;
-    bytes.map(|b| String::from_utf8(b).map_err(|e| damaged(path, e))).transpose()
+    bytes.map(|b| String::from_utf8(b).map_err(|e| damaged(path, &e))).transpose()
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(files: &dyn Files, path: &Path) -> Result<Option<T>, ApplyError> {
-    read(files, path)?.map(|text| serde_json::from_str(&text).map_err(|e| damaged(path, e))).transpose()
+    read(files, path)?.map(|text| serde_json::from_str(&text).map_err(|e| damaged(path, &e))).transpose()
 }
 
 pub(super) fn write_json(files: &dyn Files, path: &Path, value: &impl Serialize) -> Result<(), ApplyError> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| damaged(path, e))? + "\n";
+    let text = serde_json::to_string_pretty(value).map_err(|e| damaged(path, &e))? + "\n";
     files.write(path, text.as_bytes(), 0o644, None).map_err(failed("cannot write", path))
 }
 
@@ -115,13 +115,13 @@ pub fn current(files: &dyn Files, state: &Path) -> Result<Option<u64>, ApplyErro
     let link = link(state);
     let Some(to) = files.target(&link).map_err(failed("cannot read", &link))? else { return Ok(None) };
     let number = to.strip_prefix("generations").ok().and_then(|n| n.to_str()).and_then(|n| n.parse().ok());
-    number.map(Some).ok_or_else(|| damaged(&link, format!("it leads to {}", to.display())))
+    number.map(Some).ok_or_else(|| damaged(&link, &format!("it leads to {}", to.display())))
 }
 
 /// The number of the generation that was confirmed last.
 pub(super) fn confirmed(files: &dyn Files, state: &Path) -> Result<Option<u64>, ApplyError> {
     let path = state.join("confirmed");
-    read(files, &path)?.map(|text| text.trim().parse().map_err(|e| damaged(&path, e))).transpose()
+    read(files, &path)?.map(|text| text.trim().parse().map_err(|e| damaged(&path, &e))).transpose()
 }
 
 pub(super) fn set_confirmed(env: &Env<'_>, n: u64) -> Result<(), ApplyError> {
@@ -149,9 +149,9 @@ pub fn load(files: &dyn Files, state: &Path, n: u64) -> Result<Generation, Apply
     let (site, plan) = (dir.join("site.toml"), dir.join("plan.json"));
     Ok(Generation {
         meta,
-        site: read(files, &site)?.ok_or_else(|| damaged(&site, "it is missing"))?,
+        site: read(files, &site)?.ok_or_else(|| damaged(&site, &"it is missing"))?,
         secrets: read(files, &dir.join("secrets.toml"))?,
-        plan: read_json(files, &plan)?.ok_or_else(|| damaged(&plan, "it is missing"))?,
+        plan: read_json(files, &plan)?.ok_or_else(|| damaged(&plan, &"it is missing"))?,
         units: read_units(files, &dir.join("units"), |_| true)?,
     })
 }
@@ -166,12 +166,13 @@ pub(super) fn read_units(files: &dyn Files, dir: &Path, wanted: impl Fn(&str) ->
     };
     for name in files.list(dir).map_err(failed("cannot list", dir))? {
         let path = dir.join(&name);
-        if name.ends_with(".d") {
+        let kind = name.rsplit_once('.').map(|(_, kind)| kind);
+        if kind == Some("d") {
             for part in files.list(&path).map_err(failed("cannot list", &path))? {
                 let part_path = path.join(&part);
                 units.extend(text(&part_path)?.map(|text| (format!("{name}/{part}"), text)));
             }
-        } else if [".mount", ".service"].iter().any(|kind| name.ends_with(kind)) {
+        } else if matches!(kind, Some("mount" | "service")) {
             units.extend(text(&path)?.map(|text| (name, text)));
         }
     }

@@ -39,11 +39,11 @@ impl Pending {
             set_confirmed(env, self.to)?;
             trial::end(env)?;
         }
-        self.remove(env)?;
+        Self::remove(env)?;
         Ok(done)
     }
 
-    fn remove(&self, env: &Env<'_>) -> Result<(), ApplyError> {
+    fn remove(env: &Env<'_>) -> Result<(), ApplyError> {
         let path = env.state.join(FILE);
         env.files.remove(&path).map_err(failed("cannot remove", &path))
     }
@@ -62,7 +62,7 @@ pub(super) fn settle(env: &Env<'_>) -> Result<Vec<Done>, ApplyError> {
             if pending.made {
                 forget(env, pending.to)?;
             }
-            pending.remove(env)?;
+            Pending::remove(env)?;
         }
     }
     end_stale_trial(env)?;

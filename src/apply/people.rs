@@ -97,7 +97,8 @@ mod tests {
             first in any::<bool>(),
         ) {
             let site = |people: &std::collections::BTreeMap<String, String>, name: &str| {
-                let people: String = people.iter().map(|(id, n)| format!("[person.{id}]\nname = \"{n}\"\n")).collect();
+                let people: Vec<String> = people.iter().map(|(id, n)| format!("[person.{id}]\nname = \"{n}\"\n")).collect();
+                let people = people.concat();
                 let rest = format!("[site]\nname = \"{name}\"\n");
                 if first { people + &rest } else { rest + &people }
             };

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
+    path::Path,
     time::Duration,
 };
 
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     plan::{self, Base, HEADER, Plan, Step, Touched, Units},
+    sys::Files,
     types::WallNs,
 };
 
@@ -246,14 +248,13 @@ pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str) -> Result<Report, Appl
     let now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
     let from = now.meta.number;
     let known = numbers(env.files, &env.state)?;
-    let to = match to {
-        Some(n) => known.contains(&n).then_some(n).ok_or(ApplyError::NoSuch(n))?,
-        None => {
-            let confirmed = confirmed(env.files, &env.state)?.filter(|n| *n != from);
-            let before = now.meta.from.filter(|n| known.contains(n));
-            let lower = known.iter().rev().find(|n| **n < from).copied();
-            confirmed.or(before).or(lower).ok_or(ApplyError::NothingBack)?
-        }
+    let to = if let Some(n) = to {
+        known.contains(&n).then_some(n).ok_or(ApplyError::NoSuch(n))?
+    } else {
+        let confirmed = confirmed(env.files, &env.state)?.filter(|n| *n != from);
+        let before = now.meta.from.filter(|n| known.contains(n));
+        let lower = known.iter().rev().find(|n| **n < from).copied();
+        confirmed.or(before).or(lower).ok_or(ApplyError::NothingBack)?
     };
     if to == from {
         return Ok(Report { from: Some(from), generation: Some(from), finished, ..Report::default() });
@@ -354,14 +355,14 @@ fn boot_steps(there: &Units, wanted: &Units) -> Vec<Step> {
     steps.extend(changed.map(|(unit, text)| Step::WriteUnit { unit: unit.clone(), text: text.clone() }));
     // Always: when the files were written by an attempt that was cut short, nothing says whether systemd has read them.
     steps.push(Step::ReloadManager);
-    let mounts = wanted.keys().filter(|unit| unit.ends_with(".mount"));
+    let mounts = wanted.keys().filter(|unit| plan::is_mount(unit));
     steps.extend(mounts.map(|unit| Step::Start { unit: unit.clone() }));
     steps
 }
 
 /// What differs between two generations.
-pub fn diff(env: &Env<'_>, old: u64, new: u64) -> Result<Difference, ApplyError> {
-    let (a, b) = (load(env.files, &env.state, old)?, load(env.files, &env.state, new)?);
+pub fn diff(files: &dyn Files, state: &Path, old: u64, new: u64) -> Result<Difference, ApplyError> {
+    let (a, b) = (load(files, state, old)?, load(files, state, new)?);
     let names = (format!("{old}/site.toml"), format!("{new}/site.toml"));
     Ok(Difference { site: unified(&a.site, &b.site, (&names.0, &names.1)), secrets: a.secrets != b.secrets })
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     model::{Plan, Step},
-    units::RECORD,
+    units::{RECORD, is_mount},
 };
 use crate::{
     site::Site,
@@ -85,7 +85,7 @@ fn cameras(plan: &Plan, site: &Site, all: &mut Vec<Lint>) {
 
 fn steps(plan: &Plan, site: &Site, units: Option<&BTreeMap<String, String>>, all: &mut Vec<Lint>) {
     // Units that the generation does not make are the system's: those of ours that stand in the image, and systemd's.
-    let made = |unit: &str| unit.ends_with(".mount");
+    let made = is_mount;
     let mut there: BTreeSet<&str> = units.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     let (mut stale, mut stopped) = (false, false);
     for step in &plan.steps {

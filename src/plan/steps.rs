@@ -4,20 +4,16 @@ use std::collections::BTreeSet;
 
 use super::{
     model::Step,
-    units::{RECORD, Units, WEB},
+    units::{RECORD, Units, WEB, is_mount},
 };
 
 fn drop_in(service: &str) -> String {
     format!("{service}.d/site.conf")
 }
 
-fn is_mount(unit: &str) -> bool {
-    unit.ends_with(".mount")
-}
-
 /// Drop-ins are no units of their own.
 fn is_unlock(unit: &str) -> bool {
-    unit.ends_with(".service")
+    unit.rsplit_once('.').is_some_and(|(_, kind)| kind == "service")
 }
 
 /// The steps. `before` is nothing where no generation is in force; `record_changed` says that the recorder must read site or
@@ -160,10 +156,10 @@ mod tests {
         })
     }
 
-    fn in_force(units: Units) -> Machine {
+    fn in_force(units: &Units) -> Machine {
         let mut machine = Machine::default();
-        run(&mut machine, &steps(None, &units, true));
-        assert_eq!(machine.files, units);
+        run(&mut machine, &steps(None, units, true));
+        assert_eq!(&machine.files, units);
         machine
     }
 
@@ -184,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn steps_lead_from_before_to_after(before in arbitrary_units(), after in arbitrary_units(), record in any::<bool>()) {
-            let mut machine = in_force(before.clone());
+            let mut machine = in_force(&before);
             machine.fed = false;
             let steps = steps(Some(&before), &after, record);
             run(&mut machine, &steps);

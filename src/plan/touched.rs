@@ -67,7 +67,9 @@ mod tests {
              [[recorder.a.volume]]\nname = \"a1\"\npath = \"/a1\"\n",
         );
         for (id, url) in cameras {
-            text += &format!("[camera.{id}]\nname = \"{id}\"\narea = \"y\"\nmain = \"{url}\"\ncredentials = \"c\"\n");
+            let camera =
+                format!("[camera.{id}]\nname = \"{id}\"\narea = \"y\"\nmain = \"{url}\"\ncredentials = \"c\"\n");
+            text += &camera;
         }
         parse(&text, "site.toml").unwrap()
     }

@@ -59,6 +59,11 @@ pub fn unlock_unit(volume: &VolumeName) -> String {
     format!("custodian-unlock-{volume}.service")
 }
 
+/// Whether a unit is a mount.
+pub fn is_mount(unit: &str) -> bool {
+    unit.rsplit_once('.').is_some_and(|(_, kind)| kind == "mount")
+}
+
 /// A path as part of a unit's name, by systemd.unit(5), "string escaping for inclusion in unit names".
 pub fn escape_path(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "one binary of many modules, of which nothing is seen from outside")]
 
 mod acceptance;
+mod apply;
 mod browser;
 mod capture;
 mod faults;
@@ -15,3 +16,4 @@ mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod units;

@@ -44,7 +44,7 @@ fn a_dead_disk_holds_up_nothing() {
     let outcomes: Vec<&Outcome> = report
         .steps
         .iter()
-        .filter(|d| matches!(&d.step, plan::Step::Start { unit } if unit.ends_with(".mount")))
+        .filter(|d| matches!(&d.step, plan::Step::Start { unit } if plan::is_mount(unit)))
         .map(|d| &d.outcome)
         .collect();
     assert_eq!(outcomes, [&Outcome::NotYet("no such device".into()), &Outcome::Changed]);
@@ -211,10 +211,10 @@ fn differences_show_no_secret() {
     let world = World::new();
     world.apply(&site("one", &[])).unwrap();
     world.apply(&site("two", &[])).unwrap();
-    let diff = world.act(|env| diff(env, 1, 2)).unwrap();
+    let diff = diff(&RealFiles, &world.path("state"), 1, 2).unwrap();
     assert!(diff.secrets);
     assert!(diff.site.contains("\n-name = \"one\"\n+name = \"two\"\n"), "{}", diff.site);
-    assert!(matches!(world.act(|env| super::diff(env, 1, 7)), Err(ApplyError::NoSuch(7))));
+    assert!(matches!(super::diff(&RealFiles, &world.path("state"), 1, 7), Err(ApplyError::NoSuch(7))));
 }
 
 impl World {

@@ -316,8 +316,8 @@ impl World {
         let services = self.services.lock().unwrap();
         assert_eq!(services.loaded, units);
         assert_eq!(services.fed.as_deref(), Some(&*site.text()), "the recorder has read it");
-        let mounts = services.running.iter().filter(|(n, _)| n.ends_with(".mount"));
-        let wanted = units.iter().filter(|(n, _)| n.ends_with(".mount"));
+        let mounts = services.running.iter().filter(|(n, _)| plan::is_mount(n));
+        let wanted = units.iter().filter(|(n, _)| plan::is_mount(n));
         assert!(mounts.eq(wanted), "{services:?}");
         assert_eq!(services.timers, BTreeMap::new());
         let left = RealFiles.list(&self.path("state")).unwrap();
@@ -330,8 +330,7 @@ impl World {
 }
 
 fn empty_plan(base: Base, steps: Vec<plan::Step>) -> Plan {
-    let capacity =
-        plan::Capacity { needs: Vec::new(), volumes: Vec::new(), layout: BTreeMap::new(), fits: true };
+    let capacity = plan::Capacity { needs: Vec::new(), volumes: Vec::new(), layout: BTreeMap::new(), fits: true };
     Plan {
         format: plan::FORMAT,
         base,
