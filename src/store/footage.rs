@@ -94,7 +94,7 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     share: ByteSize,
     renamed: HashMap<CameraId, CameraId>,
-    pinned: HashMap<CameraId, VolumeName>,
+    pinned: RwLock<HashMap<CameraId, VolumeName>>,
 }
 
 impl Inner {
@@ -168,7 +168,8 @@ impl Store {
         let inner = Arc::new(Inner { streams: Mutex::new(streams), index, events });
         let share = ByteSize(memory.0 / volume_count.max(volumes.len()).max(1) as u64);
         let renamed = renamed.into_iter().map(|(former, present)| (present, former)).collect();
-        let store = Self { inner, workers: RwLock::default(), disk, clock, share, renamed, pinned };
+        let store =
+            Self { inner, workers: RwLock::default(), disk, clock, share, renamed, pinned: RwLock::new(pinned) };
         for setup in volumes {
             store.add(setup)?;
         }
@@ -196,6 +197,11 @@ impl Store {
 
     fn worker(&self, name: &VolumeName) -> Option<Arc<Worker>> {
         self.workers().get(name).cloned()
+    }
+
+    /// Pins cameras to volumes anew. One that is recorded elsewhere goes there with its next segment, without a gap.
+    pub fn pin(&self, pinned: HashMap<CameraId, VolumeName>) {
+        *self.pinned.write().unwrap_or_else(PoisonError::into_inner) = pinned;
     }
 
     /// State of the volumes.
@@ -309,7 +315,7 @@ impl Footage for Store {
         let mut streams = self.inner.streams();
         let camera = streams.ids.iter().find(|(_, id)| **id == stream).map(|((camera, _), _)| camera.clone());
         let home = camera
-            .and_then(|c| self.pinned.get(&c).cloned())
+            .and_then(|c| self.pinned.read().unwrap_or_else(PoisonError::into_inner).get(&c).cloned())
             .filter(|pin| workers.contains_key(pin))
             .or_else(|| streams.states.get(&stream)?.home.clone().filter(|h| workers.contains_key(h)));
         let chosen = match &home {

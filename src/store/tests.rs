@@ -230,6 +230,20 @@ fn what_is_written_is_committed_indexed_and_found_again() {
 }
 
 #[test]
+fn a_camera_goes_where_it_is_pinned_even_if_it_is_recorded_elsewhere() {
+    let bench = Bench::new(&["a1", "a2"]);
+    let run = bench.run("gate-1");
+    let here = bench.store().choose(run.stream.id, None).unwrap();
+    bench.store().write(&here, fragment(&run, 0, 0)).unwrap();
+    let there: VolumeName = if here.as_str() == "a1" { "a2" } else { "a1" }.parse().unwrap();
+    bench.store().pin([("gate-1".parse().unwrap(), there.clone())].into());
+    assert_eq!(bench.store().choose(run.stream.id, None), Some(there.clone()));
+    assert_eq!(bench.store().choose(run.stream.id, Some(&there)), Some(here.clone()), "not while it refuses");
+    bench.store().pin([].into());
+    assert_eq!(bench.store().choose(run.stream.id, None), Some(here));
+}
+
+#[test]
 fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
     for fault in ["write", "room", "sync"] {
         let bench = Bench::new(&["a1", "a2"]);

@@ -1,14 +1,15 @@
 //! From site.toml and secrets.toml to what capture records, at the start and at every reload.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 
 use super::{Shared, upkeep};
 use crate::{
     capture::{Credentials, StreamConfig, Transport},
+    plan,
     site::{self, Site, secrets::Secrets},
-    types::{RecorderId, wire},
+    types::{CameraId, RecorderId, VolumeName, wire},
 };
 
 /// The files that say what to do.
@@ -28,6 +29,38 @@ impl Files {
         secrets.cover(&site)?;
         Ok((site, secrets))
     }
+}
+
+/// What is read of the plan that stands beside an applied site.
+#[derive(Debug, serde::Deserialize)]
+struct Laid {
+    base: plan::Base,
+    layout: plan::Layout,
+}
+
+/// Which volume each camera belongs on: as the plan of this very site lays them, and as the site itself says.
+pub(super) fn pins(files: &Files, site: &Site) -> HashMap<CameraId, VolumeName> {
+    let path = files.site.with_file_name("plan.json");
+    let laid = match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice::<Laid>(&text).map_err(|e| e.to_string()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(String::new()),
+        Err(e) => Err(e.to_string()),
+    };
+    let mut pins = HashMap::new();
+    match laid {
+        Ok(laid) if laid.base.site == plan::hex(&site.hash()) => {
+            pins.extend(
+                laid.layout.into_iter().filter_map(|(camera, volumes)| Some((camera, volumes.into_iter().next()?))),
+            );
+        }
+        Ok(_) => {
+            log::warn!("{} is the plan of another site.toml: cameras are laid on volumes without it", path.display())
+        }
+        Err(e) if e.is_empty() => {}
+        Err(e) => log::warn!("{} is not used: {e}", path.display()),
+    }
+    pins.extend(site.cameras().iter().filter_map(|c| Some((c.id.clone(), c.volume.clone()?))));
+    pins
 }
 
 /// Which recorder this is.
@@ -77,6 +110,7 @@ pub(super) fn reload(shared: &Shared) -> anyhow::Result<wire::Reloaded> {
     let (site, secrets) = shared.files.read()?;
     site.recorder(&shared.recorder)
         .with_context(|| format!("recorder {} is not in {} any more", shared.recorder, shared.files.site.display()))?;
+    shared.store.pin(pins(&shared.files, &site));
     let changes = shared.supervisor.set_streams(streams(&site, &secrets, &shared.recorder));
     let site = Arc::new(site);
     upkeep::expect_volumes(shared, &site);
