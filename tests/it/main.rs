@@ -15,3 +15,4 @@ mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod systemd;
