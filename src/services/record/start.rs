@@ -82,7 +82,7 @@ impl Recorder {
                 .iter()
                 .flat_map(|c| c.previously.iter().map(|p| (p.clone(), c.id.clone())))
                 .collect(),
-            pinned: config::pins(&files, &site),
+            places: config::places(&files, &site),
             downtime,
         })?);
         playback::note_roots(&index, &store);
