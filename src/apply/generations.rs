@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{ApplyError, Env};
 use crate::{
-    plan::{Plan, Units},
+    plan::{Plan, Units, guard::Word},
     sys::{Files, unfinished},
     types::{CameraId, WallNs},
 };
@@ -36,6 +36,8 @@ pub struct Meta {
     pub at: WallNs,
     /// Who made it.
     pub by: String,
+    /// Leadership's word, where the change wanted it.
+    pub word: Option<Word>,
     /// The version of custodian that made it.
     pub version: String,
     /// The generation that was current before.

@@ -20,7 +20,7 @@ use super::{
     trial::{self, Standing, Trial},
 };
 use crate::{
-    plan::{self, Base, HEADER, Plan, Step, Touched, Units},
+    plan::{self, Base, HEADER, Plan, Step, Touched, Units, guard::Word},
     sys::Files,
     types::WallNs,
 };
@@ -41,6 +41,8 @@ pub struct Request {
     pub inventory: Option<String>,
     /// Who asks.
     pub by: String,
+    /// Leadership's word, where the change wants it.
+    pub word: Option<Word>,
     /// Taken back after that time unless it is confirmed.
     pub trial: Option<Duration>,
 }
@@ -182,6 +184,7 @@ fn generation(env: &Env<'_>, number: u64, from: Option<u64>, wanted: Request) ->
         number,
         at: env.clock.wall(),
         by: wanted.by,
+        word: wanted.word,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         from,
         repeats: None,
@@ -228,6 +231,7 @@ fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> 
             number,
             at: env.clock.wall(),
             by: by.to_owned(),
+            word: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             from: Some(from),
             repeats: Some(to),

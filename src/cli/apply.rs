@@ -17,7 +17,7 @@ use crate::{
     lang::t,
     plan::text,
     services::{
-        applying::{self, Answer, Place, UNIT_DIR},
+        applying::{self, Answer, How, Place, UNIT_DIR},
         paths,
         planning::{self, Ask},
     },
@@ -40,7 +40,9 @@ pub(super) struct Args {
     unit_dir: PathBuf,
     #[arg(long = "try", value_name = "DURATION", value_parser = length)]
     trial: Option<Duration>,
-    #[arg(long, conflicts_with_all = ["trial", "site", "secrets", "recorder"])]
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[arg(long, conflicts_with_all = ["trial", "site", "secrets", "recorder", "reason"])]
     activate: bool,
     #[arg(long)]
     json: bool,
@@ -70,12 +72,13 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         state: args.state,
         offline: false,
     };
+    let how = How { plan: args.plan, reason: args.reason, trial: args.trial };
     let wanted = match planning::read(&ask) {
         Ok(wanted) => wanted,
         Err(e) => return refused_site(e, args.json, flag),
     };
     let lang = chosen(flag, Some(wanted.site.language()));
-    match applying::apply(&place, &ask, wanted, args.plan.as_deref(), args.trial) {
+    match applying::apply(&place, &ask, wanted, &how) {
         Ok(Answer::Applied(report)) => show(&report, &place, args.json, lang),
         Ok(Answer::Refused(refused)) => {
             if args.json {

@@ -6,6 +6,7 @@
 mod capacity;
 mod changes;
 mod disks;
+pub mod guard;
 mod layout;
 mod lint;
 mod model;

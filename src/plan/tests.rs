@@ -152,6 +152,22 @@ fn a_plan_of_what_is_applied_is_empty_and_an_edit_says_what_it_does() {
     );
 }
 
+#[test]
+fn a_guarded_change_wants_root_and_a_reason() {
+    use super::guard::{Denied, RootWithReason, Word, word};
+    let old = at_rate("2 Mbit/s");
+    let first = plan(&old, None).unwrap();
+    let nobody = RootWithReason { root: false, user: "it".into(), reason: None };
+    assert_eq!(word(&first, &nobody), Ok(None), "nothing is taken from anybody");
+    let shorter = site(&SCHOOL_A.replace("min_days = 20", "min_days = 15"));
+    let shorter = plan(&shorter, Some((&old, &first.layout))).unwrap();
+    assert_eq!(word(&shorter, &nobody), Err(Denied::NotRoot));
+    let root = RootWithReason { root: true, user: "root".into(), reason: Some("  ".into()) };
+    assert_eq!(word(&shorter, &root), Err(Denied::NoReason));
+    let root = RootWithReason { reason: Some("BGH 12/2026".into()), ..root };
+    assert_eq!(word(&shorter, &root), Ok(Some(Word { who: "root".into(), reason: "BGH 12/2026".into() })));
+}
+
 fn disk(by_id: &str, size: u64, content: Content) -> Disk {
     Disk {
         name: "sdb".into(),

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     apply::{self, ApplyError, Cameras, Env, Look, Manager, ManagerError, Outcome, Report, Request, Systemctl},
-    plan::{self, Plan, RECORD, Refused},
+    plan::{
+        self, Plan, RECORD, Refused,
+        guard::{self, RootWithReason},
+    },
     site::{self, Secrets, Site},
     sys::{RealClock, RealCommands, RealFiles},
     types::wire::{Reloaded, Status, StreamState},
@@ -112,6 +115,17 @@ fn judge(site: &str, secrets: Option<&str>) -> Result<(), String> {
     secrets.and_then(|s| s.cover(&parsed)).map_err(|e| e.to_string())
 }
 
+/// In what manner a site is applied.
+#[derive(Debug, Clone, Default)]
+pub struct How {
+    /// By this saved plan, not by one that is made now.
+    pub plan: Option<PathBuf>,
+    /// Why, for changes that want leadership's word.
+    pub reason: Option<String>,
+    /// Taken back after that time unless it is confirmed.
+    pub trial: Option<Duration>,
+}
+
 /// What came of it.
 pub enum Answer {
     /// It was applied, or was in force already.
@@ -124,25 +138,30 @@ pub enum Answer {
 ///
 /// # Errors
 /// If a file can't be read, or apply refuses.
-pub fn apply(
-    place: &Place,
-    ask: &Ask,
-    wanted: Wanted,
-    saved: Option<&Path>,
-    trial: Option<Duration>,
-) -> anyhow::Result<Answer> {
+pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: &How) -> anyhow::Result<Answer> {
     let fresh = match planning::make(ask, &wanted)? {
         Ok(plan) => plan,
         Err(refused) => return Ok(Answer::Refused(Box::new(refused))),
     };
     let inventory = fresh.base.inventory.clone();
-    let plan = saved.map_or(Ok(fresh), read_plan)?;
+    let plan = how.plan.as_deref().map_or(Ok(fresh), read_plan)?;
+    let root = geteuid().is_root();
+    let word = guard::word(&plan, &RootWithReason { root, user: who(), reason: how.reason.clone() })?;
     let known = wanted.site.recorder(&plan.recorder).is_some();
     let units = plan::units(&wanted.site, &plan.recorder);
     // A plan for a recorder that has left the site is stale, which apply says.
     let touched = if known { touched(place, &wanted, &plan)? } else { plan::Touched::default() };
-    let request =
-        Request { plan, site: wanted.text, secrets: wanted.secrets, units, touched, inventory, by: who(), trial };
+    let request = Request {
+        plan,
+        site: wanted.text,
+        secrets: wanted.secrets,
+        units,
+        touched,
+        inventory,
+        by: who(),
+        word,
+        trial: how.trial,
+    };
     place.act(|env| apply::apply(env, request)).map(Answer::Applied)
 }
 

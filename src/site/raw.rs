@@ -154,7 +154,7 @@ table! {
         /// When disks run short, cameras of the lowest priority stop first. 1 to 9; default: 5.
         later priority: Whole<1, 9>,
         /// On how many volumes its footage is kept. Default: 1.
-        later copies: Whole<1, 2>,
+        optional copies: Whole<1, 2>,
         /// How long its footage is kept, where that differs from the area's.
         optional retention: OwnRetention,
 

@@ -115,24 +115,39 @@ fn a_school_applies_changes_goes_back_and_looks() {
     let stale = machine.refused(&["apply", "plan.json"]);
     assert!(stale.contains("the generation in force") && !stale.contains("passwords"), "{stale}");
 
+    // To take a camera away wants a reason, which is kept.
+    machine.site("second", ONE);
+    if nix::unistd::geteuid().is_root() {
+        assert!(machine.refused(&["apply"]).contains("--reason"));
+        assert!(machine.ok(&["apply", "--reason", "the gate is walled up"]).contains("Generation 3"));
+        let meta = fs::read_to_string(machine.path("state/current/meta.json")).unwrap();
+        assert!(meta.contains("\"reason\": \"the gate is walled up\""), "{meta}");
+        machine.ok(&["rollback"]);
+    } else {
+        assert!(machine.refused(&["apply"]).contains("root"));
+        assert!(machine.refused(&["apply", "--reason", "x"]).contains("root"));
+        return;
+    }
+    machine.site("second", TWO);
+
     machine.secrets(&SECRETS.replace("\"p\"", "\"q\""));
-    assert!(machine.ok(&["apply"]).contains("Generation 3"));
+    assert!(machine.ok(&["apply"]).contains("Generation 4"));
     let diff = |a: &str, b: &str| text(&machine.command(&["diff", a, b]).output().unwrap().stdout);
     assert!(diff("1", "2").contains("-name = \"first\"\n+name = \"second\"\n"), "{}", diff("1", "2"));
     assert!(diff("1", "2").contains("The passwords are the same."));
     assert!(
-        diff("2", "3").ends_with("The site's file is the same.\nThe passwords have changed.\n"),
+        diff("2", "4").ends_with("The site's file is the same.\nThe passwords have changed.\n"),
         "{}",
-        diff("2", "3")
+        diff("2", "4")
     );
-    assert!(!diff("2", "3").contains("\"q\""));
+    assert!(!diff("2", "4").contains("\"q\""));
 
     assert!(machine.ok(&["rollback", "--to", "1"]).contains("Generation 1 is in force."));
     assert!(machine.refused(&["rollback", "--to", "9"]).contains("no generation 9"));
     let listed = machine.command(&["generations", "--json"]).output().unwrap();
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let current: Vec<_> = listed.as_array().unwrap().iter().map(|g| g["current"].as_bool().unwrap()).collect();
-    assert_eq!(current, [true, false, false]);
+    assert_eq!(current, [true, false, false, false]);
     let table = text(&machine.command(&["generations"]).output().unwrap().stdout);
     assert!(table.lines().any(|l| l.contains("in force")), "{table}");
 

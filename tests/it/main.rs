@@ -16,4 +16,5 @@ mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod systemd;
 mod units;

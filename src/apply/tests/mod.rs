@@ -258,6 +258,7 @@ impl World {
             touched: Touched::default(),
             inventory: None,
             by: "test".into(),
+            word: None,
             trial,
         }
     }
