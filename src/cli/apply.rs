@@ -126,7 +126,8 @@ fn as_text(report: &Report, shown: &Shown, lang: Lang) -> String {
     }
     lines.extend(report.steps.iter().map(|d| line(d, lang)));
     let number = generation.to_string();
-    let key = if report.from == report.generation { "apply.same" } else { "apply.done" };
+    let same = report.from == report.generation && report.steps.is_empty();
+    let key = if same { "apply.same" } else { "apply.done" };
     lines.push(t(lang, key, &[("generation", &number)]));
     if let Some(until) = report.trial_until {
         let until = format!("{} ({})", shown.second(until), shown.zone());

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "one binary of many modules, of which nothing is seen from outside")]
 
 mod acceptance;
+mod activation;
 mod apply;
 mod browser;
 mod capture;
