@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     container::{Machine, possible},
+    mounts,
     own::OwnCameras,
     wait_for,
 };
@@ -54,6 +56,10 @@ impl Appliance {
     }
 
     fn boot(&self) -> Machine {
+        self.boot_with(&[])
+    }
+
+    fn boot_with(&self, more: &[(PathBuf, String)]) -> Machine {
         let mut binds: Vec<(PathBuf, String)> = vec![
             (env!("CARGO_BIN_EXE_custodian").into(), "/usr/bin/custodian".into()),
             (self.path("state"), "/var/lib/custodian".into()),
@@ -65,6 +71,7 @@ impl Appliance {
             (modules().join("sysusers.d/custodian.conf"), "/usr/lib/sysusers.d/custodian.conf".into()),
             (modules().join("tmpfiles.d/custodian.conf"), "/usr/lib/tmpfiles.d/custodian.conf".into()),
         ];
+        binds.extend_from_slice(more);
         binds.extend(SERVICES.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
         let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
         Machine::boot(self.dir.path(), &binds)
@@ -72,11 +79,21 @@ impl Appliance {
 
     /// The site: a folder, a disk that is not there, and these cameras.
     fn site(&self, cameras: &[(&str, &str)]) {
+        self.site_with(&[("dead-1", "ata-GONE_1")], cameras);
+    }
+
+    fn site_with(&self, disks: &[(&str, &str)], cameras: &[(&str, &str)]) {
         let mut text = String::from(
             "[site]\nname = \"x\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"en\"\n[area.y]\nname = \"Sân\"\n\
-             kind = \"public\"\n[recorder.a]\nunlock = \"none\"\n[[recorder.a.volume]]\nname = \"v1\"\npath = \"/srv/v1\"\n\
-             [[recorder.a.volume]]\nname = \"dead-1\"\ndisk = \"ata-GONE_1\"\nsize = \"12 TB\"\n",
+             kind = \"public\"\n[recorder.a]\nunlock = \"none\"\n[[recorder.a.volume]]\nname = \"v1\"\npath = \"/srv/v1\"\n",
         );
+        for (name, disk) in disks {
+            text += "[[recorder.a.volume]]\nsize = \"12 TB\"\nname = \"";
+            text += name;
+            text += "\"\ndisk = \"";
+            text += disk;
+            text += "\"\n";
+        }
         for (id, url) in cameras {
             text += "[camera.";
             text += id;
@@ -216,5 +233,82 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
     });
     wait_until_recorded(&machine, &all[..2]);
     machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.cut();
+}
+
+/// A disk with XFS, by a loop device.
+struct Loop(String);
+
+impl Loop {
+    fn new(dir: &Path) -> Self {
+        let image = dir.join("disk.img");
+        fs::File::create(&image).unwrap().set_len(400 << 20).unwrap();
+        let run = |program: &str, args: &[&str]| {
+            let out = Command::new(program).args(args).arg(&image).output().unwrap();
+            assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+            String::from_utf8(out.stdout).unwrap().trim().to_owned()
+        };
+        run("mkfs.xfs", &["-q"]);
+        Self(run("losetup", &["--find", "--show"]))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+    }
+}
+
+#[test]
+fn loop_a_disk_comes_and_goes_beside_a_recorder_at_work() {
+    if !possible() || !mounts::possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(1);
+    let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
+    let appliance = Appliance::new(&cameras);
+    let disk = Loop::new(appliance.dir.path());
+    let partition = "/dev/disk/by-id/ata-X_1-part1";
+    let machine = appliance.boot_with(&[(disk.0.clone().into(), partition.into())]);
+    // Prepared as `disk init` does: a marker, and the recorder's own.
+    let site = |volume: &str| {
+        format!(
+            "[site]\nname = \"x\"\ntimezone = \"UTC\"\n[area.y]\nname = \"y\"\nkind = \"public\"\n[recorder.a]\n\
+             [[recorder.a.volume]]\nname = \"d-1\"\npath = \"{volume}\"\n[camera.c]\nname = \"c\"\narea = \"y\"\n\
+             main = \"rtsp://h/1\"\nbitrate = \"2 Mbit/s\"\n"
+        )
+    };
+    fs::write(appliance.path("etc/site.toml"), site("/mnt")).unwrap();
+    machine.run(&["mount", "-t", "xfs", partition, "/mnt"]);
+    machine.run(&["custodian", "volume", "init"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/mnt"]);
+    machine.run(&["umount", "/mnt"]);
+
+    appliance.site_with(&[], &all);
+    machine.run(&["custodian", "volume", "init"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
+    machine.run(&["custodian", "apply"]);
+    wait_until_recorded(&machine, &all);
+    let pid = recorder_pid(&machine);
+
+    // It comes: mounted where the recorder in its sandbox sees it, without a restart.
+    appliance.site_with(&[("d-1", "ata-X_1")], &all);
+    machine.run(&["custodian", "apply"]);
+    let mounted = || machine.try_run(&["findmnt", "-no", "FSTYPE,OPTIONS", "/var/lib/custodian/volumes/d-1"]);
+    let options = String::from_utf8(mounted().stdout).unwrap();
+    assert!(options.starts_with("xfs") && options.contains("nosuid,nodev,noexec,noatime"), "{options}");
+    wait_for("the volume to be used", Duration::from_secs(30), || {
+        let status = status(&machine)?;
+        status.volumes.iter().any(|v| v.name.as_str() == "d-1" && v.healthy).then_some(())
+    });
+    assert_eq!(recorder_pid(&machine), pid);
+    no_gaps(&machine, all[0].0);
+
+    // It goes: let go by a recorder that begins anew.
+    appliance.site_with(&[], &all);
+    machine.run(&["custodian", "apply", "--reason", "the disk is wanted elsewhere"]);
+    assert!(!mounted().status.success(), "it is let go");
+    wait_until_recorded(&machine, &all);
+    assert_ne!(recorder_pid(&machine), pid);
     machine.cut();
 }
