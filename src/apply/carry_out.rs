@@ -42,14 +42,21 @@ pub(super) enum When {
     Booting,
 }
 
+/// A service that refuses holds up none of the others: it is an error when all else is done.
 pub(super) fn carry_out(env: &Env<'_>, generation: u64, steps: &[Step], when: When) -> Result<Vec<Done>, ApplyError> {
     let mut all = Vec::new();
+    let mut refused = None;
     for step in steps {
-        let outcome = one(env, generation, step, when)?;
-        log::debug!("{step:?}: {outcome:?}");
-        all.push(Done { step: step.clone(), outcome });
+        match one(env, generation, step, when) {
+            Ok(outcome) => {
+                log::debug!("{step:?}: {outcome:?}");
+                all.push(Done { step: step.clone(), outcome });
+            }
+            Err(e @ ApplyError::Unfinished { .. }) => refused = refused.or(Some(e)),
+            Err(e) => return Err(e),
+        }
     }
-    Ok(all)
+    refused.map_or(Ok(all), Err)
 }
 
 fn one(env: &Env<'_>, generation: u64, step: &Step, when: When) -> Result<Outcome, ApplyError> {

@@ -69,6 +69,15 @@ pub(super) fn settle(env: &Env<'_>) -> Result<Vec<Done>, ApplyError> {
     Ok(done)
 }
 
+/// The same, where a service that refuses what is current is no obstacle: something else is about to come into force. Comes with that refusal.
+pub(super) fn settle_as_far_as_possible(env: &Env<'_>) -> Result<(Vec<Done>, Option<ApplyError>), ApplyError> {
+    match settle(env) {
+        Ok(done) => Ok((done, None)),
+        Err(e @ ApplyError::Unfinished { .. }) => Ok((Vec::new(), Some(e))),
+        Err(e) => Err(e),
+    }
+}
+
 /// A trial of a generation that is not current, or is confirmed, is none any more.
 fn end_stale_trial(env: &Env<'_>) -> Result<(), ApplyError> {
     let Some(trial) = trial::read(env.files, &env.state)? else { return Ok(()) };

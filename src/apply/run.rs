@@ -16,7 +16,7 @@ use super::{
     confirm::doubts,
     diff::unified,
     generations::{FORMAT, confirmed, current, failed, load, numbers, read_units, save, set_confirmed},
-    pending::{Pending, settle},
+    pending::{Pending, settle, settle_as_far_as_possible},
     trial::{self, Standing, Trial},
 };
 use crate::{
@@ -97,13 +97,16 @@ fn next_number(env: &Env<'_>) -> Result<u64, ApplyError> {
 /// Applies a site. If all is as it is wanted, no generation is made.
 pub fn apply(env: &Env<'_>, wanted: Request) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
-    let finished = settle(env)?;
+    let (finished, refused) = settle_as_far_as_possible(env)?;
     let now = current_generation(env)?;
     let from = now.as_ref().map(|g| g.meta.number);
     refuse_stale(&wanted, from)?;
     if let Some(now) = &now {
         let trial = running_trial(env, now.meta.number)?;
         if is_as_wanted(now, &wanted) {
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
             let trial_until = trial.map(|t| t.due());
             return Ok(Report { from, generation: from, finished, trial_until, ..Report::default() });
         }
@@ -211,7 +214,9 @@ fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> 
     let back = load(env.files, &env.state, to)?;
     let site = site_to_go_back_to(env, from, &now.site, &back)?;
     let fed = now.site != site || now.secrets != back.secrets;
-    let mut steps = plan::steps(Some(&now.units), &back.units, fed);
+    // By what is there, not by what should be: what is left behind may never have come into force wholly.
+    let there = own_units(env)?;
+    let mut steps = plan::steps(Some(&there), &back.units, fed);
     if !steps.contains(&Step::Switch) {
         steps.insert(0, Step::Switch);
     }
@@ -248,7 +253,7 @@ fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> 
 /// Goes back to a generation: the one named, else the one confirmed last, else the one before.
 pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
-    let finished = settle(env)?;
+    let (finished, _) = settle_as_far_as_possible(env)?;
     let now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
     let from = now.meta.number;
     let known = numbers(env.files, &env.state)?;
@@ -269,7 +274,7 @@ pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str) -> Result<Report, Appl
 /// Takes back a trial whose time has run out; otherwise changes nothing.
 pub fn expire(env: &Env<'_>) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
-    let finished = settle(env)?;
+    let (finished, _) = settle_as_far_as_possible(env)?;
     let Some(now) = current_generation(env)? else { return Ok(Report::default()) };
     let number = Some(now.meta.number);
     match running_trial(env, now.meta.number)? {
@@ -315,7 +320,7 @@ pub fn confirm(env: &Env<'_>) -> Result<(u64, bool), ApplyError> {
 /// and may be done again at any time.
 pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
-    let finished = settle(env)?;
+    let (finished, _) = settle_as_far_as_possible(env)?;
     let Some(mut now) = current_generation(env)? else { return Ok(Report { finished, ..Report::default() }) };
     let from = now.meta.number;
     let mut report = Report { from: Some(from), generation: Some(from), ..Report::default() };
@@ -330,11 +335,16 @@ pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
             now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
         }
     }
-    let there = read_units(env.files, &env.unit_dir, |text| text.starts_with(HEADER))?;
+    let there = own_units(env)?;
     let steps = boot_steps(&there, &now.units);
     report.steps.extend(carry_out(env, now.meta.number, &steps, When::Booting)?);
     report.finished = finished;
     Ok(report)
+}
+
+/// Units of ours that are there.
+fn own_units(env: &Env<'_>) -> Result<Units, ApplyError> {
+    read_units(env.files, &env.unit_dir, |text| text.starts_with(HEADER))
 }
 
 /// Sees to it that a trial ends; says when, or nothing if it has to end now.

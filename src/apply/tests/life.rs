@@ -223,3 +223,33 @@ impl World {
         self.clock.wall()
     }
 }
+
+/// The recorder does not take the site over, whatever the reason. The way back, and the way on, stay open.
+#[test]
+fn a_site_that_the_recorder_refuses_is_left_again() {
+    let (one, bad) = (site("one", &[("v1", "x")]), site("REFUSED", &[("v1", "x"), ("v2", "y")]));
+    let stuck = || {
+        let world = World::new();
+        world.apply(&one).unwrap();
+        assert!(matches!(world.apply(&bad), Err(ApplyError::Unfinished { generation: 2, .. })));
+        assert!(world.services.lock().unwrap().running.contains_key("v2.mount"), "all else was done");
+        assert!(matches!(world.apply(&bad), Err(ApplyError::Unfinished { .. })), "it says so again");
+        assert!(matches!(world.act(confirm), Err(ApplyError::Unfinished { .. })));
+        world
+    };
+    let world = stuck();
+    world.act(|env| rollback(env, None, "ann")).unwrap();
+    world.settled(&one);
+
+    let world = stuck();
+    let three = site("three", &[("v2", "y")]);
+    world.apply(&three).unwrap();
+    world.settled(&three);
+
+    let world = World::new();
+    world.apply(&one).unwrap();
+    assert!(matches!(world.attempt(&bad, MINUTE), Err(ApplyError::Unfinished { .. })));
+    world.clock.advance(MINUTE);
+    world.act(expire).unwrap();
+    world.settled(&one);
+}

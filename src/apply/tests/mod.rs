@@ -145,6 +145,10 @@ impl Manager for FakeManager<'_> {
         })
     }
     fn reload(&self, unit: &str) -> Result<Outcome, ManagerError> {
+        let site = fs::read_to_string(self.world.path("state/current/site.toml")).unwrap();
+        if site.contains("REFUSED") {
+            return Err(ManagerError::Refused { command: "reload".into(), why: "refused".into() });
+        }
         self.change(self.up(unit))
     }
     fn arm(&self, generation: u64, after: Duration) -> Result<(), ManagerError> {
