@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Manager;
+use super::{Generation, Manager};
 use crate::{
+    plan::guard::Word,
     sys::{Clock, Files},
     types::{CameraId, WallNs},
 };
@@ -27,6 +28,10 @@ pub trait Cameras: Send + Sync {
 
 /// Says what is wrong with a site and its secrets, if anything.
 pub type Judge<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<(), String>;
+
+/// Asks for leadership's word on going back from a generation to an older one, whose site (with the present people) is the text.
+/// Nothing, if that wants none.
+pub type Consent<'a> = &'a dyn Fn(&Generation, &Generation, &str) -> Result<Option<Word>, String>;
 
 /// What apply works on.
 pub struct Env<'a> {

@@ -102,6 +102,9 @@ pub enum ApplyError {
     /// Another one is on trial.
     #[error("generation {0} is on trial, nothing was changed: `custodian confirm` or `custodian rollback` first")]
     OnTrial(u64),
+    /// Going back takes something from people, and nobody answers for it.
+    #[error("nothing was changed: {0}")]
+    NoWord(String),
     /// The trial is over.
     #[error("the time for confirming has run out: the generation before is put back")]
     Expired,

@@ -20,7 +20,7 @@ mod trial;
 pub use carry_out::{Done, Outcome};
 pub use confirm::Doubt;
 pub use diff::{Difference, unified};
-pub use env::{Cameras, Env, Judge, Look};
+pub use env::{Cameras, Consent, Env, Judge, Look};
 pub use error::{ApplyError, StalePart};
 pub use generations::{Generation, Listed, Meta, Watch, current, list, load};
 pub use manager::{Manager, ManagerError, Systemctl};

@@ -10,7 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 
 use super::{
-    ApplyError, Difference, Done, Env, Generation, Meta, StalePart, Watch,
+    ApplyError, Consent, Difference, Done, Env, Generation, Meta, StalePart, Watch,
     carry_out::{When, carry_out},
     carry_over,
     confirm::doubts,
@@ -208,8 +208,15 @@ fn site_to_go_back_to(env: &Env<'_>, from: u64, present: &str, back: &Generation
 }
 
 /// Puts an older site in force again, with the people of the present one. If they are the same, it is the older generation itself;
-/// otherwise one is made.
-fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> Result<Report, ApplyError> {
+/// otherwise, or where leadership's word goes on record, one is made.
+fn take_back(
+    env: &Env<'_>,
+    now: &Generation,
+    to: u64,
+    by: &str,
+    consent: Consent<'_>,
+    when: When,
+) -> Result<Report, ApplyError> {
     let from = now.meta.number;
     let back = load(env.files, &env.state, to)?;
     let site = site_to_go_back_to(env, from, &now.site, &back)?;
@@ -220,7 +227,9 @@ fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> 
     if !steps.contains(&Step::Switch) {
         steps.insert(0, Step::Switch);
     }
-    let made = site != back.site;
+    let word = consent(now, &back, &site).map_err(ApplyError::NoWord)?;
+    // A word that was given must stand somewhere.
+    let made = site != back.site || word.is_some();
     let number = if made { next_number(env)? } else { to };
     let boot = (when == When::Running).then(|| env.boot.clone());
     let pending = Pending { to: number, made, trial: false, boot, steps: steps.clone() };
@@ -236,7 +245,7 @@ fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> 
             number,
             at: env.clock.wall(),
             by: by.to_owned(),
-            word: None,
+            word,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             from: Some(from),
             repeats: Some(to),
@@ -251,7 +260,9 @@ fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> 
 }
 
 /// Goes back to a generation: the one named, else the one confirmed last, else the one before.
-pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str) -> Result<Report, ApplyError> {
+///
+/// Leaving a generation that was not confirmed wants nobody's word: it would be left anyway.
+pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str, consent: Consent<'_>) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
     let (finished, _) = settle_as_far_as_possible(env)?;
     let now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
@@ -268,8 +279,12 @@ pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str) -> Result<Report, Appl
     if to == from {
         return Ok(Report { from: Some(from), generation: Some(from), finished, ..Report::default() });
     }
-    Ok(Report { finished, ..take_back(env, &now, to, by, When::Running)? })
+    let stays = confirmed(env.files, &env.state)? == Some(from);
+    let consent = if stays { consent } else { WANTS_NONE };
+    Ok(Report { finished, ..take_back(env, &now, to, by, consent, When::Running)? })
 }
+
+const WANTS_NONE: Consent<'static> = &|_, _, _| Ok(None);
 
 /// Takes back a trial whose time has run out; otherwise changes nothing.
 pub fn expire(env: &Env<'_>) -> Result<Report, ApplyError> {
@@ -280,7 +295,7 @@ pub fn expire(env: &Env<'_>) -> Result<Report, ApplyError> {
     match running_trial(env, now.meta.number)? {
         Some(trial) if trial.standing(env) == Standing::Over => {
             log::warn!("generation {} was not confirmed in time; going back to {}", now.meta.number, trial.back_to);
-            Ok(Report { finished, ..take_back(env, &now, trial.back_to, BY_ITSELF, When::Running)? })
+            Ok(Report { finished, ..take_back(env, &now, trial.back_to, BY_ITSELF, WANTS_NONE, When::Running)? })
         }
         trial => {
             let trial_until = trial.map(|t| t.due());
@@ -304,7 +319,7 @@ pub fn confirm(env: &Env<'_>) -> Result<(u64, bool), ApplyError> {
     if let Some(trial) = running_trial(env, number)?
         && trial.standing(env) == Standing::Over
     {
-        take_back(env, &now, trial.back_to, BY_ITSELF, When::Running)?;
+        take_back(env, &now, trial.back_to, BY_ITSELF, WANTS_NONE, When::Running)?;
         return Err(ApplyError::Expired);
     }
     let doubts = doubts(env.cameras, &now.meta);
@@ -331,7 +346,7 @@ pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
             report.trial_until = Some(until);
         } else {
             log::warn!("generation {from} was not confirmed in time; going back to {}", trial.back_to);
-            report = take_back(env, &now, trial.back_to, BY_ITSELF, when)?;
+            report = take_back(env, &now, trial.back_to, BY_ITSELF, WANTS_NONE, when)?;
             now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
         }
     }

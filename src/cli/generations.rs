@@ -45,7 +45,9 @@ pub(super) struct ConfirmArgs {
 pub(super) struct RollbackArgs {
     #[arg(long, value_name = "N")]
     to: Option<u64>,
-    #[arg(long, conflicts_with = "to")]
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[arg(long, conflicts_with_all = ["to", "reason"])]
     expired: bool,
     #[command(flatten)]
     folders: Folders,
@@ -112,9 +114,8 @@ fn in_words(doubt: &Doubt, lang: Lang) -> String {
 
 pub(super) fn rollback(args: RollbackArgs, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     let place = Place::from(args.folders);
-    let who = applying::who();
     let report =
-        place.act(|env| if args.expired { apply::expire(env) } else { apply::rollback(env, args.to, &who) })?;
+        if args.expired { place.act(apply::expire)? } else { applying::rollback(&place, args.to, args.reason)? };
     show(&report, &place, args.json, language(&place, flag))
 }
 

@@ -15,10 +15,12 @@ use super::{
     socket::{self, AskError},
 };
 use crate::{
-    apply::{self, ApplyError, Cameras, Env, Look, Manager, ManagerError, Outcome, Report, Request, Systemctl},
+    apply::{
+        self, ApplyError, Cameras, Env, Generation, Look, Manager, ManagerError, Outcome, Report, Request, Systemctl,
+    },
     plan::{
-        self, Plan, RECORD, Refused,
-        guard::{self, RootWithReason},
+        self, Plan, RECORD, Refused, Side,
+        guard::{self, Authority as _, RootWithReason},
     },
     site::{self, Secrets, Site},
     sys::{RealClock, RealCommands, RealFiles},
@@ -163,6 +165,25 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: &How) -> anyhow::Res
         trial: how.trial,
     };
     place.act(|env| apply::apply(env, request)).map(Answer::Applied)
+}
+
+/// Goes back to a generation.
+///
+/// # Errors
+/// If that takes something from people and there is no reason for it, or apply refuses.
+pub fn rollback(place: &Place, to: Option<u64>, reason: Option<String>) -> anyhow::Result<Report> {
+    let leader = RootWithReason { root: geteuid().is_root(), user: who(), reason };
+    let consent = |now: &Generation, back: &Generation, text: &str| -> Result<Option<guard::Word>, String> {
+        let parse = |text: &str| site::parse(text, "site.toml").map_err(|e| e.to_string());
+        let (before, after) = (parse(&now.site)?, parse(text)?);
+        let digests = [now, back].map(|g| g.secrets.as_deref().map(plan::digest));
+        let before = Side { site: &before, layout: &now.plan.layout, secrets: digests[0].as_deref() };
+        let after = Side { site: &after, layout: &back.plan.layout, secrets: digests[1].as_deref() };
+        let changes = plan::changes(Some(before), after);
+        let guarded: Vec<&plan::Change> = changes.iter().filter(|c| c.guarded).collect();
+        if guarded.is_empty() { Ok(None) } else { leader.word(&guarded).map(Some).map_err(|e| e.to_string()) }
+    };
+    place.act(|env| apply::rollback(env, to, &leader.user, &consent))
 }
 
 fn read_plan(path: &Path) -> anyhow::Result<Plan> {

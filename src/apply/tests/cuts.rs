@@ -91,9 +91,9 @@ fn a_trial_ends_wherever_it_is_cut() {
 #[test]
 fn going_back_and_confirming_can_be_cut_short_too() {
     let (old, new) = (site("old", &[("v1", "x")]), site("new", &[("v1", "z"), ("v2", "y")]));
-    let back = |_: &World, env: &Env<'_>| rollback(env, Some(1), "test").map(drop);
+    let back = |_: &World, env: &Env<'_>| rollback(env, Some(1), "test", FREE).map(drop);
     let again = |world: &World| {
-        world.act(|env| rollback(env, Some(1), "test")).unwrap();
+        world.act(|env| rollback(env, Some(1), "test", FREE)).unwrap();
         0
     };
     at_every_cut(&|| prepared(&[&old, &new]), &back, &[&old, &new], &again);
@@ -127,10 +127,10 @@ fn going_back_with_other_people_can_be_cut_short_too() {
     let old = site("old", &[("v1", "x")]);
     let new = Site { people: "bob", ..site("new", &[("v1", "z")]) };
     let carried = Site { people: "bob", ..old.clone() };
-    let back = |_: &World, env: &Env<'_>| rollback(env, Some(1), "test").map(drop);
+    let back = |_: &World, env: &Env<'_>| rollback(env, Some(1), "test", FREE).map(drop);
     let again = |world: &World| {
         if world.in_force(&[&old, &new, &carried]) != 2 {
-            world.act(|env| rollback(env, Some(1), "test")).unwrap();
+            world.act(|env| rollback(env, Some(1), "test", FREE)).unwrap();
         }
         world.act(activate).unwrap();
         2

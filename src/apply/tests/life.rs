@@ -151,17 +151,17 @@ fn going_back_keeps_the_people() {
     let two = Site { people: "bob", ..site("two", &[("v1", "x")]) };
     world.apply(&one).unwrap();
     world.apply(&two).unwrap();
-    let report = world.act(|env| rollback(env, None, "ann")).unwrap();
+    let report = world.act(|env| rollback(env, None, "ann", FREE)).unwrap();
     assert_eq!((report.generation, report.made), (Some(3), true));
     world.settled(&Site { people: "bob", ..one.clone() });
     let listed = list(&RealFiles, &world.path("state")).unwrap();
     assert_eq!((listed[2].meta.repeats, listed[2].meta.by.as_str()), (Some(1), "ann"));
 
     // With the same people it is the old generation itself.
-    let report = world.act(|env| rollback(env, Some(2), "ann")).unwrap();
+    let report = world.act(|env| rollback(env, Some(2), "ann", FREE)).unwrap();
     assert_eq!((report.generation, report.made), (Some(2), false));
     world.settled(&two);
-    assert!(matches!(world.act(|env| rollback(env, Some(9), "ann")), Err(ApplyError::NoSuch(9))));
+    assert!(matches!(world.act(|env| rollback(env, Some(9), "ann", FREE)), Err(ApplyError::NoSuch(9))));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn what_has_no_way_back_is_not_tried() {
     assert!(matches!(world.attempt(&other, MINUTE), Err(ApplyError::People { from: 2, to: 1, .. })));
     assert_eq!(world.current(), Some(1));
     world.apply(&other).unwrap();
-    assert!(matches!(world.act(|env| rollback(env, Some(1), "x")), Err(ApplyError::People { .. })));
+    assert!(matches!(world.act(|env| rollback(env, Some(1), "x", FREE)), Err(ApplyError::People { .. })));
     world.settled(&other);
 }
 
@@ -238,7 +238,7 @@ fn a_site_that_the_recorder_refuses_is_left_again() {
         world
     };
     let world = stuck();
-    world.act(|env| rollback(env, None, "ann")).unwrap();
+    world.act(|env| rollback(env, None, "ann", FREE)).unwrap();
     world.settled(&one);
 
     let world = stuck();
@@ -251,5 +251,26 @@ fn a_site_that_the_recorder_refuses_is_left_again() {
     assert!(matches!(world.attempt(&bad, MINUTE), Err(ApplyError::Unfinished { .. })));
     world.clock.advance(MINUTE);
     world.act(expire).unwrap();
+    world.settled(&one);
+}
+
+#[test]
+fn going_back_from_what_was_confirmed_may_want_a_word_that_is_kept() {
+    let world = World::new();
+    let (one, two) = (site("one", &[]), site("two", &[]));
+    world.apply(&one).unwrap();
+    world.apply(&two).unwrap();
+    let no: Consent<'_> = &|now, back, text| Err(format!("{} {} {text}", now.meta.number, back.meta.number));
+    let Err(ApplyError::NoWord(asked)) = world.act(|env| rollback(env, None, "ann", no)) else { panic!("not allowed") };
+    assert_eq!(asked, format!("2 1 {}", one.text()));
+    world.settled(&two);
+    let word = plan::guard::Word { who: "ann".into(), reason: "it was better".into() };
+    let report = world.act(|env| rollback(env, None, "ann", &|_, _, _| Ok(Some(word.clone())))).unwrap();
+    assert_eq!((report.generation, report.made), (Some(3), true));
+    assert_eq!(list(&RealFiles, &world.path("state")).unwrap()[2].meta.word, Some(word));
+    world.settled(&one);
+    // What is on trial would go by itself.
+    world.attempt(&two, MINUTE).unwrap();
+    world.act(|env| rollback(env, None, "ann", no)).unwrap();
     world.settled(&one);
 }

@@ -32,6 +32,8 @@ impl Fuse {
     }
 }
 
+const FREE: Consent<'static> = &|_, _, _| Ok(None);
+
 const WHOLE: i64 = 1_000_000;
 
 /// Files that leave the worst behind when they are cut short.
