@@ -1,5 +1,6 @@
 //! What blkid finds on a device by looking at the device itself (`-p`), not at a cache.
 
+use super::model::NOT_ROOT;
 use crate::sys::Output;
 
 /// The command line, without the device.
@@ -40,10 +41,10 @@ pub(super) fn parse(out: &Output) -> Look {
         Some(0) => Look::Found(signature(&String::from_utf8_lossy(&out.stdout))),
         Some(2) if out.stderr.is_empty() => Look::Nothing,
         Some(8) => Look::Several,
-        _ if out.stderr.contains("ermission denied") || out.stderr.contains("not permitted") => {
-            Look::Failed("not root".to_owned())
-        }
-        code => Look::Failed(format!("blkid: {} ({code:?})", out.stderr)),
+        _ if out.stderr.contains("ermission denied") => Look::Failed(NOT_ROOT.to_owned()),
+        // It says "blkid: error: …" itself.
+        _ if !out.stderr.is_empty() => Look::Failed(out.stderr.clone()),
+        code => Look::Failed(format!("blkid: exit code {code:?}")),
     }
 }
 

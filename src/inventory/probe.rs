@@ -18,6 +18,7 @@ use super::{
     content::{Edges, Mounted, Seen},
     footage,
     lsblk::{self, Block},
+    model::NOT_ROOT,
     smart,
     system::is_system,
 };
@@ -270,7 +271,8 @@ fn edges(device: PathBuf, size: u64) -> Edges {
     match within(read) {
         Some(Ok(true)) => Edges::Zero,
         Some(Ok(false)) => Edges::Data,
-        Some(Err(e)) if e.kind() == ErrorKind::PermissionDenied => Edges::Failed("not root".to_owned()),
+        // Root may be refused too, by a sandbox: that is another errno (EPERM).
+        Some(Err(e)) if e.raw_os_error() == Some(nix::libc::EACCES) => Edges::Failed(NOT_ROOT.to_owned()),
         Some(Err(e)) => Edges::Failed(e.to_string()),
         None => Edges::Failed(format!("reading it took longer than {} s", LIMIT.as_secs())),
     }
