@@ -6,8 +6,10 @@
 mod check;
 mod clip;
 mod demo;
+mod disk;
 mod gaps;
 mod help;
+mod inventory;
 pub mod logger;
 mod record;
 mod reindex;
@@ -54,6 +56,8 @@ enum Command {
     Check(check::Args),
     Reindex(reindex::Args),
     Volume(volume::Args),
+    Inventory(inventory::Args),
+    Disk(disk::Args),
     Schema(schema::Args),
     Web(web::Args),
 }
@@ -71,6 +75,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),
+        Command::Inventory(args) => inventory::run(&args, cli.lang),
+        Command::Disk(args) => disk::run(args, cli.lang),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),

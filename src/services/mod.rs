@@ -1,6 +1,7 @@
 //! Composition roots: what a service consists of, started, connected and stopped.
 
 pub mod demo;
+pub mod disks;
 pub mod paths;
 pub mod record;
 pub mod socket;

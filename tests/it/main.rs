@@ -5,6 +5,7 @@
 mod acceptance;
 mod browser;
 mod capture;
+mod disks;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
