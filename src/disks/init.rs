@@ -30,8 +30,12 @@ use crate::{
 pub enum Unlocking {
     /// Nothing is encrypted.
     None,
-    /// The machine's TPM, as long as the firmware's settings (PCR 7) and the signed system (PCR 11) are what they should be.
-    Tpm,
+    /// The machine's TPM, as long as the firmware's settings (PCR 7) are what they were and the system that starts
+    /// (PCR 11) is signed with this key. Without a key systemd-cryptenroll would leave PCR 11 out and say nothing.
+    Tpm {
+        /// The public key, PEM.
+        public_key: PathBuf,
+    },
     /// A file, on a USB key.
     KeyFile(PathBuf),
     /// A person.
@@ -154,9 +158,10 @@ fn encrypt(
     let add = ["luksAddKey", "--batch-mode", "--key-file", &old.path(), part];
     match unlocking {
         Unlocking::None => {}
-        Unlocking::Tpm => {
+        Unlocking::Tpm { public_key } => {
             let unlock = format!("--unlock-key-file={}", old.path());
-            let tpm = ["--tpm2-device=auto", "--tpm2-pcrs=7", "--tpm2-public-key-pcrs=11"];
+            let key = format!("--tpm2-public-key={}", public_key.display());
+            let tpm = ["--tpm2-device=auto", "--tpm2-pcrs=7", &key, "--tpm2-public-key-pcrs=11"];
             run(commands, "systemd-cryptenroll", &[&[unlock.as_str()], &tpm[..], &[part]].concat(), b"")?;
         }
         Unlocking::KeyFile(key) => {

@@ -105,10 +105,10 @@ fn encrypted() {
         with("cryptsetup luksAddKey --batch-mode --key-file /D/custodian-key-X /D/sda1 /media/key/school", "")
     );
     assert_eq!(
-        whole(Unlocking::Tpm),
+        whole(Unlocking::Tpm { public_key: "/etc/systemd/key.pem".into() }),
         with(
             "systemd-cryptenroll --unlock-key-file=/D/custodian-key-X --tpm2-device=auto --tpm2-pcrs=7 \
-             --tpm2-public-key-pcrs=11 /D/sda1",
+             --tpm2-public-key=/etc/systemd/key.pem --tpm2-public-key-pcrs=11 /D/sda1",
             ""
         )
     );
@@ -120,7 +120,7 @@ fn a_failed_step_ends_it_before_the_seal() {
     for fail_at in [0, 3, 4, 5, 6, 7, 8] {
         let dir = tempfile::tempdir().unwrap();
         let commands = Recorder::new(fail_at);
-        let order = Order { unlocking: Unlocking::Tpm, run: dir.path().to_owned() };
+        let order = Order { unlocking: Unlocking::Tpm { public_key: "/key.pem".into() }, run: dir.path().to_owned() };
         let result = prepare(&commands, disk(dir.path()), &order).and_then(|p| p.seal(&commands));
         assert!(matches!(result, Err(DiskError::Failed { .. })), "{fail_at}: {result:?}");
         let lines = commands.lines();

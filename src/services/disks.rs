@@ -19,6 +19,14 @@ use crate::{
 
 /// Who records: footage belongs to this user where there is one.
 const OWNER: &str = "custodian-record";
+/// The TPM, through the kernel's resource manager.
+const TPM: &str = "/dev/tpmrm0";
+/// Where the key is that the system is signed with, see systemd-cryptenroll(1).
+const TPM_KEYS: [&str; 3] = [
+    "/etc/systemd/tpm2-pcr-public-key.pem",
+    "/run/systemd/tpm2-pcr-public-key.pem",
+    "/usr/lib/systemd/tpm2-pcr-public-key.pem",
+];
 /// How long mounting may take: XFS replays its journal.
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -63,7 +71,19 @@ pub fn wanted(site: &Site, by_id: &str, removable: bool) -> Option<(Wanted, Unlo
 pub fn unlocking(unlock: Unlock, key_file: Option<&Path>, passphrase: Option<&[u8]>) -> anyhow::Result<Unlocking> {
     Ok(match unlock {
         Unlock::None => Unlocking::None,
-        Unlock::Tpm => Unlocking::Tpm,
+        Unlock::Tpm => {
+            anyhow::ensure!(
+                Path::new(TPM).exists(),
+                "the site says unlock = \"tpm\", and this machine shows no TPM 2.0"
+            );
+            let key = TPM_KEYS.iter().map(PathBuf::from).find(|path| path.exists());
+            let public_key = key.with_context(|| {
+                format!(
+                    "the site says unlock = \"tpm\": the key that this system is signed with is in none of {TPM_KEYS:?}"
+                )
+            })?;
+            Unlocking::Tpm { public_key }
+        }
         Unlock::UsbKey => {
             let path = key_file.context("the site says unlock = \"usb-key\": name the file with --key-file")?;
             disks::make_key_file(path)?;
@@ -207,4 +227,36 @@ fn own(root: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("cannot give {} to {OWNER}", path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_a_disk_wants_what_it_takes() {
+        assert!(matches!(unlocking(Unlock::None, None, None), Ok(Unlocking::None)));
+        let said = |unlock, passphrase| format!("{:#}", unlocking(unlock, None, passphrase).unwrap_err());
+        assert!(said(Unlock::UsbKey, None).contains("--key-file"));
+        assert!(said(Unlock::Passphrase, None).contains("--passphrase-file"));
+        assert!(said(Unlock::Passphrase, Some(&b"1234567\n"[..])).contains("8 characters"));
+        let Ok(Unlocking::Passphrase(secret)) = unlocking(Unlock::Passphrase, None, Some(b"open sesame\n")) else {
+            panic!("a passphrase")
+        };
+        assert_eq!(secret.bytes(), b"open sesame");
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key");
+        assert!(matches!(unlocking(Unlock::UsbKey, Some(&key), None), Ok(Unlocking::KeyFile(path)) if path == key));
+        assert!(key.exists());
+    }
+
+    #[test]
+    fn a_disk_is_what_the_site_says() {
+        let text = include_str!("../../image/site.example.toml");
+        let site = crate::site::parse(text, "site.toml").unwrap();
+        let (volume, unlock) = wanted(&site, "ata-WDC_WD120EFBX-68B0EN0_5QJ0A1CD", false).unwrap();
+        assert_eq!((volume.site.as_str(), unlock), ("hoa-huong-duong", Unlock::Tpm));
+        assert!(volume.size.0 > 0 && crate::inventory::partition_label(&volume.site, &volume.volume).is_some());
+        assert!(wanted(&site, "ata-else", false).is_none());
+    }
 }
