@@ -20,7 +20,7 @@ use std::{
 
 use super::{DiskError, EmptyDisk, RecoveryKey, Secret, error::run, secret::SecretFile, wipe::exclusive};
 use crate::{
-    inventory::{PARTITION_TYPE, SEAL, subsystem},
+    inventory::{self, PARTITION_TYPE, SEAL, subsystem},
     sys::Commands,
     types::VolumeName,
 };
@@ -74,7 +74,7 @@ pub fn prepare(commands: &dyn Commands, disk: EmptyDisk, order: &Order) -> Resul
         Unlocking::None => (None, None),
         unlocking => {
             let recovery = encrypt(commands, &part, unlocking, &order.run)?;
-            let name = mapping(&volume);
+            let name = inventory::mapping(&volume);
             let open = ["open", "--type", "luks2", "--key-file", "-", &part, &name];
             run(commands, "cryptsetup", &open, recovery.secret().bytes())?;
             (Some(name), Some(recovery))
@@ -90,11 +90,6 @@ pub fn prepare(commands: &dyn Commands, disk: EmptyDisk, order: &Order) -> Resul
             Err(e)
         }
     }
-}
-
-/// The mapping of an encrypted volume: `/dev/mapper/custodian-<volume>`.
-fn mapping(volume: &VolumeName) -> String {
-    format!("custodian-{volume}")
 }
 
 /// Writes the partition table.

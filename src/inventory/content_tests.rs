@@ -140,3 +140,28 @@ fn what_is_foreign_is_named() {
     let luks = (0, "ID_FS_TYPE=crypto_LUKS\nID_FS_VERSION=1\n");
     assert_eq!(found(content(BARE, luks, &[], Edges::Data, Vec::new())), ["crypto_LUKS 12.0 TB (sda)"]);
 }
+
+proptest::proptest! {
+    /// Whatever the tools say: empty only by every proof, unknown whenever one of them failed.
+    #[test]
+    fn doubt_is_never_empty(
+        whole in proptest::sample::select(vec![0, 2, 4, 8]),
+        part in proptest::option::of(proptest::sample::select(vec![0, 2, 4, 8])),
+        edges in 0..3,
+        mounted: bool,
+    ) {
+        let lsblk = if part.is_some() { ONE } else { BARE };
+        let parts: Vec<(i32, &str)> = part.into_iter().map(|code| (code, "ID_FS_TYPE=xfs\n")).collect();
+        let read = match edges {
+            0 => Edges::Zero,
+            1 => Edges::Data,
+            _ => Edges::Failed("I/O".to_owned()),
+        };
+        let at = mounted.then(|| Mounted { at: "/x".into(), marker: None, newest: None }).into_iter().collect();
+        let content = content(lsblk, (whole, "ID_FS_TYPE=xfs\n"), &parts, read, at);
+        let failed = whole == 4 || part == Some(4) || edges == 2;
+        let proven = whole == 2 && part.is_none() && edges == 0 && !mounted;
+        proptest::prop_assert_eq!(matches!(content, Content::Unknown { .. }), failed);
+        proptest::prop_assert_eq!(matches!(content, Content::Empty), proven);
+    }
+}

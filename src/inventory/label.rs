@@ -29,6 +29,11 @@ pub fn subsystem(site: &str) -> String {
     format!("{SEAL}:{site}")
 }
 
+/// The name under which an encrypted volume is opened: `/dev/mapper/custodian-<volume>`.
+pub fn mapping(volume: &VolumeName) -> String {
+    format!("{SEAL}-{volume}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,6 @@ mod smart;
 mod system;
 
 pub use footage::{Footage, footage_in};
-pub use label::{PARTITION_TYPE, SEAL, parse_label, partition_label, subsystem};
+pub use label::{PARTITION_TYPE, SEAL, mapping, parse_label, partition_label, subsystem};
 pub use model::{Content, Disk, Inventory, Link, Mount, NOT_ROOT, OurVolume, Smart, Unit};
 pub use probe::{Roots, Survey, Use, probe, survey};

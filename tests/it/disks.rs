@@ -227,6 +227,99 @@ fn loop_the_kernel_has_the_last_word() {
     assert_eq!(ours(&sheet(&machine)).volume.as_str(), "a1");
 }
 
+/// The command line in a mount namespace of its own, where our names stand for udev's.
+struct Shell {
+    by_id: PathBuf,
+    site: PathBuf,
+    made: bool,
+}
+
+impl Shell {
+    fn new(loops: &Loops) -> Self {
+        let site = loops.path().join("site.toml");
+        let text = format!(
+            "[site]\nid = \"school\"\nname = \"Trường\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"en\"\n\
+             [recorder.a]\nunlock = \"none\"\n[[recorder.a.volume]]\nname = \"a1\"\ndisk = \"{NAME}\"\nsize = \"{MIB} MiB\"\n\
+             [area.gate]\nname = \"Gate\"\nkind = \"public\"\n\
+             [camera.gate-1]\nname = \"Gate\"\narea = \"gate\"\nmain = \"rtsp://192.0.2.1/x\"\n"
+        );
+        fs::write(&site, text).unwrap();
+        // A machine without udev has no such folder to mount something on.
+        let made = fs::create_dir("/dev/disk").is_ok();
+        Self { by_id: loops.path().join("by-id"), site, made }
+    }
+
+    /// Exit code, output and errors of `custodian <args>`.
+    fn run(&self, args: &str) -> (i32, String, String) {
+        let script = format!(
+            "mount -t tmpfs none /dev/disk; ln -s {} /dev/disk/by-id; mount -t tmpfs none /run; exec {} {args}",
+            self.by_id.display(),
+            env!("CARGO_BIN_EXE_custodian"),
+        );
+        let out = Command::new("unshare").args(["--mount", "sh", "-ec", &script]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+    }
+
+    /// The token that a refusal for want of one shows.
+    fn token(&self, verb: &str) -> String {
+        let (code, facts, said) = self.run(&format!("disk {verb}"));
+        assert_eq!(code, 3, "{said}");
+        assert!(facts.contains(NAME), "{facts}");
+        said.split_whitespace().last().unwrap().to_owned()
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        if self.made {
+            let _ = fs::remove_dir("/dev/disk");
+        }
+    }
+}
+
+#[test]
+fn loop_from_the_command_line() {
+    if !possible() {
+        return;
+    }
+    let mut loops = Loops::new();
+    loops.disk(NAME, MIB, &[]);
+    let shell = Shell::new(&loops);
+    let init = format!("init {NAME} --site {}", shell.site.display());
+
+    let token = shell.token(&init);
+    let (code, _, said) = shell.run(&format!("disk {init} --token 0000-0000-0000-0000"));
+    assert!(code == 1 && said.contains("another disk"), "{code} {said}");
+    let (code, _, said) = shell.run(&format!("disk {init} --token nonsense"));
+    assert!(code == 1 && said.contains("four groups"), "{code} {said}");
+    let (code, out, said) = shell.run(&format!("disk {init} --token {}", token.to_uppercase()));
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("is volume a1 now") && !out.contains("Recovery key"), "{out}");
+    assert!(out.contains("A stolen disk shows all its footage."), "{out}");
+
+    let (code, json, _) = shell.run("inventory --json");
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let disks = found["disks"].as_array().unwrap();
+    let disk = disks.iter().find(|d| d["by_id"][0] == NAME).unwrap();
+    assert_eq!((code, &disk["content"]["state"], &disk["content"]["volume"]), (0, &"ours".into(), &"a1".into()));
+    assert_eq!(found["fingerprint"].as_str().unwrap().len(), 64);
+
+    let (code, json, _) = shell.run(&format!("disk facts {NAME} --json --site {}", shell.site.display()));
+    let facts: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &facts["days_of_footage"]), (0, &0.into()));
+    assert!(facts["init"]["refused"].as_str().unwrap().contains("a1"), "{facts}");
+    assert_eq!(facts["erase"]["token"], shell.token(&format!("erase {NAME}")));
+
+    assert_eq!(shell.run(&format!("disk release {NAME}")).0, 0);
+    let erase = shell.token(&format!("erase {NAME}"));
+    assert_eq!(shell.run(&format!("disk erase {NAME} --token {erase}")).0, 0);
+    let (code, _, said) = shell.run(&format!("disk erase {NAME}"));
+    assert!(code == 1 && said.contains("empty already"), "{said}");
+    let (code, _, said) = shell.run("--lang zh disk release no-such-disk");
+    assert!(code == 1 && said.contains("已拒绝"), "{said}");
+}
+
 /// The system's programs, until the power goes at the nth that changes a disk.
 struct Cut {
     left: AtomicUsize,
