@@ -3,7 +3,7 @@
 use crate::types::VolumeName;
 
 /// GPT partition type of a volume for footage. Made once, at random, for custodian.
-pub const PARTITION_TYPE: &str = "6f0fd0a5-90e5-4d8c-a3f5-64e6a0b4d2c1";
+pub const PARTITION_TYPE: &str = "17001d31-dbea-4556-8d94-9e804872a57c";
 
 /// The label of a volume's XFS where it is not encrypted. Set last: a partition of our type without it is unfinished.
 pub const SEAL: &str = "custodian";

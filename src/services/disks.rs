@@ -118,7 +118,8 @@ impl Machine<'_> {
     }
 
     /// The facts of a disk, and a token for each verb that may be carried out on it.
-    pub fn sheet(&self, by_id: &str, wanted: Option<&Wanted>) -> Result<Sheet, Refusal> {
+    pub fn sheet(&self, by_id: &str, wanted: Option<&Wanted>) -> anyhow::Result<Sheet> {
+        let _lock = self.lock()?;
         let (survey, footage) = self.look(by_id);
         let disk = survey.inventory.disk(by_id).cloned();
         let disk = disk.ok_or_else(|| Refusal::NoDisk { by_id: by_id.to_owned() })?;

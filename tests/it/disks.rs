@@ -170,7 +170,12 @@ fn loop_whatever_speaks_against_it() {
     let too_small = Wanted { size: ByteSize((MIB << 20) * 100 / 98 + 1000), ..wanted() };
     assert!(matches!(machine.sheet(NAME, Some(&too_small)).unwrap().init, Err(Refusal::TooSmall { .. })));
     assert_eq!(machine.sheet(NAME, None).unwrap().init, Err(Refusal::NotInSite));
-    assert!(matches!(machine.sheet("no-such", None).unwrap_err(), Refusal::NoDisk { .. }));
+    assert!(matches!(refused(machine.sheet("no-such", None).map(|_| ())), Refusal::NoDisk { .. }));
+    // One command at a time.
+    let lock = fs::File::create(loops.path().join("run/custodian-disks.lock")).unwrap();
+    let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    assert!(format!("{:#}", init(&machine, &empty).unwrap_err()).contains("another command"));
+    drop(lock);
     assert_eq!(machine.sheet("test-read-only", Some(&wanted())).unwrap().init, Err(Refusal::ReadOnly), "{read_only:?}");
     // Another disk's token, all else being equal.
     let other = loops.disk("test-other", MIB, &[]);
