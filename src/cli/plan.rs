@@ -1,6 +1,6 @@
 //! `custodian plan`: what applying site.toml would do.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
@@ -166,13 +166,13 @@ pub(super) fn as_text(plan: &Plan, site: &Site, offline: bool, lang: Lang, colou
     if !plan.disks.is_empty() {
         out += &head("plan.disks");
         for note in &plan.disks {
-            out += &format!("  - {}\n", text::disk(lang, note));
+            let _ = writeln!(out, "  - {}", text::disk(lang, note));
         }
     }
     if !plan.steps.is_empty() {
         out += &head("plan.steps");
         for step in &plan.steps {
-            out += &format!("  - {}\n", text::step(lang, step));
+            let _ = writeln!(out, "  - {}", text::step(lang, step));
         }
     }
     out.push('\n');
@@ -198,7 +198,7 @@ fn line(change: &Change, lang: Lang, colour: bool) -> String {
     let (on, off) = if colour { (mood, "\x1b[0m") } else { ("", "") };
     let mut text = format!("  {on}{mark}{off} {}\n", text::change(lang, change));
     for remark in text::remarks(lang, change) {
-        text += &format!("      ! {remark}\n");
+        let _ = writeln!(text, "      ! {remark}");
     }
     text
 }

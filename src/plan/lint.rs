@@ -85,7 +85,7 @@ const RECORDER: &str = "custodian-record.service";
 
 fn steps(plan: &Plan, site: &Site, units: Option<&BTreeMap<String, String>>, all: &mut Vec<Lint>) {
     // Units that the generation does not make are the system's: those of ours that stand in the image, and systemd's.
-    let made = |unit: &str| unit.ends_with(".mount");
+    let made = |unit: &str| unit.rsplit_once('.').is_some_and(|(_, kind)| kind == "mount");
     let mut there: BTreeSet<&str> = units.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     let mut stale = false;
     for step in &plan.steps {
