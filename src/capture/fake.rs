@@ -214,6 +214,14 @@ impl Footage for FakeFootage {
         Some(chosen)
     }
 
+    fn choose_copy(&self, _: StreamId, _: &VolumeName) -> Option<VolumeName> {
+        None
+    }
+
+    fn write_copy(&self, _: &VolumeName, _: Fragment) -> Result<(), Refused> {
+        Ok(())
+    }
+
     fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused> {
         let mut inner = self.lock();
         if !inner.volumes.iter().any(|(v, healthy)| v == volume && *healthy) {

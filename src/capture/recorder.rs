@@ -58,6 +58,8 @@ pub(super) struct Recorder {
 struct Current {
     run: Arc<Run>,
     volume: VolumeName,
+    /// Where a copy goes.
+    copy: Option<VolumeName>,
     /// Ticks of the session's time line at decode time 0.
     origin: i64,
     number: u32,
@@ -148,7 +150,9 @@ impl Recorder {
     pub(super) fn end(&mut self, end: End, now: WallNs) {
         let ended = self.current.take();
         if let Some(c) = &ended {
-            self.footage.end_run(&c.volume, c.run.id);
+            for volume in std::iter::once(&c.volume).chain(&c.copy) {
+                self.footage.end_run(volume, c.run.id);
+            }
             self.status.rare().volume = None;
         }
         let end_of_run = ended.map(|c| c.end);
@@ -168,6 +172,14 @@ impl Recorder {
     pub(super) fn event(&mut self, event: &StoreEvent, now: i64) {
         match event {
             StoreEvent::VolumeFailed { volume, cause } => {
+                if let Some(c) = &mut self.current
+                    && c.copy.as_ref() == Some(volume)
+                {
+                    c.copy = None;
+                }
+                if self.go_on_with_copy(volume, now) {
+                    return;
+                }
                 if let Some(c) = self.current.take_if(|c| c.volume == *volume) {
                     self.avoid(volume.clone(), now);
                     self.status.rare().volume = None;
@@ -178,6 +190,18 @@ impl Recorder {
                 self.avoid.take_if(|(v, _)| v == volume);
             }
         }
+    }
+
+    /// If the run was on that volume and has a copy elsewhere, that one is the run from now on.
+    fn go_on_with_copy(&mut self, failed: &VolumeName, now: i64) -> bool {
+        let Some(c) = self.current.as_mut().filter(|c| c.volume == *failed) else { return false };
+        let Some(copy) = c.copy.take() else { return false };
+        let volume = std::mem::replace(&mut c.volume, copy.clone());
+        log::warn!("{} {}: volume {volume} is lost; the copy on {copy} goes on", self.stream.camera, self.stream.kind);
+        self.footage.end_run(&volume, c.run.id);
+        self.status.rare().volume = Some(copy);
+        self.avoid(volume, now);
+        true
     }
 
     fn avoid(&mut self, volume: VolumeName, now: i64) {
@@ -202,8 +226,16 @@ impl Recorder {
             let fragment = self.fragment(piece, span);
             let Some(c) = &mut self.current else { break };
             let Some(fragment) = fragment else { return };
+            let copy = c.copy.as_ref().map(|copy| (copy.clone(), fragment.clone()));
             match self.footage.write(&c.volume, fragment) {
                 Ok(()) => {
+                    if let Some((copy, fragment)) = copy
+                        && let Err(refused) = self.footage.write_copy(&copy, fragment)
+                    {
+                        log::warn!("{} {}: no copy for now: {refused}", self.stream.camera, self.stream.kind);
+                        self.footage.end_run(&copy, c.run.id);
+                        c.copy = None;
+                    }
                     c.end = span.end;
                     c.number += 1;
                     if c.number == 1 {
@@ -211,7 +243,12 @@ impl Recorder {
                     }
                     return;
                 }
-                Err(refused) => self.refused(&refused, span.start, now),
+                Err(refused) => {
+                    let volume = c.volume.clone();
+                    if !self.go_on_with_copy(&volume, now) {
+                        self.refused(&refused, span.start, now);
+                    }
+                }
             }
         }
         if self.gap.is_none() {
@@ -271,9 +308,11 @@ impl Recorder {
         log::info!("{} {}: run {} begins on volume {volume}", self.stream.camera, self.stream.kind, run.id);
         self.status.rare().volume = Some(volume.clone());
         let cut = self.next_cut(span.start.0);
+        let copy = self.footage.choose_copy(self.stream.id, &volume);
         self.current = Some(Current {
             run,
             volume,
+            copy,
             origin: piece.start(),
             number: 0,
             seq: 0,
@@ -314,6 +353,12 @@ impl Recorder {
             let c = self.current.as_mut()?;
             c.seq += 1;
             c.cut = next;
+            let copy = self.footage.choose_copy(self.stream.id, &c.volume);
+            if copy != c.copy {
+                // The copy goes to another volume, begins, or begins again: with a file of its own.
+                c.copy.iter().for_each(|old| self.footage.end_run(old, c.run.id));
+                c.copy = copy;
+            }
         }
         let c = self.current.as_mut()?;
         let video_rate = c.run.video().timescale;

@@ -87,15 +87,18 @@ fn json_of(judged: &Result<Site, Vec<Errors>>, lang: Lang) -> anyhow::Result<Str
     Ok(serde_json::to_string_pretty(&value)? + "\n")
 }
 
+/// All that is wrong, each with its place.
+pub(super) fn text_of_errors(all: &[Errors], lang: Lang, colour: bool) -> String {
+    let count = all.iter().map(Errors::len).sum::<usize>().to_string();
+    let rendered: String = all.iter().map(|e| e.render(lang, colour)).collect();
+    let key = if count == "1" { "check.refused_one" } else { "check.refused" };
+    format!("{rendered}{}\n", t(lang, key, &[("count", &count)]))
+}
+
 fn text_of(judged: &Result<Site, Vec<Errors>>, lang: Lang, colour: bool) -> String {
     let site = match judged {
         Ok(site) => site,
-        Err(all) => {
-            let count = all.iter().map(Errors::len).sum::<usize>().to_string();
-            let rendered: String = all.iter().map(|e| e.render(lang, colour)).collect();
-            let key = if count == "1" { "check.refused_one" } else { "check.refused" };
-            return format!("{rendered}{}\n", t(lang, key, &[("count", &count)]));
-        }
+        Err(all) => return text_of_errors(all, lang, colour),
     };
     let days = site
         .retention()

@@ -11,6 +11,7 @@ mod gaps;
 mod help;
 mod inventory;
 pub mod logger;
+mod plan;
 mod record;
 mod reindex;
 mod schema;
@@ -54,6 +55,7 @@ enum Command {
     Gaps(gaps::Args),
     Clip(clip::Args),
     Check(check::Args),
+    Plan(plan::Args),
     Reindex(reindex::Args),
     Volume(volume::Args),
     Inventory(inventory::Args),
@@ -82,6 +84,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
+        Command::Plan(args) => plan::run(args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
     }

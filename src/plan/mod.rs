@@ -1,5 +1,149 @@
 //! From what the site wants and what the machine has to the ordered steps between them. Pure: nothing here looks at the machine.
+//!
+//! [`make`] compares, lays cameras on volumes, works out the steps, and has the result checked by [`lint`], which
+//! trusts none of the others.
 
+mod capacity;
+mod changes;
+mod disks;
+pub mod guard;
+mod layout;
+mod lint;
 mod model;
+mod short;
+pub mod text;
 
-pub use model::{Base, Layout, Plan, Step};
+use std::collections::BTreeMap;
+
+pub use capacity::{Capacity, Given, Measured, Need, USUAL_RATE, VolumeUse, capacity};
+pub use changes::{Change, Side, What, changes};
+pub use disks::{DiskNote, Note};
+pub use lint::{Lint, lint};
+pub use model::{Base, FORMAT, Layout, Plan, Step};
+pub use short::{Change as Remedy, Short};
+
+use crate::{
+    inventory::Inventory,
+    site::{Site, WhenShort},
+    types::{RecorderId, VolumeName},
+};
+
+/// What a plan is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The site that is wanted.
+    pub site: &'a Site,
+    /// SHA-256 of its secrets, hexadecimal.
+    pub secrets: Option<&'a str>,
+    /// Which machine this is.
+    pub recorder: &'a RecorderId,
+    /// What is applied now.
+    pub before: Option<Before<'a>>,
+    /// What the machine has; none: offline.
+    pub inventory: Option<&'a Inventory>,
+    /// SHA-256 of what counts of the inventory.
+    pub fingerprint: Option<&'a str>,
+    /// Measured bit rates.
+    pub measured: &'a Measured,
+}
+
+/// The generation that is current.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    /// Its number.
+    pub generation: u64,
+    /// Its site, secrets and layout.
+    pub side: Side<'a>,
+    /// Its units.
+    pub units: &'a BTreeMap<String, String>,
+}
+
+/// Why there is no plan. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The promise does not fit.
+    #[error("the disks cannot keep the promise: {} needed, {} there, {} missing", short.needed, short.usable, short.missing())]
+    Short {
+        /// The arithmetic.
+        short: Box<Short>,
+        /// The volumes.
+        capacity: Box<Capacity>,
+    },
+    /// Disks that cannot be what the site says.
+    #[error("{} disk(s) of the site cannot be used", .0.len())]
+    Disks(Vec<DiskNote>),
+    /// A mistake of this program.
+    #[error("this plan is not safe to apply, which is a mistake in this program: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unsafe(Vec<Lint>),
+}
+
+/// Makes a plan.
+///
+/// # Errors
+/// If the site's promise does not fit on its disks and the site does not accept that, or a disk that it newly names is not fit.
+pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
+    let empty = Layout::new();
+    let before = input.before.map(|b| b.side);
+    let given = Given {
+        site: input.site,
+        measured: input.measured,
+        before: before.map_or(&empty, |b| b.layout),
+        inventory: input.inventory,
+    };
+    let known: Vec<VolumeName> = (before.into_iter())
+        .flat_map(|b| b.site.volumes_of(input.recorder))
+        .filter(|v| input.site.volumes_of(input.recorder).contains(v))
+        .map(|v| v.name.clone())
+        .collect();
+    let disks = input.inventory.map_or_else(Vec::new, |i| disks::notes(input.site, input.recorder, i, &known));
+    if disks.iter().any(|d| d.fatal) {
+        return Err(Refused::Disks(disks.into_iter().filter(|d| d.fatal).collect()));
+    }
+    let room = capacity(&given);
+    let short = (!room.fits).then(|| short::short(&given, &room));
+    if let Some(short) = &short
+        && input.site.when_short() == WhenShort::Refuse
+    {
+        return Err(Refused::Short { short: Box::new(short.clone()), capacity: Box::new(room) });
+    }
+    let layout = room.layout.clone();
+    let after = Side { site: input.site, layout: &layout, secrets: input.secrets };
+    let changes = changes(before, after);
+    let steps = Vec::new();
+    let plan = Plan {
+        format: FORMAT,
+        base: Base {
+            site: hex(&input.site.hash()),
+            secrets: input.secrets.map(str::to_owned),
+            generation: input.before.map(|b| b.generation),
+            inventory: input.fingerprint.map(str::to_owned),
+        },
+        recorder: input.recorder.clone(),
+        layout,
+        capacity: room,
+        short,
+        changes,
+        disks,
+        steps,
+    };
+    let lints = lint(&plan, input.site, input.before.map(|b| b.units));
+    if lints.is_empty() { Ok(plan) } else { Err(Refused::Unsafe(lints)) }
+}
+
+/// SHA-256 of a text, hexadecimal.
+pub fn digest(text: &str) -> String {
+    use sha2::Digest as _;
+    hex(&sha2::Sha256::digest(text.as_bytes()))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, b| {
+        let _ = write!(text, "{b:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{capacity::Capacity, changes::Change, disks::DiskNote, short::Short};
 use crate::types::{CameraId, RecorderId, VolumeName};
 
 /// Version of the JSON of a plan.
@@ -23,8 +24,33 @@ pub struct Plan {
     pub recorder: RecorderId,
     /// Where footage goes, of all recorders.
     pub layout: Layout,
+    /// What room the promises take, and what there is.
+    pub capacity: Capacity,
+    /// By how much the room falls short, where the site accepts that (`when_short`).
+    pub short: Option<Short>,
+    /// What is different from the generation that is current, of all recorders.
+    pub changes: Vec<Change>,
+    /// What is to be said of this machine's disks.
+    pub disks: Vec<DiskNote>,
     /// What is done, in this order. Empty: nothing is to be done.
     pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.steps.is_empty()
+    }
+
+    /// Whether footage goes earlier than was promised until now.
+    pub fn is_destructive(&self) -> bool {
+        self.changes.iter().any(|c| c.destructive)
+    }
+
+    /// Changes that want leadership's word.
+    pub fn guarded(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|c| c.guarded)
+    }
 }
 
 /// What a plan was made from.

@@ -3,5 +3,6 @@
 pub mod demo;
 pub mod disks;
 pub mod paths;
+pub mod planning;
 pub mod record;
 pub mod socket;

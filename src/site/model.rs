@@ -143,6 +143,8 @@ pub struct Camera {
     pub bitrate: Option<BitRate>,
     /// Planned bit rate of the small picture.
     pub sub_bitrate: Option<BitRate>,
+    /// Planned bit rate of its sound.
+    pub audio_bitrate: Option<BitRate>,
     /// 1 (stops first) to 9.
     pub priority: u32,
     /// Volumes that keep its footage.
@@ -414,6 +416,11 @@ impl Site {
     /// How a matter is approved; none if the site has no `[approval]`.
     pub fn approval(&self, matter: Matter) -> Option<&Approval> {
         self.approvals.get(&matter).or_else(|| self.approvals.get(&Matter::Ordinary))
+    }
+
+    /// All that `[approval]` says.
+    pub fn approvals(&self) -> &BTreeMap<Matter, Approval> {
+        &self.approvals
     }
 
     /// Endpoints for health.

@@ -56,6 +56,7 @@ codes! {
     NoSuch "no-such",
     RecorderNeeded "recorder-needed",
     VolumeElsewhere "volume-elsewhere",
+    TwoVolumesNeeded "two-volumes-needed",
     AreaRefused "area-refused",
     ReasonNeeded "reason-needed",
     DaysOrder "days-order",

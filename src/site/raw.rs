@@ -58,11 +58,11 @@ table! {
     /// How long footage is kept.
     RetentionTable {
         /// The promise: nothing younger is deleted. Without it footage is kept as the disks allow.
-        later min_days: Days,
+        optional min_days: Days,
         /// Older footage goes by itself. Without it only a lack of space removes footage.
         later max_days: Days,
         /// What happens if the disks cannot keep the promise. Default: refuse.
-        later when_short: WhenShort,
+        optional when_short: WhenShort,
         /// Whether the promise holds against everything, or yields to full disks. Default: invariant.
         later promise: Promise,
     }
@@ -70,7 +70,7 @@ table! {
     /// How long the footage of one area or camera is kept, where that differs.
     OwnRetention {
         /// The promise for it.
-        later min_days: Days,
+        optional min_days: Days,
         /// Older footage of it goes by itself.
         later max_days: Days,
     }
@@ -126,7 +126,7 @@ table! {
         /// The recorder that records it. May be left out if there is only one, or if `volume` says it.
         optional recorder: RecorderId,
         /// The volume for its footage. Without it one is chosen.
-        later volume: VolumeName,
+        optional volume: VolumeName,
         /// Ids that it had before: their footage stays its own.
         optional previously: List<CameraId>,
         /// Whether it is in use. Default: true.
@@ -149,10 +149,12 @@ table! {
         optional bitrate: BitRate,
         /// Planned bit rate of its small picture.
         optional sub_bitrate: BitRate,
+        /// Planned bit rate of its sound, if it has any that is recorded. "64 kbit/s" is usual.
+        optional audio_bitrate: BitRate,
         /// When disks run short, cameras of the lowest priority stop first. 1 to 9; default: 5.
         later priority: Whole<1, 9>,
         /// On how many volumes its footage is kept. Default: 1.
-        later copies: Whole<1, 2>,
+        optional copies: Whole<1, 2>,
         /// How long its footage is kept, where that differs from the area's.
         optional retention: OwnRetention,
 

@@ -35,6 +35,15 @@ pub struct VolumeSetup {
     pub timing: Timing,
 }
 
+/// Where a camera's footage belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The volumes it was laid on: the first one, then that of the copy. May be fewer than `copies`: then one is chosen.
+    pub volumes: Vec<VolumeName>,
+    /// On how many volumes it is kept, 1 or 2.
+    pub copies: u32,
+}
+
 /// All that a store needs to start.
 pub struct Setup {
     /// The volumes that could be opened.
@@ -53,8 +62,8 @@ pub struct Setup {
     pub found: Found,
     /// Former names of cameras: (former, present).
     pub renamed: Vec<(CameraId, CameraId)>,
-    /// Volumes that cameras are pinned to.
-    pub pinned: HashMap<CameraId, VolumeName>,
+    /// Where cameras belong.
+    pub places: HashMap<CameraId, Place>,
     /// Why the recorder was not running until now.
     pub downtime: Cause,
 }
@@ -67,16 +76,18 @@ struct StreamState {
     /// The volume that it belongs on, and the one that it is on.
     home: Option<VolumeName>,
     volume: Option<VolumeName>,
+    /// Where its copy went last.
+    copy: Option<VolumeName>,
     pending: Option<GapBefore>,
 }
 
 struct Streams {
     ids: HashMap<(CameraId, StreamKind), StreamId>,
     states: HashMap<StreamId, StreamState>,
-    /// Runs that are being written, or were until their volume failed.
-    live: HashMap<RunId, VolumeName>,
+    /// Runs that are being written on a volume, or were until it failed.
+    live: HashSet<(RunId, VolumeName)>,
     /// Those of them that take no more fragments, and whose last segment is about to be closed.
-    ending: HashSet<RunId>,
+    ending: HashSet<(RunId, VolumeName)>,
 }
 
 struct Inner {
@@ -94,7 +105,7 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     share: ByteSize,
     renamed: HashMap<CameraId, CameraId>,
-    pinned: HashMap<CameraId, VolumeName>,
+    places: RwLock<HashMap<CameraId, Place>>,
 }
 
 impl Inner {
@@ -104,13 +115,14 @@ impl Inner {
 }
 
 impl Report for Inner {
-    fn committed(&self, _volume: &VolumeName, written: &[Written]) {
+    fn committed(&self, volume: &VolumeName, written: &[Written]) {
         let mut streams = self.streams();
         for w in written {
             let state = streams.states.entry(w.row.id.stream).or_default();
             state.committed = state.committed.max(Some(w.row.span.end));
-            if w.row.state != SegmentState::Open && streams.ending.remove(&w.row.id.run) {
-                streams.live.remove(&w.row.id.run);
+            let here = (w.row.id.run, volume.clone());
+            if w.row.state != SegmentState::Open && streams.ending.remove(&here) {
+                streams.live.remove(&here);
             }
         }
         drop(streams);
@@ -119,7 +131,7 @@ impl Report for Inner {
                 if let Some(run) = &w.run {
                     batch.runs.insert(run.id, run.clone());
                 }
-                batch.segments.insert(w.row.id, w.row.clone());
+                batch.segment(w.row.clone());
             }
         });
     }
@@ -131,7 +143,7 @@ impl Report for Inner {
             state.submitted = state.committed;
             state.volume = None;
         }
-        streams.live.retain(|_, on| on != volume);
+        streams.live.retain(|(_, on)| on != volume);
         drop(streams);
         let cause = Cause::new(CauseKind::Disk, format!("volume {volume}: {problem}"));
         let _ = self.events.send(StoreEvent::VolumeFailed { volume: volume.clone(), cause });
@@ -146,9 +158,9 @@ impl Report for Inner {
 impl Store {
     /// Starts the workers.
     pub fn start(setup: Setup) -> std::io::Result<Self> {
-        let Setup { volumes, volume_count, memory, disk, clock, index, found, renamed, pinned, downtime } = setup;
+        let Setup { volumes, volume_count, memory, disk, clock, index, found, renamed, places, downtime } = setup;
         let mut streams =
-            Streams { ids: HashMap::new(), states: HashMap::new(), live: HashMap::new(), ending: HashSet::new() };
+            Streams { ids: HashMap::new(), states: HashMap::new(), live: HashSet::new(), ending: HashSet::new() };
         for (key, before) in found.streams {
             streams.ids.insert((key.camera, key.kind), key.id);
             let pending =
@@ -160,6 +172,7 @@ impl Store {
                     committed: before.last_end,
                     home: before.volume,
                     volume: None,
+                    copy: None,
                     pending,
                 },
             );
@@ -168,7 +181,8 @@ impl Store {
         let inner = Arc::new(Inner { streams: Mutex::new(streams), index, events });
         let share = ByteSize(memory.0 / volume_count.max(volumes.len()).max(1) as u64);
         let renamed = renamed.into_iter().map(|(former, present)| (present, former)).collect();
-        let store = Self { inner, workers: RwLock::default(), disk, clock, share, renamed, pinned };
+        let store =
+            Self { inner, workers: RwLock::default(), disk, clock, share, renamed, places: RwLock::new(places) };
         for setup in volumes {
             store.add(setup)?;
         }
@@ -196,6 +210,16 @@ impl Store {
 
     fn worker(&self, name: &VolumeName) -> Option<Arc<Worker>> {
         self.workers().get(name).cloned()
+    }
+
+    /// Lays cameras on volumes anew. One that is recorded elsewhere goes there with its next segment, without a gap.
+    pub fn lay(&self, places: HashMap<CameraId, Place>) {
+        *self.places.write().unwrap_or_else(PoisonError::into_inner) = places;
+    }
+
+    fn place(&self, streams: &Streams, stream: StreamId) -> Option<Place> {
+        let camera = streams.ids.iter().find(|(_, id)| **id == stream).map(|((camera, _), _)| camera)?;
+        self.places.read().unwrap_or_else(PoisonError::into_inner).get(camera).cloned()
     }
 
     /// State of the volumes.
@@ -230,9 +254,9 @@ impl Store {
         self.inner.streams().states.get(&stream)?.volume.clone()
     }
 
-    /// Whether a run may be being written right now.
-    pub fn is_live(&self, run: RunId) -> bool {
-        self.inner.streams().live.contains_key(&run)
+    /// Whether a run may be being written on a volume right now.
+    pub fn is_live(&self, run: RunId, volume: &VolumeName) -> bool {
+        self.inner.streams().live.contains(&(run, volume.clone()))
     }
 
     /// Takes a finding of [`super::recovery::reconcile`] into the index.
@@ -240,10 +264,10 @@ impl Store {
         self.inner.index.put(|batch| match finding {
             Finding::Segment(rows) => {
                 batch.runs.entry(rows.0.id).or_insert(rows.0);
-                batch.segments.insert(rows.1.id, rows.1);
+                batch.segment(rows.1);
             }
-            Finding::Gone(id) => {
-                batch.gone.insert(id);
+            Finding::Gone(id, volume) => {
+                batch.gone.insert((id, volume));
             }
         });
     }
@@ -307,9 +331,8 @@ impl Footage for Store {
         let mut healthy = workers.clone();
         healthy.retain(|name, worker| Some(name) != avoid && worker.healthy());
         let mut streams = self.inner.streams();
-        let camera = streams.ids.iter().find(|(_, id)| **id == stream).map(|((camera, _), _)| camera.clone());
-        let home = camera
-            .and_then(|c| self.pinned.get(&c).cloned())
+        let home = (self.place(&streams, stream))
+            .and_then(|p| p.volumes.into_iter().next())
             .filter(|pin| workers.contains_key(pin))
             .or_else(|| streams.states.get(&stream)?.home.clone().filter(|h| workers.contains_key(h)));
         let chosen = match &home {
@@ -323,20 +346,22 @@ impl Footage for Store {
         chosen
     }
 
-    fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused> {
-        let Some(worker) = self.worker(volume) else {
-            return Err(Refused::Failed { volume: volume.clone(), problem: "there is no such volume".into() });
-        };
-        let (stream, end) = (fragment.run.stream.id, fragment.span.end.offset(fragment.run.clock_correction));
-        // Before there is a file: reconciling asks after it saw one.
-        let run = fragment.run.id;
-        let fresh = self.inner.streams().live.insert(run, volume.clone()).is_none();
-        let outcome = worker.write(fragment);
+    fn choose_copy(&self, stream: StreamId, beside: &VolumeName) -> Option<VolumeName> {
+        let mut healthy = self.workers().clone();
+        healthy.retain(|name, worker| name != beside && worker.healthy());
         let mut streams = self.inner.streams();
-        if outcome.is_err() && fresh {
-            streams.live.remove(&run);
-        }
-        outcome?;
+        let place = self.place(&streams, stream).filter(|p| p.copies > 1)?;
+        let had = streams.states.get(&stream).and_then(|s| s.copy.clone());
+        let chosen = (place.volumes.into_iter().chain(had).find(|v| healthy.contains_key(v)))
+            .or_else(|| Self::assign(&streams, &healthy))?;
+        streams.states.entry(stream).or_default().copy = Some(chosen.clone());
+        Some(chosen)
+    }
+
+    fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused> {
+        let (stream, end) = (fragment.run.stream.id, fragment.span.end.offset(fragment.run.clock_correction));
+        self.write_copy(volume, fragment)?;
+        let mut streams = self.inner.streams();
         let state = streams.states.entry(stream).or_default();
         state.submitted = Some(end);
         state.pending = None;
@@ -346,8 +371,22 @@ impl Footage for Store {
         Ok(())
     }
 
+    fn write_copy(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused> {
+        let Some(worker) = self.worker(volume) else {
+            return Err(Refused::Failed { volume: volume.clone(), problem: "there is no such volume".into() });
+        };
+        // Before there is a file: reconciling asks after it saw one.
+        let here = (fragment.run.id, volume.clone());
+        let fresh = self.inner.streams().live.insert(here.clone());
+        let outcome = worker.write(fragment);
+        if outcome.is_err() && fresh {
+            self.inner.streams().live.remove(&here);
+        }
+        outcome
+    }
+
     fn end_run(&self, volume: &VolumeName, run: RunId) {
-        self.inner.streams().ending.insert(run);
+        self.inner.streams().ending.insert((run, volume.clone()));
         if let Some(worker) = self.worker(volume) {
             worker.end_run(run);
         }

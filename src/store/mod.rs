@@ -12,7 +12,7 @@ mod segment;
 pub mod volume;
 mod worker;
 
-pub use footage::{Setup, Store, VolumeSetup};
+pub use footage::{Place, Setup, Store, VolumeSetup};
 pub use worker::Timing;
 
 use std::sync::Arc;
@@ -65,8 +65,14 @@ pub trait Footage: Send + Sync + 'static {
     /// The volume for a stream's next segments: the one it had, while that is healthy; never `avoid`. `None` if there is none.
     fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName>;
 
+    /// The volume for a copy of a stream's next segments, if it is to have one and there is another healthy volume.
+    fn choose_copy(&self, stream: StreamId, beside: &VolumeName) -> Option<VolumeName>;
+
     /// Queues a fragment for a volume.
     fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused>;
+
+    /// Queues the copy of a fragment. What the stream has so far does not grow by it.
+    fn write_copy(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused>;
 
     /// Ends a run: its open segment is closed after what is queued has been written. Later fragments of it are refused.
     fn end_run(&self, volume: &VolumeName, run: RunId);

@@ -136,7 +136,7 @@ pub enum Finding {
     /// A segment with its run.
     Segment(Box<(RunRow, SegmentRow)>),
     /// A row without a file.
-    Gone(SegmentId),
+    Gone(SegmentId, VolumeName),
 }
 
 /// Compares a volume's files with the rows that the index has of it.
@@ -180,7 +180,7 @@ pub fn reconcile(
                 Ok(None) => {
                     if let Some(row) = row {
                         report.gone += 1;
-                        found(Finding::Gone(row.id));
+                        found(Finding::Gone(row.id, row.volume));
                     }
                 }
                 Err(e) => report.foreign.push(format!("{}: {e}", path.display())),
@@ -192,7 +192,7 @@ pub fn reconcile(
     if volume.root.join(layout::FOOTAGE).is_dir() {
         for row in rows.into_values().filter(|r| !is_live(r.id.run)) {
             report.gone += 1;
-            found(Finding::Gone(row.id));
+            found(Finding::Gone(row.id, row.volume));
         }
     }
     report

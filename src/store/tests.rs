@@ -73,7 +73,7 @@ impl Bench {
             index: Arc::new(IndexQueue::start(writer, path).unwrap()),
             found,
             renamed: vec![("old-gate".parse().unwrap(), "new-gate".parse().unwrap())],
-            pinned: [].into(),
+            places: [].into(),
             downtime: Cause::new(CauseKind::Restart, "killed"),
         })
         .unwrap();
@@ -196,9 +196,9 @@ fn reindexed(bench: &Bench) -> Writer {
         recovery::reconcile(&RealDisk, &v, Vec::new(), &|_| false, &mut |f| match f {
             Finding::Segment(rows) => {
                 batch.runs.insert(rows.0.id, rows.0);
-                batch.segments.insert(rows.1.id, rows.1);
+                batch.segment(rows.1);
             }
-            Finding::Gone(_) => panic!("an empty index has no rows to lose"),
+            Finding::Gone(..) => panic!("an empty index has no rows to lose"),
         });
         writer.apply(&batch).unwrap();
     }
@@ -227,6 +227,21 @@ fn what_is_written_is_committed_indexed_and_found_again() {
     }
     drop(reindexed(&bench));
     assert_eq!(bench.story(run.stream.id), kept);
+}
+
+#[test]
+fn a_camera_goes_where_it_is_pinned_even_if_it_is_recorded_elsewhere() {
+    let bench = Bench::new(&["a1", "a2"]);
+    let run = bench.run("gate-1");
+    let here = bench.store().choose(run.stream.id, None).unwrap();
+    bench.store().write(&here, fragment(&run, 0, 0)).unwrap();
+    let there: VolumeName = if here.as_str() == "a1" { "a2" } else { "a1" }.parse().unwrap();
+    let place = Place { volumes: vec![there.clone()], copies: 1 };
+    bench.store().lay([("gate-1".parse().unwrap(), place)].into());
+    assert_eq!(bench.store().choose(run.stream.id, None), Some(there.clone()));
+    assert_eq!(bench.store().choose(run.stream.id, Some(&there)), Some(here.clone()), "not while it refuses");
+    bench.store().lay([].into());
+    assert_eq!(bench.store().choose(run.stream.id, None), Some(here));
 }
 
 #[test]
@@ -264,7 +279,7 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
         // What could not be closed while the disk failed is closed by the look at the volume that follows its return.
         let rows = bench.reader().volume_segments(&volume).unwrap();
         let back = bench.store().volume(&volume).unwrap();
-        let is_live = |run| bench.store().is_live(run);
+        let is_live = |run| bench.store().is_live(run, &volume);
         let mended = recovery::reconcile(&RealDisk, &back, rows, &is_live, &mut |f| bench.store().found(f));
         assert_eq!((mended.segments, mended.gone), (1, 0));
         until("the closed segment", || bench.rows(&run).first().is_some_and(|s| s.state != SegmentState::Open));

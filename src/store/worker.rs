@@ -253,13 +253,13 @@ impl Shared {
 struct Writer {
     shared: Arc<Shared>,
     open: HashMap<RunId, OpenSegment>,
-    /// Runs whose later fragments are void: the volume failed while they were on.
-    ended: Vec<RunId>,
+    /// Segments whose later fragments are void: the volume failed while they were open. A copy may go on with a later one.
+    ended: HashMap<RunId, u32>,
 }
 
 impl Writer {
     fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: HashMap::new(), ended: Vec::new() }
+        Self { shared, open: HashMap::new(), ended: HashMap::new() }
     }
 
     fn run(mut self, inbox: &Receiver<Job>) {
@@ -299,7 +299,7 @@ impl Writer {
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
         let run = fragment.run.id;
-        if self.ended.contains(&run) {
+        if self.ended.get(&run).is_some_and(|seq| fragment.seq <= *seq) {
             return Ok(());
         }
         if self.open.get(&run).is_some_and(|s| s.id.seq != fragment.seq) {
@@ -359,7 +359,7 @@ impl Writer {
         self.shared.dirty().clear();
         self.ended.clear();
         for (run, segment) in std::mem::take(&mut self.open) {
-            self.ended.push(run);
+            self.ended.insert(run, segment.id.seq);
             let id = segment.id;
             match segment.abandon(&*self.shared.disk) {
                 Ok(Some(written)) => self.mark_dirty(written),

@@ -156,7 +156,7 @@ fn seeks(runtime: &tokio::runtime::Runtime) {
         let mut batch = Batch::default();
         batch.streams.insert(run.stream.clone());
         batch.runs.insert(run.id, RunRow::from(run.as_ref()));
-        batch.segments.extend(rows.into_iter().map(|row| (row.id, row)));
+        rows.into_iter().for_each(|row| batch.segment(row));
         archive.writer.apply(&batch).expect("written");
     }
     archive.writer.checkpoint().expect("written");

@@ -2,7 +2,7 @@
 //! counts what is left on the volumes, what the recorder says, and that its other cameras and volumes have noticed nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
@@ -181,6 +181,42 @@ fn loop_a_volume_that_turns_read_only_keeps_what_it_has() {
     }
     stop(recorder);
     readable(&segments(&site.path("v2")));
+}
+
+#[test]
+fn loop_with_two_copies_a_failed_disk_costs_nothing() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(3);
+    let (site, [mount, _other]) = with_two_disks(&cameras);
+    let site = site.with_copies();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for("a file on both volumes for each camera", limit(20), || {
+        site.volumes().iter().all(|v| segments(v).len() == 3).then_some(())
+    });
+    mount.fail();
+    wait_for_problem(&recorder, "v1", "read-only");
+    wait_until_all_on(&recorder, "v2");
+    let later = |camera: &String| recorder.timeline(camera).footage.last().map(|f| f.end).unwrap();
+    let failed: Vec<_> = cameras.names.iter().map(later).collect();
+    for (camera, failed) in cameras.names.iter().zip(&failed) {
+        wait_for(&format!("{camera} to go on"), limit(20), || {
+            (later(camera).since(*failed) > 4 * SECOND).then_some(())
+        });
+        let timeline = recorder.timeline(camera);
+        assert!(timeline.gaps.is_empty() && timeline.footage.len() == 1, "{camera}: {timeline:?}");
+        let runs: BTreeSet<_> = recorder.fragments(camera).segments.iter().map(|s| (s.run, s.seq)).collect();
+        assert_eq!(recorder.fragments(camera).segments.len(), runs.len(), "each file is played once");
+    }
+    stop(recorder);
+    // The files on the volume that is left have every picture.
+    for file in segments(&site.path("v2")) {
+        let [video, _] = probe::packets(&[file]);
+        let steps: Vec<i64> = video.dts.windows(2).map(|w| w[1] - w[0]).collect();
+        assert!(steps.iter().all(|s| *s < 2 * 90_000 / 15), "a picture is missing: {steps:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,9 @@ mod faults;
 mod footage;
 mod format;
 mod layering;
+mod plan;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod systemd;

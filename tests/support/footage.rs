@@ -278,7 +278,7 @@ impl Archive {
         let mut batch = Batch::default();
         batch.streams.insert(run.stream.clone());
         batch.runs.insert(run.id, RunRow::from(run));
-        batch.segments.extend(rows.iter().map(|row| (row.id, row.clone())));
+        rows.iter().for_each(|row| batch.segment(row.clone()));
         self.writer.apply(&batch).expect("written");
     }
 }

@@ -2,6 +2,7 @@
 //! readers of what it stored that nobody of this project wrote.
 
 pub mod cameras;
+pub mod container;
 pub mod loops;
 pub mod mounts;
 pub mod own;

@@ -28,6 +28,7 @@ pub struct Site {
     dir: TempDir,
     /// Of each camera: name, URL, and whether over UDP.
     cameras: Vec<(String, String, bool)>,
+    copies: u32,
 }
 
 impl Site {
@@ -48,7 +49,7 @@ impl Site {
         (user, password): (&str, &str),
         prepare: impl FnOnce(&Self),
     ) -> Self {
-        let site = Self { cameras, dir: tempfile::tempdir().unwrap() };
+        let site = Self { cameras, copies: 1, dir: tempfile::tempdir().unwrap() };
         for volume in ["v1", "v2"] {
             fs::create_dir(site.path(volume)).unwrap();
         }
@@ -70,6 +71,13 @@ impl Site {
         self
     }
 
+    /// All footage on both volumes.
+    pub fn with_copies(mut self) -> Self {
+        self.copies = 2;
+        self.write(|_| true);
+        self
+    }
+
     /// Writes site.toml with those cameras that are wanted.
     pub fn write(&self, wanted: impl Fn(&str) -> bool) {
         let mut text = String::from(
@@ -85,7 +93,8 @@ impl Site {
             write!(
                 text,
                 "\n[camera.{name}]\nname = \"{name}\"\narea = \"yard\"\nmain = \"{url}\"\ncredentials = \"viewer\"\n\
-                 transport = \"{transport}\"\nbitrate = \"2 Mbit/s\"\n"
+                 transport = \"{transport}\"\nbitrate = \"2 Mbit/s\"\ncopies = {}\n",
+                self.copies
             )
             .unwrap();
         }

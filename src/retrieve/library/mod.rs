@@ -126,9 +126,15 @@ impl Library {
             tables: Vec::new(),
             unreadable: Vec::new(),
         };
+        let mut had = None;
         for row in rows {
+            if had == Some(row.id) {
+                continue; // a copy of what can be read
+            }
             match self.table(&row) {
                 Ok(table) => {
+                    had = Some(row.id);
+                    out.unreadable.retain(|(unreadable, _)| unreadable.id != row.id);
                     let fragments = table.within(&row, span);
                     if !fragments.is_empty() {
                         out.fragments.segments.push(SegmentPart {
@@ -162,8 +168,14 @@ impl Library {
 
     /// Opens a segment's file.
     pub fn open(&self, id: SegmentId) -> Result<Segment, RetrieveError> {
-        let row = self.ask(|index| index.segment(id))?.ok_or(RetrieveError::NoSegment(id))?;
-        self.open_row(row)
+        let mut outcome = Err(RetrieveError::NoSegment(id));
+        for row in self.ask(|index| index.segment(id))? {
+            outcome = self.open_row(row);
+            if outcome.is_ok() {
+                break; // else its copy, if there is one
+            }
+        }
+        outcome
     }
 
     fn open_row(&self, row: SegmentRow) -> Result<Segment, RetrieveError> {

@@ -1,14 +1,16 @@
 //! From site.toml and secrets.toml to what capture records, at the start and at every reload.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 
 use super::{Shared, upkeep};
 use crate::{
     capture::{Credentials, StreamConfig, Transport},
+    plan,
     site::{self, Site, secrets::Secrets},
-    types::{RecorderId, wire},
+    store::Place,
+    types::{CameraId, RecorderId, wire},
 };
 
 /// The files that say what to do.
@@ -28,6 +30,40 @@ impl Files {
         secrets.cover(&site)?;
         Ok((site, secrets))
     }
+}
+
+/// What is read of the plan that stands beside an applied site.
+#[derive(Debug, serde::Deserialize)]
+struct Laid {
+    base: plan::Base,
+    layout: plan::Layout,
+}
+
+/// Where each camera belongs: as the plan of this very site lays them, and as the site itself says.
+pub(super) fn places(files: &Files, site: &Site) -> HashMap<CameraId, Place> {
+    let path = files.site.with_file_name("plan.json");
+    let laid = match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice::<Laid>(&text).map_err(|e| e.to_string()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(String::new()),
+        Err(e) => Err(e.to_string()),
+    };
+    let mut layout = plan::Layout::new();
+    match laid {
+        Ok(laid) if laid.base.site == plan::hex(&site.hash()) => {
+            layout = laid.layout;
+        }
+        Ok(_) => {
+            log::warn!("{} is the plan of another site.toml: cameras are laid on volumes without it", path.display());
+        }
+        Err(e) if e.is_empty() => {}
+        Err(e) => log::warn!("{} is not used: {e}", path.display()),
+    }
+    let mut places = HashMap::new();
+    for c in site.cameras() {
+        let volumes = layout.remove(&c.id).unwrap_or_else(|| c.volume.clone().into_iter().collect());
+        places.insert(c.id.clone(), Place { volumes, copies: c.copies });
+    }
+    places
 }
 
 /// Which recorder this is.
@@ -77,6 +113,7 @@ pub(super) fn reload(shared: &Shared) -> anyhow::Result<wire::Reloaded> {
     let (site, secrets) = shared.files.read()?;
     site.recorder(&shared.recorder)
         .with_context(|| format!("recorder {} is not in {} any more", shared.recorder, shared.files.site.display()))?;
+    shared.store.lay(places(&shared.files, &site));
     let changes = shared.supervisor.set_streams(streams(&site, &secrets, &shared.recorder));
     let site = Arc::new(site);
     upkeep::expect_volumes(shared, &site);

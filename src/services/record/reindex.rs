@@ -53,7 +53,7 @@ pub fn reindex(
             let Finding::Segment(rows) = finding else { return };
             runs.insert(rows.0.id);
             batch.runs.entry(rows.0.id).or_insert(rows.0);
-            batch.segments.insert(rows.1.id, rows.1);
+            batch.segment(rows.1);
             segments += 1;
             if batch.segments.len() >= BATCH {
                 if let Err(e) = writer.apply(&std::mem::take(&mut batch)) {

@@ -82,7 +82,7 @@ impl Recorder {
                 .iter()
                 .flat_map(|c| c.previously.iter().map(|p| (p.clone(), c.id.clone())))
                 .collect(),
-            pinned: site.cameras().iter().filter_map(|c| Some((c.id.clone(), c.volume.clone()?))).collect(),
+            places: config::places(&files, &site),
             downtime,
         })?);
         playback::note_roots(&index, &store);

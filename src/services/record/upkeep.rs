@@ -134,7 +134,7 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         }
     };
     let disk: &dyn Disk = &RealDisk;
-    let report = recovery::reconcile(disk, &volume, rows, &|run| shared.store.is_live(run), &mut |finding| {
+    let report = recovery::reconcile(disk, &volume, rows, &|run| shared.store.is_live(run, name), &mut |finding| {
         shared.store.found(finding);
     });
     log::info!(

@@ -68,6 +68,7 @@ pub(super) const CASES: &[Case] = &[
     (Code::NoSuch, "by = [\"leadership\"]", "by = [\"security\"]", "by ="),
     (Code::RecorderNeeded, "volume = \"b1\"", "", "[camera.class-1]"),
     (Code::VolumeElsewhere, "volume = \"a1\"", "volume = \"b1\"", "volume = \"b1\""),
+    (Code::TwoVolumesNeeded, "volume = \"b1\"", "volume = \"b1\"\ncopies = 2", "copies = 2"),
     (Code::AreaRefused, "kind = \"public\"", "kind = \"toilet\"", "area = \"gate\""),
     (Code::ReasonNeeded, "reason =", "sign =", "[area.class]"),
     (Code::DaysOrder, "max_days = 30", "max_days = 19", "max_days = 19"),

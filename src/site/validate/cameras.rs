@@ -201,6 +201,13 @@ impl Checker<'_> {
     ) -> Option<Camera> {
         let key = format!("camera.{}", id.value);
         let recorder = self.recorder_of(id, raw, &key);
+        if let (Some(copies), Some(recorder)) = (&raw.copies, &recorder)
+            && copies.value.0 > 1
+            && self.declared.volumes.values().filter(|(of, _)| of == recorder).count() < 2
+        {
+            let problem = Problem::new(Code::TwoVolumesNeeded, copies.at.clone(), format!("{key}.copies"));
+            self.report(problem.with("recorder", recorder));
+        }
         let own = raw.retention.as_ref().map(|r| &r.value);
         let days = self.retention(&format!("{key}.retention"), own, area.map_or(site_days, |a| &a.days));
         let record = self.record(raw, &key);
@@ -233,6 +240,7 @@ impl Checker<'_> {
             schedule: raw.schedule.as_ref().map(|s| s.value.iter().map(|h| h.value).collect()).unwrap_or_default(),
             bitrate: raw.bitrate.as_ref().map(|b| b.value),
             sub_bitrate: raw.sub_bitrate.as_ref().map(|b| b.value),
+            audio_bitrate: raw.audio_bitrate.as_ref().map(|b| b.value),
             priority: raw.priority.as_ref().map_or(5, |p| p.value.0),
             copies: raw.copies.as_ref().map_or(1, |c| c.value.0),
             retention: days.plain(),

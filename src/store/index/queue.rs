@@ -18,10 +18,10 @@ pub struct Batch {
     pub streams: BTreeSet<StreamKey>,
     /// New runs.
     pub runs: BTreeMap<RunId, RunRow>,
-    /// New or grown segments.
-    pub segments: BTreeMap<SegmentId, SegmentRow>,
+    /// New or grown segments, by identity and volume.
+    pub segments: BTreeMap<(SegmentId, VolumeName), SegmentRow>,
     /// Segments whose file is no more.
-    pub gone: BTreeSet<SegmentId>,
+    pub gone: BTreeSet<(SegmentId, VolumeName)>,
     /// Gaps that last, or have ended.
     pub open_gaps: BTreeMap<StreamId, Option<GapBefore>>,
     /// Notes such as the site's time zone.
@@ -40,6 +40,11 @@ impl Batch {
             && self.open_gaps.is_empty()
             && self.meta.is_empty()
             && self.volumes.is_empty()
+    }
+
+    /// Adds a segment.
+    pub fn segment(&mut self, row: SegmentRow) {
+        self.segments.insert((row.id, row.volume.clone()), row);
     }
 
     /// Puts `older` below this one: what stands here already is the later word.

@@ -112,7 +112,7 @@ impl Reader {
         })
     }
 
-    /// Segments that touch `span` (corrected time), ascending.
+    /// Segments that touch `span` (corrected time), ascending; of copies the longest first.
     pub fn segments(&self, stream: StreamId, span: Span) -> Result<Vec<SegmentRow>, IndexError> {
         self.ask(|| {
             // The segment that began before the span and reaches into it is the last one that began before it.
@@ -120,7 +120,7 @@ impl Reader {
                 .prepare_cached(&format!(
                     "{SEGMENT} WHERE s.stream = ?1
                      AND s.start >= coalesce((SELECT max(start) FROM segment WHERE stream = ?1 AND start <= ?2), ?2)
-                     AND s.start < ?3 AND s.end > ?2 ORDER BY s.start, run.start, s.seq"
+                     AND s.start < ?3 AND s.end > ?2 ORDER BY s.start, run.start, s.seq, s.bytes DESC"
                 ))?
                 .query_map(params![self.number(stream)?, span.start.0, span.end.0], segment)?
                 .collect()
@@ -142,15 +142,16 @@ impl Reader {
         })
     }
 
-    /// One segment.
-    pub fn segment(&self, id: SegmentId) -> Result<Option<SegmentRow>, IndexError> {
-        self.ask(|| {
+    /// One segment, and its copy if there is one; the longest first.
+    pub fn segment(&self, id: SegmentId) -> Result<Vec<SegmentRow>, IndexError> {
+        let mut rows: Vec<SegmentRow> = self.ask(|| {
             self.db
-                .prepare_cached(&format!("{SEGMENT} WHERE run.uuid = ?1 AND s.seq = ?2"))?
-                .query_row(params![id.run.as_bytes(), id.seq], segment)
-                .optional()
-        })
-        .map(|found| found.filter(|s| s.id == id))
+                .prepare_cached(&format!("{SEGMENT} WHERE run.uuid = ?1 AND s.seq = ?2 ORDER BY s.bytes DESC"))?
+                .query_map(params![id.run.as_bytes(), id.seq], segment)?
+                .collect()
+        })?;
+        rows.retain(|s| s.id == id);
+        Ok(rows)
     }
 
     /// All runs of a stream by corrected start.
@@ -200,13 +201,16 @@ impl Reader {
                  WHERE s.stream = ?1
                    AND s.start >= coalesce((SELECT max(start) FROM segment WHERE stream = ?1 AND start < ?2), ?2)
                    AND s.start <= coalesce((SELECT min(start) FROM segment WHERE stream = ?1 AND start >= ?3), ?3)
-                 ORDER BY s.start, s.run, s.seq",
+                 ORDER BY s.start, s.run, s.seq, s.bytes DESC",
             )?;
             let mut rows = statement.query(params![self.number(stream)?, span.start.0, span.end.0])?;
             let mut last: Option<(WallNs, i64, i64)> = None;
             while let Some(row) = rows.next()? {
                 let mut here = Span { start: WallNs(row.get(0)?), end: WallNs(row.get(1)?) };
                 let (run, seq): (i64, i64) = (row.get(2)?, row.get(3)?);
+                if last.is_some_and(|(_, r, s)| (r, s) == (run, seq)) {
+                    continue; // a copy
+                }
                 if let Some((end, last_run, last_seq)) = last
                     && here.start.since(end) > SEAM_NS
                 {
@@ -282,6 +286,19 @@ impl Reader {
     /// The newest footage of a stream: corrected end.
     pub fn last_end(&self, stream: StreamId) -> Result<Option<WallNs>, IndexError> {
         Ok(self.newest(stream)?.map(|s| s.span.end))
+    }
+
+    /// Bytes of the segments of a stream that began within `span`, copies aside, and the time that they cover, ns.
+    pub fn volume_of_footage(&self, stream: StreamId, span: Span) -> Result<(u64, i64), IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT coalesce(sum(bytes), 0), coalesce(sum(length), 0) FROM
+                       (SELECT max(bytes) AS bytes, max(end - start) AS length FROM segment
+                        WHERE stream = ?1 AND start >= ?2 AND start < ?3 GROUP BY run, seq)",
+                )?
+                .query_row(params![self.number(stream)?, span.start.0, span.end.0], |r| Ok((count(r, 0)?, r.get(1)?)))
+        })
     }
 
     /// A note, such as `timezone`.

@@ -86,9 +86,9 @@ CREATE TABLE segment (
   lost INTEGER NOT NULL,
   state INTEGER NOT NULL,
   holes BLOB,                     -- starts and ends, corrected, each i64 big-endian
-  PRIMARY KEY (stream, start, run, seq)
+  PRIMARY KEY (stream, start, run, seq, volume) -- a copy on another volume has a row of its own
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX segment_id ON segment (run, seq);
+CREATE UNIQUE INDEX segment_id ON segment (run, seq, volume);
 CREATE INDEX segment_open ON segment (state) WHERE state = 0;
 
 CREATE TABLE open_gap (

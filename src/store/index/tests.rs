@@ -51,7 +51,7 @@ fn filled(path: &Path) -> Writer {
         b.runs.insert(r.id, r);
     }
     for s in [segment(1, 0, 0, 50), segment(1, 1, 50, 60), segment(2, 0, 100, 130), segment(3, 0, 130, 140)] {
-        b.segments.insert(s.id, s);
+        b.segment(s);
     }
     w.apply(&b).unwrap();
     w
@@ -98,7 +98,7 @@ fn segments_of_a_span_begin_with_the_one_that_reaches_into_it() {
     assert_eq!(seqs(50, 55), [(1, 1)]);
     assert_eq!(seqs(70, 80), []);
     assert_eq!(seqs(129, 131), [(2, 0), (3, 0)]);
-    assert_eq!(r.segment(segment(2, 0, 100, 130).id).unwrap(), Some(segment(2, 0, 100, 130)));
+    assert_eq!(r.segment(segment(2, 0, 100, 130).id).unwrap(), [segment(2, 0, 100, 130)]);
     assert_eq!(r.last_end(key().id).unwrap(), Some(WallNs(140 * S)));
 }
 
@@ -160,7 +160,7 @@ fn the_queue_writes_the_last_word() {
             let r = run(1, 0, None);
             b.runs.insert(r.id, r);
             let s = segment(1, 0, 0, end);
-            b.segments.insert(s.id, s);
+            b.segment(s);
         });
     }
     assert!(q.flush(std::time::Duration::from_secs(10)));

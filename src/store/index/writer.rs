@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Batch, IndexError, RunRow, SegmentRow, schema};
-use crate::types::{SegmentId, StreamKey};
+use crate::types::{SegmentId, StreamKey, VolumeName};
 
 /// The index, open for writing.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ impl Writer {
             for segment in batch.segments.values() {
                 put_segment(&tx, segment)?;
             }
-            for id in &batch.gone {
-                drop_segment(&tx, *id)?;
+            for (id, volume) in &batch.gone {
+                drop_segment(&tx, *id, volume)?;
             }
             for (stream, gap) in &batch.open_gaps {
                 match gap {
@@ -131,7 +131,7 @@ fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state, holes)
          SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM run WHERE uuid = ?1
-         ON CONFLICT (run, seq) DO UPDATE SET end = excluded.end, volume = excluded.volume, bytes = excluded.bytes,
+         ON CONFLICT (run, seq, volume) DO UPDATE SET end = excluded.end, bytes = excluded.bytes,
            frames = excluded.frames, lost = excluded.lost, state = excluded.state, holes = excluded.holes",
     )?
     .execute(params![
@@ -150,8 +150,10 @@ fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn drop_segment(tx: &Transaction<'_>, id: SegmentId) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM segment WHERE run = (SELECT n FROM run WHERE uuid = ?1) AND seq = ?2")?
-        .execute(params![id.run.as_bytes(), id.seq])?;
+fn drop_segment(tx: &Transaction<'_>, id: SegmentId, volume: &VolumeName) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM segment WHERE run = (SELECT n FROM run WHERE uuid = ?1) AND seq = ?2 AND volume = ?3",
+    )?
+    .execute(params![id.run.as_bytes(), id.seq, volume.as_str()])?;
     Ok(())
 }

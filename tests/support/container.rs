@@ -1,0 +1,139 @@
+//! A machine with a real systemd: Debian's packages in a folder, booted as a container, with `custodian` as its program. It shares
+//! this machine's network, so that cameras on loopback can be reached.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use super::wait_for;
+
+/// What is in the machine besides Debian's minimal system.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,util-linux,procps";
+/// Debian's release with the C library that this machine's programs are linked to.
+const RELEASE: &str = "bookworm";
+
+/// Whether such a machine can be had here; says so if not.
+pub fn possible() -> bool {
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+    let possible = nix::unistd::geteuid().is_root() && there("systemd-nspawn") && there("debootstrap");
+    if !possible {
+        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+        {
+            eprintln!("NOT TESTED: a machine with systemd takes root, systemd-nspawn and debootstrap");
+        }
+    }
+    possible
+}
+
+/// The folder with the packages, made once.
+fn packages() -> PathBuf {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let root = cache.join(format!("machine-{RELEASE}"));
+    if !root.exists() {
+        let made = tempfile::tempdir_in(cache).unwrap();
+        let at = made.path().join("root");
+        run(Command::new("debootstrap").args(["--variant=minbase", "--include", PACKAGES, RELEASE]).arg(&at));
+        // In one step, so that an interrupted one is not taken for whole.
+        fs::rename(&at, &root).unwrap();
+    }
+    root
+}
+
+fn run(command: &mut Command) -> Output {
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    assert!(
+        out.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    out
+}
+
+/// A booted machine; gone when dropped.
+pub struct Machine {
+    outside: Child,
+    /// Its first process.
+    init: String,
+    console: PathBuf,
+}
+
+impl Machine {
+    /// Boots. `binds`: files and folders of this machine, and where they are seen in the other one. All else that is changed there
+    /// is forgotten when it ends.
+    pub fn boot(dir: &Path, binds: &[(PathBuf, &str)]) -> Self {
+        let console = dir.join("console");
+        let log = fs::File::create(&console).unwrap();
+        let mut command = Command::new("systemd-nspawn");
+        command.arg("--directory").arg(packages());
+        command.args(["--volatile=overlay", "--boot", "--register=no", "--keep-unit", "--quiet", "--console=pipe"]);
+        for (here, there) in binds {
+            command.arg(format!("--bind={}:{there}", here.display()));
+        }
+        let outside = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let pid = outside.id();
+        let init = wait_for("the machine's first process", Duration::from_secs(30), || {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+            let init = children.split_whitespace().next()?.to_owned();
+            // Before it is systemd, it is the one that prepares.
+            fs::read_to_string(format!("/proc/{init}/comm")).ok().filter(|c| c.trim() == "systemd").map(|_| init)
+        });
+        let machine = Self { outside, init, console };
+        wait_for("the machine to have booted", Duration::from_mins(1), || {
+            let state = machine.command(&["systemctl", "is-system-running"]).output().unwrap();
+            matches!(String::from_utf8_lossy(&state.stdout).trim(), "running" | "degraded").then_some(())
+        });
+        machine
+    }
+
+    fn command(&self, line: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.init, "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd"]);
+        command.args(line).stdin(Stdio::null());
+        command
+    }
+
+    /// What a command in it says, however it ends.
+    pub fn try_run(&self, line: &[&str]) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// What a command in it prints. It must end well.
+    pub fn run(&self, line: &[&str]) -> String {
+        let out = self.try_run(line);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(out.status.success(), "{line:?}: {}{}", text(&out.stdout), text(&out.stderr));
+        text(&out.stdout)
+    }
+
+    /// Ends it as a power cut does.
+    pub fn cut(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // With its first process all the others end.
+        let _ = Command::new("kill").args(["-KILL", &self.init]).status();
+        let _ = self.outside.wait();
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let journal = self.try_run(&["journalctl", "--no-pager", "-n", "80", "-u", "custodian-*"]);
+            let console = fs::read_to_string(&self.console).unwrap_or_default();
+            #[expect(clippy::print_stderr, reason = "beside the panic's message")]
+            {
+                eprintln!(
+                    "the machine's journal:\n{}\nits console:\n{console}",
+                    String::from_utf8_lossy(&journal.stdout)
+                );
+            }
+        }
+        self.end();
+    }
+}
