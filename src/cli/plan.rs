@@ -10,13 +10,13 @@ use super::{
     table::{self, Cell, Mood, Table},
 };
 use crate::{
-    lang::t,
+    lang::{secrecy, t},
     plan::{Capacity, Change, Plan, Refused, VolumeUse, text},
     services::{
         paths,
         planning::{self, Ask},
     },
-    site::{LoadError, Site},
+    site::{Errors, LoadError, Recorder, Site, VolumePlace},
     types::{ByteSize, Lang, RecorderId},
 };
 
@@ -100,7 +100,15 @@ fn refused_site(e: anyhow::Error, json: bool, flag: Option<Lang>) -> anyhow::Res
             Ok(ExitCode::FAILURE)
         }
         Ok(e) => Err(e.into()),
-        Err(e) => Err(e),
+        // What secrets.toml lacks is a mistake with a place too.
+        Err(e) => match e.downcast::<Errors>() {
+            Ok(errors) => {
+                let lang = chosen(flag, errors.language());
+                print_error(&text_of_errors(&[errors], lang, false));
+                Ok(ExitCode::FAILURE)
+            }
+            Err(e) => Err(e),
+        },
     }
 }
 
@@ -167,6 +175,14 @@ pub(super) fn as_text(plan: &Plan, site: &Site, offline: bool, lang: Lang, colou
         out += &head("plan.disks");
         for note in &plan.disks {
             let _ = writeln!(out, "  - {}", text::disk(lang, note));
+        }
+    }
+    let here = site.recorder(&plan.recorder);
+    let has_disks = |r: &&Recorder| r.volumes.iter().any(|v| matches!(v.place, VolumePlace::Disk(_)));
+    if let Some(recorder) = here.filter(has_disks) {
+        out += &head("plan.theft");
+        for words in secrecy(lang, recorder.unlock.as_str()) {
+            let _ = writeln!(out, "  - {words}");
         }
     }
     if !plan.steps.is_empty() {

@@ -16,4 +16,3 @@ mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
-mod systemd;
