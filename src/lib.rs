@@ -1,7 +1,7 @@
 //! custodian: a video recorder for schools that keeps its promises.
 //!
 //! Read from top to bottom, the modules tell the story: the words of the system, the machine, what a school wants
-//! (`site`), what the machine has (`inventory`), the steps between the two (`plan`) and their execution (`apply`), where footage lies (`store`), how it comes in (`capture`) and goes out (`retrieve`, `web`), and the programs that
+//! (`site`), what the machine has (`inventory`, `disks`), the steps between the two (`plan`) and their execution (`apply`), where footage lies (`store`), how it comes in (`capture`) and goes out (`retrieve`, `web`), and the programs that
 //! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
 //!
 //! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
@@ -12,6 +12,7 @@
 //! sys → types
 //! site → types lang
 //! inventory → types sys
+//! disks → types sys inventory
 //! plan → types lang site inventory
 //! apply → types sys plan
 //! store → types sys
@@ -27,6 +28,7 @@ pub mod apply;
 pub mod capture;
 pub mod cli;
 pub mod demo;
+pub mod disks;
 pub mod inventory;
 pub mod lang;
 pub mod plan;

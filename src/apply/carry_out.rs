@@ -1,5 +1,7 @@
 //! One step after the other. Doing a step again changes nothing.
 
+use std::io;
+
 use serde::Serialize;
 
 use super::{
@@ -81,10 +83,8 @@ fn one(env: &Env<'_>, generation: u64, step: &Step, when: When) -> Result<Outcom
         Step::ReloadManager => told(env.manager.reload_manager()),
         // A disk that does not answer holds up neither the others nor booting. The recorder takes it into use when it comes.
         Step::Start { unit } if is_mount(unit) => match env.manager.start(unit, running) {
-            Err(ManagerError::Refused { why, .. }) => {
-                log::warn!("{unit} is not there yet: {why}");
-                Ok(Outcome::NotYet(why))
-            }
+            Err(ManagerError::Refused { why, .. }) => Ok(Outcome::NotYet(why)),
+            Err(ManagerError::Away(e)) if e.kind() == io::ErrorKind::TimedOut => Ok(Outcome::NotYet(e.to_string())),
             other => told(other),
         },
         Step::Start { .. } | Step::Stop { .. } | Step::Restart { .. } | Step::Reload { .. } if !running => {

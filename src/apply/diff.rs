@@ -111,7 +111,7 @@ mod tests {
     fn a_change_is_shown_with_its_surroundings() {
         let lines = |n: std::ops::Range<u32>| n.map(|i| format!("line {i}\n")).collect::<Vec<_>>().concat();
         let old = lines(1..30);
-        let new = lines(1..5) + "new\n" + &lines(6..30).replace("line 28\n", "").trim_end();
+        let new = lines(1..5) + "new\n" + lines(6..30).replace("line 28\n", "").trim_end();
         assert_eq!(
             unified(&old, &new, ("1", "2")),
             "--- 1\n+++ 2\n@@ -2,7 +2,7 @@\n line 2\n line 3\n line 4\n-line 5\n+new\n line 6\n line 7\n line 8\n\

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use super::Outcome;
-use crate::sys::Commands;
+use crate::{plan::is_mount, sys::Commands};
 
 /// Why the service manager did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,8 @@ pub struct Systemctl<'a> {
 
 /// Longest time for a unit to start or stop: the recorder writes what it has, a disk may be slow to show up.
 const LIMIT: Duration = Duration::from_mins(4);
+/// For a mount: then nobody waits any longer, but systemd goes on with it. A disk may be replaying its log, or wait for a passphrase.
+const MOUNT: Duration = Duration::from_secs(30);
 /// For what systemd answers by itself.
 const SHORT: Duration = Duration::from_secs(30);
 
@@ -93,7 +95,8 @@ impl Manager for Systemctl<'_> {
             return Ok(Outcome::AsItWas);
         }
         let args: &[&str] = if wait { &["start", unit] } else { &["start", "--no-block", unit] };
-        self.ask("systemctl", args, LIMIT).map(|()| Outcome::Changed)
+        let limit = if is_mount(unit) { MOUNT } else { LIMIT };
+        self.ask("systemctl", args, limit).map(|()| Outcome::Changed)
     }
 
     fn stop(&self, unit: &str) -> Result<Outcome, ManagerError> {

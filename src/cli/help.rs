@@ -39,7 +39,10 @@ fn localise(command: Command, name: &str, lang: Lang) -> Command {
         arg.help_heading(heading)
     });
     for sub in subcommands {
-        command = command.mut_subcommand(&sub, |c| localise(c, &sub, lang));
+        // `volume init` and `disk init` are two: the second has texts of its own, under `disk-init`.
+        let own = format!("{name}-{sub}");
+        let key = if raw(lang, &format!("help.{own}")).is_some() { &own } else { &sub };
+        command = command.mut_subcommand(&sub, |c| localise(c, key, lang));
     }
     command
 }

@@ -7,9 +7,11 @@ mod apply;
 mod check;
 mod clip;
 mod demo;
+mod disk;
 mod gaps;
 mod generations;
 mod help;
+mod inventory;
 pub mod logger;
 mod plan;
 mod record;
@@ -63,6 +65,8 @@ enum Command {
     Diff(generations::DiffArgs),
     Reindex(reindex::Args),
     Volume(volume::Args),
+    Inventory(inventory::Args),
+    Disk(disk::Args),
     Schema(schema::Args),
     Web(web::Args),
 }
@@ -80,6 +84,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),
+        Command::Inventory(args) => inventory::run(&args, cli.lang),
+        Command::Disk(args) => disk::run(args, cli.lang),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),

@@ -1,6 +1,6 @@
 //! `custodian plan`: what applying site.toml would do.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
@@ -10,13 +10,13 @@ use super::{
     table::{self, Cell, Mood, Table},
 };
 use crate::{
-    lang::t,
+    lang::{secrecy, t},
     plan::{Capacity, Change, Plan, Refused, VolumeUse, text},
     services::{
         paths,
         planning::{self, Ask},
     },
-    site::{LoadError, Site},
+    site::{Errors, LoadError, Recorder, Site, VolumePlace},
     types::{ByteSize, Lang, RecorderId},
 };
 
@@ -100,7 +100,15 @@ pub(super) fn refused_site(e: anyhow::Error, json: bool, flag: Option<Lang>) -> 
             Ok(ExitCode::FAILURE)
         }
         Ok(e) => Err(e.into()),
-        Err(e) => Err(e),
+        // What secrets.toml lacks is a mistake with a place too.
+        Err(e) => match e.downcast::<Errors>() {
+            Ok(errors) => {
+                let lang = chosen(flag, errors.language());
+                print_error(&text_of_errors(&[errors], lang, false));
+                Ok(ExitCode::FAILURE)
+            }
+            Err(e) => Err(e),
+        },
     }
 }
 
@@ -166,13 +174,21 @@ pub(super) fn as_text(plan: &Plan, site: &Site, offline: bool, lang: Lang, colou
     if !plan.disks.is_empty() {
         out += &head("plan.disks");
         for note in &plan.disks {
-            out += &format!("  - {}\n", text::disk(lang, note));
+            let _ = writeln!(out, "  - {}", text::disk(lang, note));
+        }
+    }
+    let here = site.recorder(&plan.recorder);
+    let has_disks = |r: &&Recorder| r.volumes.iter().any(|v| matches!(v.place, VolumePlace::Disk(_)));
+    if let Some(recorder) = here.filter(has_disks) {
+        out += &head("plan.theft");
+        for words in secrecy(lang, recorder.unlock.as_str()) {
+            let _ = writeln!(out, "  - {words}");
         }
     }
     if !plan.steps.is_empty() {
         out += &head("plan.steps");
         for step in &plan.steps {
-            out += &format!("  - {}\n", text::step(lang, step));
+            let _ = writeln!(out, "  - {}", text::step(lang, step));
         }
     }
     out.push('\n');
@@ -198,7 +214,7 @@ fn line(change: &Change, lang: Lang, colour: bool) -> String {
     let (on, off) = if colour { (mood, "\x1b[0m") } else { ("", "") };
     let mut text = format!("  {on}{mark}{off} {}\n", text::change(lang, change));
     for remark in text::remarks(lang, change) {
-        text += &format!("      ! {remark}\n");
+        let _ = writeln!(text, "      ! {remark}");
     }
     text
 }

@@ -46,6 +46,13 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// What it says.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
         Self::new(text, Mood::Plain)

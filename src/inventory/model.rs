@@ -53,6 +53,9 @@ pub struct Disk {
     pub smart: Option<Smart>,
 }
 
+/// Why a disk's content is unknown to whoever may not look at it.
+pub const NOT_ROOT: &str = "not root";
+
 /// The three states of a disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]

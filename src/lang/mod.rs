@@ -35,6 +35,12 @@ pub fn t(lang: Lang, key: &str, values: &[(&str, &str)]) -> String {
     }
 }
 
+/// What a way of unlocking disks (`unlock` in site.toml: `tpm`, `usb-key`, `passphrase`, `none`) means: what a stolen
+/// disk shows, what a stolen machine shows, and whether a power cut needs a person.
+pub fn secrecy(lang: Lang, unlock: &str) -> [String; 3] {
+    ["disk", "machine", "power"].map(|what| t(lang, &format!("secrecy.{unlock}_{what}"), &[]))
+}
+
 /// The text of `key` as it stands in the catalog.
 pub fn raw(lang: Lang, key: &str) -> Option<&'static str> {
     of(lang).get(key).map(String::as_str)

@@ -198,9 +198,9 @@ fn recorded_share(camera: &Camera) -> f64 {
         return 1.0;
     }
     let monday = jiff::civil::date(2024, 1, 1).at(0, 0, 0, 0);
-    let minutes = 7 * 24 * 60;
+    let minutes = 7_i32 * 24 * 60;
     let within = (0..minutes).filter(|m| camera.scheduled(monday + jiff::Span::new().minutes(*m))).count();
-    within as f64 / minutes as f64
+    within as f64 / f64::from(minutes)
 }
 
 fn need(camera: &Camera, measured: &Measured, assume: Assume) -> Need {

@@ -2,6 +2,7 @@
 
 pub mod applying;
 pub mod demo;
+pub mod disks;
 pub mod paths;
 pub mod planning;
 pub mod record;

@@ -10,11 +10,12 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use crate::{
+    inventory::{self, Inventory},
     plan::{self, Base, Before, Input, Layout, Measured, Plan, Refused, Side},
-    services::paths::Paths,
+    services::paths::{self, Paths},
     site::{self, Secrets, Site},
     store::index::Reader,
-    sys::{Clock as _, RealClock},
+    sys::{Clock as _, RealClock, RealCommands},
     types::{BitRate, RecorderId, Span, WallNs},
 };
 
@@ -150,13 +151,18 @@ pub fn make(ask: &Ask, wanted: &Wanted) -> anyhow::Result<Result<Plan, Refused>>
         side: Side { site: &a.site, layout: &a.plan.layout, secrets: a.plan.base.secrets.as_deref() },
         units: &a.units,
     });
+    let inventory = (!ask.offline).then(|| {
+        let roots = inventory::Roots::new(&ask.state, paths::VOLUMES.as_ref());
+        inventory::probe(&RealCommands, &roots)
+    });
+    let fingerprint = inventory.as_ref().map(Inventory::fingerprint);
     Ok(plan::make(&Input {
         site: &wanted.site,
         secrets: secrets.as_deref(),
         recorder: &recorder,
         before,
-        inventory: None,
-        fingerprint: None,
+        inventory: inventory.as_ref(),
+        fingerprint: fingerprint.as_deref(),
         measured: &measured,
     }))
 }

@@ -227,11 +227,12 @@ impl Secrets {
         self.others.get(name)
     }
 
-    /// Whether all that a site relies on is there. Errors point into the site's file.
+    /// Whether all that a site relies on is there. Errors point into the site's file, at the first use of what is missing.
     pub fn cover(&self, site: &Site) -> Result<(), Errors> {
         let mut problems = Vec::new();
+        let mut missing = std::collections::BTreeSet::new();
         for (key, used) in &site.credentials_used {
-            if !self.credentials.contains_key(&used.value) {
+            if !self.credentials.contains_key(&used.value) && missing.insert(&used.value) {
                 let names = self.credentials.keys().map(CredentialsName::as_str);
                 let problem = Problem::new(Code::NoCredentials, used.at.clone(), key).with("found", &used.value);
                 problems.push(problem.near(used.value.as_str(), names));

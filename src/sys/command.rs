@@ -1,9 +1,9 @@
 //! Programs of the system that do what they do best: lsblk, cryptsetup, systemctl. Behind a trait, so that tests can answer.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Read, Write as _},
     process::{Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -47,44 +47,51 @@ impl Commands for RealCommands {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                // A program that does not want its input closes it.
-                stdin.map(|mut stdin| stdin.write_all(input))
-            });
-            let out = scope.spawn(move || {
-                let mut all = Vec::new();
-                stdout.map_or(Ok(0), |mut s| s.read_to_end(&mut all)).map(|_| all)
-            });
-            let err = scope.spawn(move || {
-                let mut all = Vec::new();
-                stderr.map_or(Ok(0), |mut s| s.read_to_end(&mut all)).map(|_| all)
-            });
-            let mut waited = Duration::ZERO;
-            let step = Duration::from_millis(2);
-            let status = loop {
-                if let Some(status) = child.try_wait()? {
-                    break status;
-                }
-                if waited >= limit {
-                    child.kill()?;
-                    child.wait()?;
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{program}: no end after {limit:?}")));
-                }
-                thread::sleep(step);
-                waited += step;
-            };
-            let join = |t: thread::ScopedJoinHandle<'_, io::Result<Vec<u8>>>| {
-                t.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
-            };
-            Ok(Output {
-                code: status.code(),
-                stdout: join(out)?,
-                stderr: String::from_utf8_lossy(&join(err)?).trim().to_owned(),
-            })
+        if let Some(mut stdin) = child.stdin.take() {
+            let input = input.to_owned();
+            // A program that does not want its input closes it.
+            thread::spawn(move || stdin.write_all(&input));
+        }
+        let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let (step, mut waited) = (Duration::from_millis(2), Duration::ZERO);
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if waited >= limit {
+                child.kill()?;
+                // One that hangs in the kernel on a dead disk does not die before the kernel lets go of it.
+                thread::spawn(move || child.wait());
+                return Err(too_long(program, limit));
+            }
+            thread::sleep(step);
+            waited += step;
+        };
+        // What it has started itself may live on and keep its output open.
+        let text = |from: mpsc::Receiver<io::Result<Vec<u8>>>| {
+            from.recv_timeout(limit).unwrap_or_else(|_| Err(too_long(program, limit)))
+        };
+        Ok(Output {
+            code: status.code(),
+            stdout: text(out)?,
+            stderr: String::from_utf8_lossy(&text(err)?).trim().to_owned(),
         })
     }
+}
+
+/// Reads all of a pipe in a thread of its own.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut all));
+        send.send(read.map(|_| all))
+    });
+    receive
+}
+
+fn too_long(program: &str, limit: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("{program}: no end after {limit:?}"))
 }
 
 /// Answers from a function, and remembers what was asked.
@@ -126,6 +133,8 @@ mod tests {
         assert_eq!(out, Output { code: Some(3), stdout: b"hello".to_vec(), stderr: "oops".into() });
         assert!(run("true", &[], &"x".repeat(1 << 20), 5000).unwrap().ok(), "input that nobody reads");
         assert_eq!(run("sleep", &["30"], "", 20).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        // What it has started lives on and keeps the pipe open.
+        assert_eq!(run("sh", &["-c", "sleep 5 & exit 0"], "", 200).unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(run("no-such-program", &[], "", 20).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

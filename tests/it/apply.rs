@@ -166,7 +166,7 @@ fn a_school_applies_changes_goes_back_and_looks() {
 #[test]
 fn what_is_wrong_changes_nothing() {
     let machine = Machine::new();
-    let before = || fs::read_dir(machine.path("state/generations")).map(Iterator::count).unwrap_or(0);
+    let before = || fs::read_dir(machine.path("state/generations")).map_or(0, Iterator::count);
     machine.site("first", &[]);
     assert!(machine.refused(&["apply"]).contains("no camera"));
     machine.site("first", ONE);

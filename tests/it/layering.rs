@@ -240,6 +240,32 @@ fn forbidden_imports_are_found() {
     assert!(!wrong("src/cli/a.rs", "use crate::web;"));
 }
 
+/// Programs that change what is on a disk. blkid and lsblk only look.
+const CHANGE_DISKS: [&str; 9] =
+    ["mkfs", "mkswap", "wipefs", "blkdiscard", "sgdisk", "sfdisk", "systemd-repart", "cryptsetup", "xfs_admin"];
+
+/// Which of them a source names in a text, outside of `src/disks`.
+fn disk_changes(file: &str, text: &str) -> Vec<String> {
+    let named = |program: &&&str| text.contains(&format!("\"{program}"));
+    let elsewhere = !file.starts_with("src/disks/") && !file.ends_with("tests.rs");
+    CHANGE_DISKS.iter().filter(named).filter(|_| elsewhere).map(|p| format!("{file}: runs {p}")).collect()
+}
+
+#[test]
+fn only_one_module_changes_disks() {
+    assert_eq!(disk_changes("src/plan/a.rs", "run(\"mkfs.xfs\", &[])").len(), 1);
+    assert_eq!(disk_changes("src/apply/a.rs", "Command::new(\"cryptsetup\")").len(), 1);
+    assert!(disk_changes("src/disks/a.rs", "run(\"mkfs.xfs\")").is_empty());
+    let sources = sources();
+    let wrong: Vec<String> = sources.iter().flat_map(|(file, text)| disk_changes(file, text)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // All of them stand where they are looked for, or the test looks for nothing.
+    let disks: String = sources.iter().filter(|(f, _)| f.starts_with("src/disks/")).map(|(_, t)| t.as_str()).collect();
+    for program in ["mkfs.xfs", "wipefs", "systemd-repart", "cryptsetup", "xfs_admin"] {
+        assert!(disks.contains(&format!("\"{program}\"")), "{program}");
+    }
+}
+
 /// Longest file of Rust, and of main.
 const LONGEST: usize = 500;
 const LONGEST_MAIN: usize = 40;

@@ -7,6 +7,7 @@ mod activation;
 mod apply;
 mod browser;
 mod capture;
+mod disks;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
@@ -17,5 +18,4 @@ mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
-mod systemd;
 mod units;

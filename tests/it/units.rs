@@ -78,7 +78,7 @@ fn generated_units_are_understood() {
         let mut files = services(dir.path());
         let site = SITE.replace("unlock = \"tpm\"", &format!("unlock = \"{unlock}\""));
         let units = generated(&site, recorder);
-        assert!(units.keys().any(|n| n.ends_with(".mount")), "{units:?}");
+        assert!(units.keys().any(|n| custodian::plan::is_mount(n)), "{units:?}");
         assert_eq!(units.keys().any(|n| n.contains("unlock")), unlock != "none");
         for (name, text) in &units {
             let path = dir.path().join(name);

@@ -82,7 +82,7 @@ impl Machine {
             fs::read_to_string(format!("/proc/{init}/comm")).ok().filter(|c| c.trim() == "systemd").map(|_| init)
         });
         let machine = Self { outside, init, console };
-        wait_for("the machine to have booted", Duration::from_secs(60), || {
+        wait_for("the machine to have booted", Duration::from_mins(1), || {
             let state = machine.command(&["systemctl", "is-system-running"]).output().unwrap();
             matches!(String::from_utf8_lossy(&state.stdout).trim(), "running" | "degraded").then_some(())
         });

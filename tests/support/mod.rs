@@ -3,6 +3,7 @@
 
 pub mod cameras;
 pub mod container;
+pub mod loops;
 pub mod mounts;
 pub mod own;
 pub mod probe;

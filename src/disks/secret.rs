@@ -1,0 +1,154 @@
+//! Secrets: never among a program's arguments, never in a log.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::DiskError;
+
+/// Something that opens a disk. Debug does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// From its bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// systemd's letters for recovery keys: on the same keys in nearly all keyboard layouts.
+const MODHEX: &[u8; 16] = b"cbdefghijklnrtuv";
+
+/// A key for the day when nothing else opens the disk: 256 bits in eight groups of eight letters, as
+/// systemd-cryptenroll(1) makes them. It is typed at the prompt for a passphrase, dashes included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryKey(Secret);
+
+impl RecoveryKey {
+    /// A new one, from the kernel.
+    pub(super) fn make() -> Result<Self, DiskError> {
+        Ok(Self::from_bytes(&random().map_err(DiskError::Random)?))
+    }
+
+    fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut key = Vec::with_capacity(71);
+        for (n, byte) in bytes.iter().enumerate() {
+            if n > 0 && n % 4 == 0 {
+                key.push(b'-');
+            }
+            key.extend([MODHEX[usize::from(byte >> 4)], MODHEX[usize::from(byte & 15)]]);
+        }
+        Self(Secret(key))
+    }
+
+    /// For showing it once.
+    pub fn reveal(&self) -> String {
+        String::from_utf8_lossy(&self.0.0).into_owned()
+    }
+
+    pub(super) fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a key file of 64 random bytes, readable by its owner only. One that is there already is left as it is.
+pub fn make_key_file(path: &Path) -> Result<(), DiskError> {
+    let bytes: [u8; 64] = random().map_err(DiskError::Random)?;
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
+        file.write_all(&bytes)?;
+        file.sync_all()
+    };
+    match write() {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.map_err(|source| DiskError::Io { what: "cannot write", path: path.to_owned(), source }),
+    }
+}
+
+/// A secret in a file that only root can read, in memory (`/run`), until it is dropped.
+#[derive(Debug)]
+pub(super) struct SecretFile(PathBuf);
+
+impl SecretFile {
+    pub(super) fn new(dir: &Path, secret: &Secret) -> Result<Self, DiskError> {
+        let name: [u8; 8] = random().map_err(DiskError::Random)?;
+        let path = dir.join(format!("custodian-key-{:016x}", u64::from_ne_bytes(name)));
+        let file = Self(path);
+        let write = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file.0)?.write_all(&secret.0);
+        write().map_err(|source| DiskError::Io { what: "cannot write", path: file.0.clone(), source })?;
+        Ok(file)
+    }
+
+    pub(super) fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_file(&self.0) {
+            log::warn!("a temporary key could not be removed from {}: {e}", self.0.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_and_leave() {
+        assert_eq!(format!("{:?}", Secret::new("open sesame")), "Secret(…)");
+        let dir = tempfile::tempdir().unwrap();
+        let file = SecretFile::new(dir.path(), &Secret::new("open sesame")).unwrap();
+        let path = PathBuf::from(file.path());
+        assert_eq!(fs::read(&path).unwrap(), b"open sesame");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_key_file_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        make_key_file(&path).unwrap();
+        let key = fs::read(&path).unwrap();
+        make_key_file(&path).unwrap();
+        assert_eq!((key.len(), fs::read(&path).unwrap()), (64, key));
+        assert!(make_key_file(&dir.path().join("no/key")).is_err());
+    }
+
+    #[test]
+    fn a_recovery_key_can_be_typed() {
+        let key = RecoveryKey::from_bytes(&std::array::from_fn(|n| u8::try_from(n).unwrap() * 8));
+        assert_eq!(key.reveal(), "cccjbcbj-dcdjecej-fcfjgcgj-hchjicij-jcjjkckj-lcljncnj-rcrjtctj-ucujvcvj");
+        let key = RecoveryKey::make().unwrap();
+        assert_eq!(key.reveal().len(), 71);
+        assert_ne!(key, RecoveryKey::make().unwrap());
+    }
+}

@@ -1,0 +1,263 @@
+//! The verbs for disks, composed of what `inventory`, `disks` and `store` can do.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::{
+    disks::{self, Facts, Order, Prepared, RecoveryKey, Refusal, Secret, Token, Unlocking, Verb, Wanted},
+    inventory::{self, Content, Footage, Roots, Survey},
+    site::{Site, Unlock, VolumePlace},
+    store::{layout, volume},
+    sys::{Clock, Commands, RealDisk},
+};
+
+/// Who records: footage belongs to this user where there is one.
+const OWNER: &str = "custodian-record";
+/// The TPM, through the kernel's resource manager.
+const TPM: &str = "/dev/tpmrm0";
+/// Where the key is that the system is signed with, see systemd-cryptenroll(1).
+const TPM_KEYS: [&str; 3] = [
+    "/etc/systemd/tpm2-pcr-public-key.pem",
+    "/run/systemd/tpm2-pcr-public-key.pem",
+    "/usr/lib/systemd/tpm2-pcr-public-key.pem",
+];
+/// How long mounting may take: XFS replays its journal.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// The machine that the disks are in.
+pub struct Machine<'a> {
+    /// Its programs.
+    pub commands: &'a dyn Commands,
+    /// Its devices.
+    pub roots: Roots,
+    /// A folder in memory: `/run`.
+    pub run: PathBuf,
+}
+
+/// What there is to know about a disk before something is done to it.
+#[derive(Debug)]
+pub struct Sheet {
+    /// As it is now.
+    pub disk: inventory::Disk,
+    /// How much footage is on it, where that can be seen.
+    pub footage: Option<Footage>,
+    /// The token for init, or why not.
+    pub init: Result<Token, Refusal>,
+    /// The token for erase, or why not.
+    pub erase: Result<Token, Refusal>,
+}
+
+/// The volume that a disk is in a site, and what opens it there.
+pub fn wanted(site: &Site, by_id: &str, removable: bool) -> Option<(Wanted, Unlock)> {
+    let all = site.recorders().flat_map(|r| r.volumes.iter().map(move |v| (r, v)));
+    let (recorder, volume) =
+        all.into_iter().find(|(_, v)| matches!(&v.place, VolumePlace::Disk(disk) if disk == by_id))?;
+    let wanted = Wanted {
+        site: site.id().to_owned(),
+        volume: volume.name.clone(),
+        size: volume.size.unwrap_or_default(),
+        removable,
+    };
+    Some((wanted, recorder.unlock))
+}
+
+/// What opens a disk, from what the site says and what was given. A key file that is not there yet is made.
+pub fn unlocking(unlock: Unlock, key_file: Option<&Path>, passphrase: Option<&[u8]>) -> anyhow::Result<Unlocking> {
+    Ok(match unlock {
+        Unlock::None => Unlocking::None,
+        Unlock::Tpm => {
+            anyhow::ensure!(
+                Path::new(TPM).exists(),
+                "the site says unlock = \"tpm\", and this machine shows no TPM 2.0"
+            );
+            let key = TPM_KEYS.iter().map(PathBuf::from).find(|path| path.exists());
+            let public_key = key.with_context(|| {
+                format!(
+                    "the site says unlock = \"tpm\": the key that this system is signed with is in none of {TPM_KEYS:?}"
+                )
+            })?;
+            Unlocking::Tpm { public_key }
+        }
+        Unlock::UsbKey => {
+            let path = key_file.context("the site says unlock = \"usb-key\": name the file with --key-file")?;
+            disks::make_key_file(path)?;
+            Unlocking::KeyFile(path.to_owned())
+        }
+        Unlock::Passphrase => {
+            let text = passphrase.context("the site says unlock = \"passphrase\": give it with --passphrase-file")?;
+            let text = text.strip_suffix(b"\n").unwrap_or(text);
+            anyhow::ensure!(text.len() >= 8, "a passphrase has at least 8 characters");
+            Unlocking::Passphrase(Secret::new(text))
+        }
+    })
+}
+
+impl Machine<'_> {
+    /// All disks, and for the one that is named, how much footage it holds.
+    fn look(&self, by_id: &str) -> (Survey, Option<Footage>) {
+        let mut survey = inventory::survey(self.commands, &self.roots);
+        let disk = survey.inventory.disks.iter_mut().find(|d| d.by_id.iter().any(|n| n == by_id));
+        let Some(Content::Ours(v)) = disk.map(|d| &mut d.content) else { return (survey, None) };
+        let footage = match &v.mounted {
+            Some(at) => Some(inventory::footage_in(at)),
+            None if v.encrypted => None,
+            // Without writing: the journal is not replayed.
+            None => self
+                .mounted(&v.device, "ro,norecovery,nodev,nosuid,noexec", |at| Ok(inventory::footage_in(at)))
+                .inspect_err(|e| log::warn!("the footage on {} cannot be seen: {e:#}", v.device.display()))
+                .ok(),
+        };
+        v.newest = footage.and_then(|f| f.newest);
+        (survey, footage)
+    }
+
+    /// The facts of a disk, and a token for each verb that may be carried out on it.
+    pub fn sheet(&self, by_id: &str, wanted: Option<&Wanted>) -> anyhow::Result<Sheet> {
+        let _lock = self.lock()?;
+        let (survey, footage) = self.look(by_id);
+        let disk = survey.inventory.disk(by_id).cloned();
+        let disk = disk.ok_or_else(|| Refusal::NoDisk { by_id: by_id.to_owned() })?;
+        let init = disks::judge_init(&survey, by_id, wanted).map(|facts: Facts| facts.token(Verb::Init));
+        let erase = disks::judge_erase(&survey, by_id).map(|facts| facts.token(Verb::Erase));
+        Ok(Sheet { disk, footage, init, erase })
+    }
+
+    /// Makes an empty disk a volume. Where it is encrypted, the key that opens it when nothing else does comes back.
+    pub fn init(
+        &self,
+        by_id: &str,
+        wanted: &Wanted,
+        token: &Token,
+        unlocking: Unlocking,
+        clock: &dyn Clock,
+    ) -> anyhow::Result<Option<RecoveryKey>> {
+        let _lock = self.lock()?;
+        let (survey, _) = self.look(by_id);
+        let empty = disks::clear_init(&survey, by_id, wanted, token)?;
+        let order = Order { unlocking, run: self.run.clone() };
+        let prepared = disks::prepare(self.commands, empty, &order)?;
+        let recovery = prepared.recovery.clone();
+        if let Err(e) = self.mark(&prepared, wanted, clock) {
+            prepared.abandon(self.commands);
+            return Err(e);
+        }
+        prepared.seal(self.commands)?;
+        log::info!(volume = wanted.volume.as_str(), disk = by_id; "disk {by_id} is volume {} now", wanted.volume);
+        Ok(recovery)
+    }
+
+    /// Lets the store make its folder and marker on the new file system.
+    fn mark(&self, prepared: &Prepared, wanted: &Wanted, clock: &dyn Clock) -> anyhow::Result<()> {
+        self.mounted(prepared.file_system(), "nodev,nosuid,noexec", |at| {
+            let made = volume::init(&RealDisk, &wanted.volume, at, &wanted.site, clock.wall())?;
+            anyhow::ensure!(made.mount_point, "the new file system is not mounted at {}", at.display());
+            own(at)?;
+            nix::unistd::syncfs(File::open(at)?)?;
+            Ok(())
+        })
+    }
+
+    /// Makes a disk empty.
+    pub fn erase(&self, by_id: &str, token: &Token) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
+        let (survey, _) = self.look(by_id);
+        let doomed = disks::clear_erase(&survey, by_id, token)?;
+        disks::wipe(self.commands, doomed)?;
+        log::info!(disk = by_id; "disk {by_id} is empty now");
+        Ok(())
+    }
+
+    /// Lets a volume go, its footage intact.
+    pub fn release(&self, by_id: &str) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
+        let survey = inventory::survey(self.commands, &self.roots);
+        let ours = disks::clear_release(&survey, by_id)?;
+        disks::release(self.commands, &ours)?;
+        log::info!(disk = by_id; "disk {by_id} is let go");
+        Ok(())
+    }
+
+    /// Mounts a volume's file system on a folder of its own while something is done there.
+    fn mounted<T>(
+        &self,
+        device: &Path,
+        options: &str,
+        work: impl FnOnce(&Path) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let at = self.run.join(format!("custodian-mount-{}", uuid::Uuid::new_v4().as_simple()));
+        fs::create_dir(&at).with_context(|| format!("cannot make {}", at.display()))?;
+        let (from, to) = (device.display().to_string(), at.display().to_string());
+        let run = |program: &str, args: &[&str]| {
+            let out = self.commands.run(program, args, b"", LIMIT)?;
+            anyhow::ensure!(out.ok(), "{program} failed: {}", out.stderr);
+            Ok(())
+        };
+        let result = run("mount", &["-t", "xfs", "-o", options, &from, &to]).and_then(|()| {
+            let done = work(&at);
+            run("umount", &[&to])?;
+            done
+        });
+        if let Err(e) = fs::remove_dir(&at) {
+            log::warn!("{to} could not be removed: {e}");
+        }
+        result
+    }
+
+    /// One verb at a time.
+    fn lock(&self) -> anyhow::Result<Flock<File>> {
+        let path = self.run.join("custodian-disks.lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, e)| e)
+            .context("another command is working on a disk")
+    }
+}
+
+/// Gives a new volume to the user who records.
+fn own(root: &Path) -> anyhow::Result<()> {
+    let Some(user) = nix::unistd::User::from_name(OWNER)? else { return Ok(()) };
+    for path in [root.to_owned(), root.join(volume::MARKER), root.join(layout::FOOTAGE)] {
+        nix::unistd::chown(&path, Some(user.uid), Some(user.gid))
+            .with_context(|| format!("cannot give {} to {OWNER}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_a_disk_wants_what_it_takes() {
+        assert!(matches!(unlocking(Unlock::None, None, None), Ok(Unlocking::None)));
+        let said = |unlock, passphrase| format!("{:#}", unlocking(unlock, None, passphrase).unwrap_err());
+        assert!(said(Unlock::UsbKey, None).contains("--key-file"));
+        assert!(said(Unlock::Passphrase, None).contains("--passphrase-file"));
+        assert!(said(Unlock::Passphrase, Some(&b"1234567\n"[..])).contains("8 characters"));
+        let Ok(Unlocking::Passphrase(secret)) = unlocking(Unlock::Passphrase, None, Some(b"open sesame\n")) else {
+            panic!("a passphrase")
+        };
+        assert_eq!(secret.bytes(), b"open sesame");
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key");
+        assert!(matches!(unlocking(Unlock::UsbKey, Some(&key), None), Ok(Unlocking::KeyFile(path)) if path == key));
+        assert!(key.exists());
+    }
+
+    #[test]
+    fn a_disk_is_what_the_site_says() {
+        let text = include_str!("../../image/site.example.toml");
+        let site = crate::site::parse(text, "site.toml").unwrap();
+        let (volume, unlock) = wanted(&site, "ata-WDC_WD120EFBX-68B0EN0_5QJ0A1CD", false).unwrap();
+        assert_eq!((volume.site.as_str(), unlock), ("hoa-huong-duong", Unlock::Tpm));
+        assert!(volume.size.0 > 0 && crate::inventory::partition_label(&volume.site, &volume.volume).is_some());
+        assert!(wanted(&site, "ata-else", false).is_none());
+    }
+}
