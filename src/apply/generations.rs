@@ -94,8 +94,12 @@ pub(super) fn read_json<T: DeserializeOwned>(files: &dyn Files, path: &Path) -> 
     read(files, path)?.map(|text| serde_json::from_str(&text).map_err(|e| damaged(path, &e))).transpose()
 }
 
+fn as_json(path: &Path, value: &impl Serialize) -> Result<String, ApplyError> {
+    Ok(serde_json::to_string_pretty(value).map_err(|e| damaged(path, &e))? + "\n")
+}
+
 pub(super) fn write_json(files: &dyn Files, path: &Path, value: &impl Serialize) -> Result<(), ApplyError> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| damaged(path, &e))? + "\n";
+    let text = as_json(path, value)?;
     files.write(path, text.as_bytes(), 0o644, None).map_err(failed("cannot write", path))
 }
 
@@ -213,8 +217,8 @@ pub(super) fn save(env: &Env<'_>, generation: &Generation) -> Result<(), ApplyEr
     if let Some(secrets) = &generation.secrets {
         write("secrets.toml", secrets, env.secrets_group)?;
     }
-    write_json(files, &draft.join("plan.json"), &generation.plan)?;
-    write_json(files, &draft.join("meta.json"), &generation.meta)?;
+    write("plan.json", &as_json(&draft, &generation.plan)?, env.site_group)?;
+    write("meta.json", &as_json(&draft, &generation.meta)?, env.site_group)?;
     files.rename(&draft, &dir).map_err(failed("cannot name", &dir))
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::Duration,
 };
@@ -72,7 +73,8 @@ struct Lock {
 fn lock(env: &Env<'_>) -> Result<Lock, ApplyError> {
     env.files.make_dir(&env.state).map_err(failed("cannot make", &env.state))?;
     let path = env.state.join("apply.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    // Nobody else may open it: who can, can hold it.
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     match Flock::lock(file.map_err(failed("cannot open", &path))?, FlockArg::LockExclusiveNonblock) {
         Ok(file) => Ok(Lock { _file: file }),
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(ApplyError::Busy),

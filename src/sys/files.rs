@@ -81,7 +81,11 @@ impl Files for RealFiles {
         match fs::create_dir(path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(e) => Err(e),
-            Ok(()) => sync_parent(path),
+            Ok(()) => {
+                // Whatever the mask of the one who gives the command: services must come through.
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+                sync_parent(path)
+            }
         }
     }
 
