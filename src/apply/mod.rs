@@ -1,1 +1,28 @@
-//! Carries out a plan and decides nothing.
+//! Carries out plans and decides nothing: generations, trying, confirming, going back.
+//!
+//! What lies in the state folder, in which order it is written, and what a cut at each step leaves behind stands in
+//! `docs/design/generations.md`.
+
+mod carry_out;
+mod confirm;
+mod diff;
+mod env;
+mod error;
+mod generations;
+mod manager;
+mod pending;
+mod people;
+mod run;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+pub use carry_out::{Done, Outcome};
+pub use confirm::Doubt;
+pub use diff::{Difference, unified};
+pub use env::{Cameras, Env, Judge, Look};
+pub use error::{ApplyError, StalePart};
+pub use generations::{Generation, Listed, Meta, Watch, current, list, load};
+pub use manager::{Manager, ManagerError, Systemctl};
+pub use people::carry_over;
+pub use run::{Report, Request, activate, apply, confirm, diff, expire, rollback};

@@ -175,6 +175,17 @@ impl Supervisor {
         Entry { orders, config, hub, status, task }
     }
 
+    /// Does something again and again on the dispatcher for as long as that serves the cameras, and not a moment longer.
+    pub fn every(&self, pace: Duration, act: impl Fn() + Send + 'static) {
+        self.dispatcher.spawn(async move {
+            let mut ticks = tokio::time::interval(pace);
+            loop {
+                ticks.tick().await;
+                act();
+            }
+        });
+    }
+
     /// What each stream does, by camera, main first.
     pub fn status(&self) -> Vec<CaptureStatus> {
         let now = self.env.clock.monotonic().0;

@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 const _: () = assert!(MAX_CAMERAS == 64, "the range of --cameras");
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let signed: jiff::SignedDuration = text.parse().map_err(|e| format!("{e}; write 20s, 5m or 1h30m"))?;
     Duration::try_from(signed).map_err(|e| e.to_string())
 }

@@ -3,11 +3,13 @@
 //! A subcommand is a module with `struct Args` (clap) and `fn run(args, lang) -> anyhow::Result<ExitCode>`. Its help
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
+mod apply;
 mod check;
 mod clip;
 mod demo;
 mod disk;
 mod gaps;
+mod generations;
 mod help;
 mod inventory;
 pub mod logger;
@@ -56,6 +58,11 @@ enum Command {
     Clip(clip::Args),
     Check(check::Args),
     Plan(plan::Args),
+    Apply(apply::Args),
+    Confirm(generations::ConfirmArgs),
+    Rollback(generations::RollbackArgs),
+    Generations(generations::ListArgs),
+    Diff(generations::DiffArgs),
     Reindex(reindex::Args),
     Volume(volume::Args),
     Inventory(inventory::Args),
@@ -85,6 +92,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
+        Command::Apply(args) => apply::run(args, cli.lang),
+        Command::Confirm(args) => generations::confirm(args, cli.lang),
+        Command::Rollback(args) => generations::rollback(args, cli.lang),
+        Command::Generations(args) => generations::list(args, cli.lang),
+        Command::Diff(args) => generations::diff(args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
     }

@@ -87,7 +87,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
 }
 
 /// A site that is wrong in itself is shown as `custodian check` shows it.
-fn refused_site(e: anyhow::Error, json: bool, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
+pub(super) fn refused_site(e: anyhow::Error, json: bool, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     match e.downcast::<LoadError>() {
         Ok(LoadError::Refused { errors, .. }) if json => {
             let lang = chosen(flag, errors.language());
@@ -131,7 +131,7 @@ pub(super) fn refused_text(refused: &Refused, lang: Lang) -> String {
     lines.join("\n")
 }
 
-fn refused_json(refused: &Refused, lang: Lang) -> serde_json::Value {
+pub(super) fn refused_json(refused: &Refused, lang: Lang) -> serde_json::Value {
     let message = refused_text(refused, lang);
     match refused {
         Refused::Short { short, capacity } => {

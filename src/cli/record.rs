@@ -21,7 +21,7 @@ pub(super) struct Args {
     site: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", env = "CUSTODIAN_RECORDER", hide_env = true)]
     recorder: Option<RecorderId>,
     #[arg(long, value_name = "DIR", default_value = paths::STATE)]
     state: PathBuf,

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Plan, Step};
+use super::{
+    model::{Plan, Step},
+    units::{RECORD, is_mount},
+};
 use crate::{
     site::Site,
     types::{CameraId, VolumeName},
@@ -42,8 +45,8 @@ pub enum Lint {
     /// Units are changed, and systemd is not told before it is asked to act.
     #[error("systemd acts on unit {0} before it has read the units again")]
     NotReloaded(String),
-    /// The recorder is stopped though it has cameras.
-    #[error("the recorder is stopped though it has cameras")]
+    /// The recorder is stopped though it has cameras, and not started again.
+    #[error("the recorder is stopped though it has cameras, and not started again")]
     RecorderStopped,
 }
 
@@ -80,14 +83,11 @@ fn cameras(plan: &Plan, site: &Site, all: &mut Vec<Lint>) {
     }
 }
 
-/// The service that records.
-const RECORDER: &str = "custodian-record.service";
-
 fn steps(plan: &Plan, site: &Site, units: Option<&BTreeMap<String, String>>, all: &mut Vec<Lint>) {
     // Units that the generation does not make are the system's: those of ours that stand in the image, and systemd's.
-    let made = |unit: &str| unit.rsplit_once('.').is_some_and(|(_, kind)| kind == "mount");
+    let made = is_mount;
     let mut there: BTreeSet<&str> = units.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let mut stale = false;
+    let (mut stale, mut stopped) = (false, false);
     for step in &plan.steps {
         match step {
             Step::WriteUnit { unit, .. } => {
@@ -107,13 +107,14 @@ fn steps(plan: &Plan, site: &Site, units: Option<&BTreeMap<String, String>>, all
                 if stale {
                     all.push(Lint::NotReloaded(unit.clone()));
                 }
+                stopped &= unit != RECORD;
             }
-            Step::Stop { unit } => {
-                if unit == RECORDER && site.cameras_of(&plan.recorder).any(|c| c.enabled) {
-                    all.push(Lint::RecorderStopped);
-                }
-            }
+            Step::Stop { unit } => stopped |= unit == RECORD,
         }
+    }
+    // For a moment it may: a volume that is taken away is let go in no other manner.
+    if stopped && site.cameras_of(&plan.recorder).any(|c| c.enabled) {
+        all.push(Lint::RecorderStopped);
     }
     let removed = plan.steps.iter().filter_map(|s| match s {
         Step::RemoveUnit { unit } => Some(unit),

@@ -11,7 +11,10 @@ mod layout;
 mod lint;
 mod model;
 mod short;
+mod steps;
 pub mod text;
+mod touched;
+mod units;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +24,11 @@ pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};
 pub use model::{Base, FORMAT, Layout, Plan, Step};
 pub use short::{Change as Remedy, Short};
+pub use steps::steps;
+pub use touched::{Touched, touched};
+pub use units::{
+    HEADER, RECORD, Units, VOLUMES, WEB, escape_path, is_mount, mount_point, mount_unit, partition, units, unlock_unit,
+};
 
 use crate::{
     inventory::Inventory,
@@ -109,7 +117,9 @@ pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
     let layout = room.layout.clone();
     let after = Side { site: input.site, layout: &layout, secrets: input.secrets };
     let changes = changes(before, after);
-    let steps = Vec::new();
+    let units = units(input.site, input.recorder);
+    let fed = before.is_none_or(|b| b.site.hash() != input.site.hash() || b.secrets != input.secrets);
+    let steps = steps(input.before.map(|b| b.units), &units, fed);
     let plan = Plan {
         format: FORMAT,
         base: Base {

@@ -1,5 +1,6 @@
 //! Composition roots: what a service consists of, started, connected and stopped.
 
+pub mod applying;
 pub mod demo;
 pub mod disks;
 pub mod paths;

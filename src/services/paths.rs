@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use crate::plan::{VOLUMES, mount_point};
 use crate::types::VolumeName;
 
 /// Where state is kept unless `--state` says otherwise.
@@ -12,9 +13,6 @@ pub const STATE: &str = "/var/lib/custodian";
 
 /// Where the sockets are that go with [`STATE`].
 pub const RUN: &str = "/run/custodian";
-
-/// Below this folder the disks are mounted, each under its volume's name.
-pub const VOLUMES: &str = "/var/lib/custodian/volumes";
 
 /// The state folder and what is in it.
 #[derive(Debug, Clone)]
@@ -33,14 +31,20 @@ impl Paths {
         &self.state
     }
 
+    /// What the recorder writes besides footage: a folder of its own in the standard state folder, which is root's because it
+    /// says what is in force at the next boot; else the state folder itself.
+    pub fn record(&self) -> PathBuf {
+        if self.state == Path::new(STATE) { self.state.join("record") } else { self.state.clone() }
+    }
+
     /// The index.
     pub fn index(&self) -> PathBuf {
-        self.state.join("index.db")
+        self.record().join("index.db")
     }
 
     /// The lock that only one recorder can have.
     pub fn lock(&self) -> PathBuf {
-        self.state.join("record.lock")
+        self.record().join("record.lock")
     }
 
     /// Where the sockets are: `/run/custodian` for the standard state folder, else beside the state. The same for all services.
@@ -63,9 +67,9 @@ impl Paths {
         self.run().join("control.sock")
     }
 
-    /// Makes the state folder and the run folder, one level each.
+    /// Makes the state folder, the recorder's own and the run folder, one level each.
     pub fn make(&self) -> io::Result<()> {
-        for dir in [self.state.clone(), self.run()] {
+        for dir in [self.state.clone(), self.record(), self.run()] {
             match std::fs::create_dir(&dir) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(io::Error::new(e.kind(), format!("cannot make {}: {e}", dir.display())));
@@ -75,11 +79,6 @@ impl Paths {
         }
         Ok(())
     }
-}
-
-/// Where a disk's volume is mounted.
-pub fn mount_point(volume: &VolumeName) -> PathBuf {
-    Path::new(VOLUMES).join(volume.as_str())
 }
 
 /// Under this key the index notes where a volume was last, so that footage is found while the recorder is down.

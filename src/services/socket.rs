@@ -25,15 +25,24 @@ pub enum AskError {
     Broken(#[from] reqwest::Error),
 }
 
-/// Listens at `path`, for the owner and the group. A socket that a dead process left behind is replaced.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
+/// Who may speak to a socket, besides root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// The service's own user.
+    Owner,
+    /// The group of its folder, too.
+    Group,
+}
+
+/// Listens at `path`. A socket that a dead process left behind is replaced.
+pub fn listen(path: &Path, whom: For) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     let listener = UnixListener::bind(path)
         .map_err(|e| io::Error::new(e.kind(), format!("cannot listen at {}: {e}", path.display())))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(if whom == For::Group { 0o660 } else { 0o600 }))?;
     Ok(listener)
 }
 

@@ -5,8 +5,10 @@
 mod clock;
 mod command;
 mod disk;
+mod files;
 pub mod notify;
 
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
 pub use command::{Commands, FakeCommands, Output, RealCommands};
 pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space};
+pub use files::{Files, RealFiles, unfinished};

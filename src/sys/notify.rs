@@ -15,6 +15,16 @@ pub fn status(text: &str) {
     send(&[sd_notify::NotifyState::Status(text)]);
 }
 
+/// How often the service manager wants to hear that the service is alive, where it does.
+pub fn watchdog() -> Option<std::time::Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// The service is alive.
+pub fn alive() {
+    send(&[sd_notify::NotifyState::Watchdog]);
+}
+
 fn send(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(states) {
         log::debug!("the service manager could not be told: {e}");

@@ -3,6 +3,8 @@
 #![expect(unreachable_pub, reason = "one binary of many modules, of which nothing is seen from outside")]
 
 mod acceptance;
+mod activation;
+mod apply;
 mod browser;
 mod capture;
 mod disks;
@@ -16,3 +18,4 @@ mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod units;

@@ -35,6 +35,16 @@ impl OwnCameras {
         }
     }
 
+    /// Their addresses, in the order of their names.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    /// Who may watch them: name and password.
+    pub fn user(&self) -> (&str, &str) {
+        (&self.user.0, &self.user.1)
+    }
+
     /// A site of all of them, over TCP.
     pub fn site(&self) -> Site {
         self.site_with(|_| ())

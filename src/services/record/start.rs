@@ -2,7 +2,11 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -10,7 +14,10 @@ use anyhow::Context as _;
 use super::{Options, Recorder, Shared, api, config, lock::Lock, playback, upkeep};
 use crate::{
     capture::{Env, Settings, Supervisor},
-    services::{paths::Paths, socket},
+    services::{
+        paths::Paths,
+        socket::{self, For},
+    },
     store::{
         Setup, SharedFootage, Store,
         index::{IndexError, IndexQueue, Reader, Writer},
@@ -114,10 +121,38 @@ impl Recorder {
         let behind = shared.clone();
         let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;
         log::info!("recorder {}: {recorded} streams to record", shared.recorder);
+        if let Some(limit) = notify::watchdog() {
+            feed_watchdog(&shared, limit / 3)?;
+        }
         notify::ready();
         notify::status(&format!("recording {recorded} streams"));
         Ok(Self { shared, sockets, upkeep: vec![upkeep], _lock: lock })
     }
+}
+
+/// Tells the service manager that the dispatcher serves the cameras. It never waits for a disk: a hung one is the store's affair and
+/// no reason to start anew. The word itself goes out from a thread of its own, for a service manager that hangs is none either.
+fn feed_watchdog(shared: &Arc<Shared>, pace: Duration) -> anyhow::Result<()> {
+    let beats = Arc::new(AtomicU64::new(0));
+    let beat = beats.clone();
+    shared.supervisor.every(pace, move || _ = beat.fetch_add(1, Ordering::Relaxed));
+    let recorder = Arc::downgrade(shared);
+    std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+        let mut seen = 0;
+        loop {
+            std::thread::park_timeout(pace);
+            let Some(shared) = recorder.upgrade() else { return };
+            // To stop takes its time, and the service manager limits that itself.
+            let stopping = shared.stopping.load(Ordering::SeqCst);
+            drop(shared);
+            let now = beats.load(Ordering::Relaxed);
+            if now != seen || stopping {
+                seen = now;
+                notify::alive();
+            }
+        }
+    })?;
+    Ok(())
 }
 
 /// Opens the index. A damaged one is set aside, and a new one filled from the volumes while recording goes on.
@@ -148,12 +183,12 @@ fn serve(shared: &Arc<Shared>) -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()?;
     let _inside = runtime.enter();
-    for (path, router) in [
-        (shared.paths.media_socket(), api::media(shared)),
-        (shared.paths.status_socket(), api::status(shared)),
-        (shared.paths.control_socket(), api::control(shared)),
+    for (path, whom, router) in [
+        (shared.paths.media_socket(), For::Group, api::media(shared)),
+        (shared.paths.status_socket(), For::Group, api::status(shared)),
+        (shared.paths.control_socket(), For::Owner, api::control(shared)),
     ] {
-        let listener = socket::listen(&path)?;
+        let listener = socket::listen(&path, whom)?;
         runtime.spawn(async move {
             if let Err(e) = axum::serve(listener, router).await {
                 log::error!("the socket {} has failed: {e}", path.display());

@@ -36,8 +36,8 @@ impl Absent {
     }
 }
 
-/// How often absent volumes are looked for.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often absent volumes are looked for: booting does not wait for their mounts, so they may come a moment after the recorder.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Names and places of a recorder's volumes.
 pub(super) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {

@@ -1,0 +1,77 @@
+//! What is being done, written down before it is: whatever is cut short is finished or forgotten by the next command.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ApplyError, Done, Env,
+    carry_out::{When, carry_out},
+    generations::{confirmed, current, failed, forget, read_json, set_confirmed, write_json},
+    trial,
+};
+use crate::plan::Step;
+
+const FILE: &str = "pending.json";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pending {
+    /// The generation that is to be current.
+    pub to: u64,
+    /// Whether it is made for this, so that nobody misses it if it does not come into force.
+    pub made: bool,
+    /// Whether it is on trial afterwards; if not, it is confirmed.
+    pub trial: bool,
+    /// The boot in which running services are told. At the next one they start with what is current anyway.
+    pub boot: Option<String>,
+    /// What is done.
+    pub steps: Vec<Step>,
+}
+
+impl Pending {
+    pub(super) fn begin(&self, env: &Env<'_>) -> Result<(), ApplyError> {
+        write_json(env.files, &env.state.join(FILE), self)
+    }
+
+    /// Does all of it that is not done, and confirms it unless it is on trial.
+    pub(super) fn finish(&self, env: &Env<'_>) -> Result<Vec<Done>, ApplyError> {
+        let when = if self.boot.as_ref() == Some(&env.boot) { When::Running } else { When::Booting };
+        let done = carry_out(env, self.to, &self.steps, when)?;
+        if !self.trial {
+            set_confirmed(env, self.to)?;
+            trial::end(env)?;
+        }
+        Self::remove(env)?;
+        Ok(done)
+    }
+
+    fn remove(env: &Env<'_>) -> Result<(), ApplyError> {
+        let path = env.state.join(FILE);
+        env.files.remove(&path).map_err(failed("cannot remove", &path))
+    }
+}
+
+/// Finishes what was cut short after the switch, forgets what was cut short before it. Says what was done.
+pub(super) fn settle(env: &Env<'_>) -> Result<Vec<Done>, ApplyError> {
+    let mut done = Vec::new();
+    if let Some(pending) = read_json::<Pending>(env.files, &env.state.join(FILE))? {
+        if current(env.files, &env.state)? == Some(pending.to) {
+            log::info!("generation {} was not wholly put in force; finishing that", pending.to);
+            done = pending.finish(env)?;
+        } else {
+            log::info!("generation {} did not come into force; forgetting it", pending.to);
+            end_stale_trial(env)?;
+            if pending.made {
+                forget(env, pending.to)?;
+            }
+            Pending::remove(env)?;
+        }
+    }
+    end_stale_trial(env)?;
+    Ok(done)
+}
+
+/// A trial of a generation that is not current, or is confirmed, is none any more.
+fn end_stale_trial(env: &Env<'_>) -> Result<(), ApplyError> {
+    let Some(trial) = trial::read(env.files, &env.state)? else { return Ok(()) };
+    let runs = current(env.files, &env.state)? == Some(trial.generation);
+    if runs && confirmed(env.files, &env.state)? != Some(trial.generation) { Ok(()) } else { trial::end(env) }
+}

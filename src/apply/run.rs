@@ -1,0 +1,372 @@
+//! Applying, trying, confirming, going back, activating at boot. One of them at a time for a state folder.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::Path,
+    time::Duration,
+};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+
+use super::{
+    ApplyError, Difference, Done, Env, Generation, Meta, StalePart, Watch,
+    carry_out::{When, carry_out},
+    carry_over,
+    confirm::doubts,
+    diff::unified,
+    generations::{FORMAT, confirmed, current, failed, load, numbers, read_units, save, set_confirmed},
+    pending::{Pending, settle},
+    trial::{self, Standing, Trial},
+};
+use crate::{
+    plan::{self, Base, HEADER, Plan, Step, Touched, Units, guard::Word},
+    sys::Files,
+    types::WallNs,
+};
+
+/// What is to be applied.
+pub struct Request {
+    /// What to do.
+    pub plan: Plan,
+    /// site.toml, checked.
+    pub site: String,
+    /// secrets.toml, checked against it.
+    pub secrets: Option<String>,
+    /// All units of the machine afterwards.
+    pub units: Units,
+    /// Which cameras the change concerns.
+    pub touched: Touched,
+    /// The inventory's fingerprint as it is now, if somebody looked.
+    pub inventory: Option<String>,
+    /// Who asks.
+    pub by: String,
+    /// Leadership's word, where the change wants it.
+    pub word: Option<Word>,
+    /// Taken back after that time unless it is confirmed.
+    pub trial: Option<Duration>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// The generation that was current.
+    pub from: Option<u64>,
+    /// The generation that is current.
+    pub generation: Option<u64>,
+    /// Whether it was made for this.
+    pub made: bool,
+    /// What an earlier command had left undone.
+    pub finished: Vec<Done>,
+    /// What was done.
+    pub steps: Vec<Done>,
+    /// When it is taken back unless it is confirmed.
+    pub trial_until: Option<WallNs>,
+}
+
+/// Held while something is done; the kernel lets go of it when the process dies.
+struct Lock {
+    _file: Flock<File>,
+}
+
+fn lock(env: &Env<'_>) -> Result<Lock, ApplyError> {
+    env.files.make_dir(&env.state).map_err(failed("cannot make", &env.state))?;
+    let path = env.state.join("apply.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    match Flock::lock(file.map_err(failed("cannot open", &path))?, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Ok(Lock { _file: file }),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(ApplyError::Busy),
+        Err((_, e)) => Err(failed("cannot lock", &path)(e.into())),
+    }
+}
+
+fn current_generation(env: &Env<'_>) -> Result<Option<Generation>, ApplyError> {
+    current(env.files, &env.state)?.map(|n| load(env.files, &env.state, n)).transpose()
+}
+
+/// The trial that the current generation is on.
+fn running_trial(env: &Env<'_>, number: u64) -> Result<Option<Trial>, ApplyError> {
+    let trial = trial::read(env.files, &env.state)?.filter(|t| t.generation == number);
+    Ok(if confirmed(env.files, &env.state)? == Some(number) { None } else { trial })
+}
+
+fn next_number(env: &Env<'_>) -> Result<u64, ApplyError> {
+    Ok(numbers(env.files, &env.state)?.last().copied().unwrap_or(0) + 1)
+}
+
+/// Applies a site. If all is as it is wanted, no generation is made.
+pub fn apply(env: &Env<'_>, wanted: Request) -> Result<Report, ApplyError> {
+    let _lock = lock(env)?;
+    let finished = settle(env)?;
+    let now = current_generation(env)?;
+    let from = now.as_ref().map(|g| g.meta.number);
+    refuse_stale(&wanted, from)?;
+    if let Some(now) = &now {
+        let trial = running_trial(env, now.meta.number)?;
+        if is_as_wanted(now, &wanted) {
+            let trial_until = trial.map(|t| t.due());
+            return Ok(Report { from, generation: from, finished, trial_until, ..Report::default() });
+        }
+        if trial.is_some() {
+            return Err(ApplyError::OnTrial(now.meta.number));
+        }
+    }
+    let number = next_number(env)?;
+    let trial = wanted.trial.map(|length| trial_of(env, number, &wanted, length)).transpose()?;
+    let generation = generation(env, number, from, wanted);
+    let pending = Pending {
+        to: number,
+        made: true,
+        trial: trial.is_some(),
+        boot: Some(env.boot.clone()),
+        steps: generation.plan.steps.clone(),
+    };
+    pending.begin(env)?;
+    save(env, &generation)?;
+    if let Some((trial, length)) = &trial {
+        trial.save(env)?;
+        if let Err(e) = env.manager.arm(number, *length) {
+            settle(env)?;
+            return Err(ApplyError::NoTimer(e));
+        }
+    }
+    let steps = pending.finish(env)?;
+    let trial_until = trial.map(|(t, _)| t.due());
+    Ok(Report { from, generation: Some(number), made: true, finished, steps, trial_until })
+}
+
+fn refuse_stale(wanted: &Request, current: Option<u64>) -> Result<(), ApplyError> {
+    let base = &wanted.plan.base;
+    let inventory = base.inventory.is_some() && wanted.inventory.is_some() && base.inventory != wanted.inventory;
+    let stale: Vec<StalePart> = [
+        (base.site != plan::digest(&wanted.site), StalePart::Site),
+        (base.secrets != wanted.secrets.as_deref().map(plan::digest), StalePart::Secrets),
+        (base.generation != current, StalePart::Generation),
+        (inventory, StalePart::Inventory),
+    ]
+    .into_iter()
+    .filter_map(|(stale, part)| stale.then_some(part))
+    .collect();
+    if stale.is_empty() { Ok(()) } else { Err(ApplyError::Stale(stale)) }
+}
+
+fn is_as_wanted(now: &Generation, wanted: &Request) -> bool {
+    now.site == wanted.site
+        && now.secrets == wanted.secrets
+        && now.units == wanted.units
+        && now.plan.layout == wanted.plan.layout
+        && now.plan.recorder == wanted.plan.recorder
+}
+
+/// A trial that has a way back: by now, for when it has run out nobody may be there to be asked.
+fn trial_of(env: &Env<'_>, number: u64, wanted: &Request, length: Duration) -> Result<(Trial, Duration), ApplyError> {
+    let back_to = confirmed(env.files, &env.state)?.ok_or(ApplyError::TryFirst)?;
+    let back = load(env.files, &env.state, back_to)?;
+    site_to_go_back_to(env, number, &wanted.site, &back)?;
+    Ok((Trial::begin(env, number, back_to, length), length))
+}
+
+fn generation(env: &Env<'_>, number: u64, from: Option<u64>, wanted: Request) -> Generation {
+    // Where the recorder does not answer, nothing is recorded that could stop.
+    let recorded = env.cameras.look().unwrap_or_default();
+    let unaffected = |c: &&super::Look| c.recording && wanted.touched.unaffected.contains(&c.camera);
+    let watch = Watch {
+        recording: recorded.iter().filter(unaffected).map(|c| c.camera.clone()).collect(),
+        changed: wanted.touched.changed.into_iter().collect(),
+    };
+    let mut plan = wanted.plan;
+    // A change of a comment needs no step, but what is in force is what is written.
+    if !plan.steps.contains(&Step::Switch) {
+        plan.steps.insert(0, Step::Switch);
+    }
+    let meta = Meta {
+        format: FORMAT,
+        number,
+        at: env.clock.wall(),
+        by: wanted.by,
+        word: wanted.word,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        from,
+        repeats: None,
+        trial: wanted.trial.map(|t| t.as_secs()),
+        watch,
+    };
+    Generation { meta, site: wanted.site, secrets: wanted.secrets, plan, units: wanted.units }
+}
+
+/// The site of an older generation with the present people.
+fn site_to_go_back_to(env: &Env<'_>, from: u64, present: &str, back: &Generation) -> Result<String, ApplyError> {
+    let refuse = |why| ApplyError::People { from, to: back.meta.number, why };
+    let site = carry_over(present, &back.site).map_err(refuse)?;
+    if site != back.site {
+        (env.judge)(&site, back.secrets.as_deref()).map_err(refuse)?;
+    }
+    Ok(site)
+}
+
+/// Puts an older site in force again, with the people of the present one. If they are the same, it is the older generation itself;
+/// otherwise one is made.
+fn take_back(env: &Env<'_>, now: &Generation, to: u64, by: &str, when: When) -> Result<Report, ApplyError> {
+    let from = now.meta.number;
+    let back = load(env.files, &env.state, to)?;
+    let site = site_to_go_back_to(env, from, &now.site, &back)?;
+    let fed = now.site != site || now.secrets != back.secrets;
+    let mut steps = plan::steps(Some(&now.units), &back.units, fed);
+    if !steps.contains(&Step::Switch) {
+        steps.insert(0, Step::Switch);
+    }
+    let made = site != back.site;
+    let number = if made { next_number(env)? } else { to };
+    let boot = (when == When::Running).then(|| env.boot.clone());
+    let pending = Pending { to: number, made, trial: false, boot, steps: steps.clone() };
+    pending.begin(env)?;
+    if made {
+        let base = Base {
+            site: plan::digest(&site),
+            secrets: back.secrets.as_deref().map(plan::digest),
+            generation: Some(from),
+            inventory: None,
+        };
+        let meta = Meta {
+            number,
+            at: env.clock.wall(),
+            by: by.to_owned(),
+            word: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            from: Some(from),
+            repeats: Some(to),
+            trial: None,
+            watch: Watch::default(),
+            ..back.meta
+        };
+        save(env, &Generation { meta, site, plan: Plan { base, steps, ..back.plan }, ..back })?;
+    }
+    let steps = pending.finish(env)?;
+    Ok(Report { from: Some(from), generation: Some(number), made, steps, ..Report::default() })
+}
+
+/// Goes back to a generation: the one named, else the one confirmed last, else the one before.
+pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str) -> Result<Report, ApplyError> {
+    let _lock = lock(env)?;
+    let finished = settle(env)?;
+    let now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
+    let from = now.meta.number;
+    let known = numbers(env.files, &env.state)?;
+    let to = if let Some(n) = to {
+        known.contains(&n).then_some(n).ok_or(ApplyError::NoSuch(n))?
+    } else {
+        let confirmed = confirmed(env.files, &env.state)?.filter(|n| *n != from);
+        let before = now.meta.from.filter(|n| known.contains(n));
+        let lower = known.iter().rev().find(|n| **n < from).copied();
+        confirmed.or(before).or(lower).ok_or(ApplyError::NothingBack)?
+    };
+    if to == from {
+        return Ok(Report { from: Some(from), generation: Some(from), finished, ..Report::default() });
+    }
+    Ok(Report { finished, ..take_back(env, &now, to, by, When::Running)? })
+}
+
+/// Takes back a trial whose time has run out; otherwise changes nothing.
+pub fn expire(env: &Env<'_>) -> Result<Report, ApplyError> {
+    let _lock = lock(env)?;
+    let finished = settle(env)?;
+    let Some(now) = current_generation(env)? else { return Ok(Report::default()) };
+    let number = Some(now.meta.number);
+    match running_trial(env, now.meta.number)? {
+        Some(trial) if trial.standing(env) == Standing::Over => {
+            log::warn!("generation {} was not confirmed in time; going back to {}", now.meta.number, trial.back_to);
+            Ok(Report { finished, ..take_back(env, &now, trial.back_to, BY_ITSELF, When::Running)? })
+        }
+        trial => {
+            let trial_until = trial.map(|t| t.due());
+            Ok(Report { from: number, generation: number, finished, trial_until, ..Report::default() })
+        }
+    }
+}
+
+/// Who takes back a trial that nobody confirmed.
+const BY_ITSELF: &str = "custodian";
+
+/// Confirms the current generation, if its cameras are as they should be. Says whether it had not been confirmed before.
+pub fn confirm(env: &Env<'_>) -> Result<(u64, bool), ApplyError> {
+    let _lock = lock(env)?;
+    settle(env)?;
+    let now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
+    let number = now.meta.number;
+    if confirmed(env.files, &env.state)? == Some(number) {
+        return Ok((number, false));
+    }
+    if let Some(trial) = running_trial(env, number)?
+        && trial.standing(env) == Standing::Over
+    {
+        take_back(env, &now, trial.back_to, BY_ITSELF, When::Running)?;
+        return Err(ApplyError::Expired);
+    }
+    let doubts = doubts(env.cameras, &now.meta);
+    if !doubts.is_empty() {
+        return Err(ApplyError::Doubts(doubts));
+    }
+    set_confirmed(env, number)?;
+    trial::end(env)?;
+    Ok((number, true))
+}
+
+/// At boot: finishes or forgets what was cut short, takes back a trial that is over, and writes this boot's units. Needs no network,
+/// and may be done again at any time.
+pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
+    let _lock = lock(env)?;
+    let finished = settle(env)?;
+    let Some(mut now) = current_generation(env)? else { return Ok(Report { finished, ..Report::default() }) };
+    let from = now.meta.number;
+    let mut report = Report { from: Some(from), generation: Some(from), ..Report::default() };
+    if let Some(trial) = running_trial(env, from)? {
+        // In the boot that saw it begin, services run.
+        let when = if trial.is_of(&env.boot) { When::Running } else { When::Booting };
+        if let Some(until) = go_on_with(env, &trial)? {
+            report.trial_until = Some(until);
+        } else {
+            log::warn!("generation {from} was not confirmed in time; going back to {}", trial.back_to);
+            report = take_back(env, &now, trial.back_to, BY_ITSELF, when)?;
+            now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
+        }
+    }
+    let there = read_units(env.files, &env.unit_dir, |text| text.starts_with(HEADER))?;
+    let steps = boot_steps(&there, &now.units);
+    report.steps.extend(carry_out(env, now.meta.number, &steps, When::Booting)?);
+    report.finished = finished;
+    Ok(report)
+}
+
+/// Sees to it that a trial ends; says when, or nothing if it has to end now.
+fn go_on_with(env: &Env<'_>, trial: &Trial) -> Result<Option<WallNs>, ApplyError> {
+    let Standing::Left(left) = trial.standing(env) else { return Ok(None) };
+    let trial = if trial.is_of(&env.boot) { trial.clone() } else { trial.rebooted(env) };
+    trial.save(env)?;
+    match env.manager.arm(trial.generation, left) {
+        Ok(()) => Ok(Some(trial.due())),
+        Err(e) => {
+            log::error!("nothing would end the trial of generation {}, so it ends now: {e}", trial.generation);
+            Ok(None)
+        }
+    }
+}
+
+/// What makes the unit folder say what the generation says, and starts its disks.
+fn boot_steps(there: &Units, wanted: &Units) -> Vec<Step> {
+    let gone = there.keys().filter(|unit| !wanted.contains_key(*unit));
+    let mut steps: Vec<Step> = gone.map(|unit| Step::RemoveUnit { unit: unit.clone() }).collect();
+    let changed = wanted.iter().filter(|(unit, text)| there.get(*unit) != Some(text));
+    steps.extend(changed.map(|(unit, text)| Step::WriteUnit { unit: unit.clone(), text: text.clone() }));
+    // Always: when the files were written by an attempt that was cut short, nothing says whether systemd has read them.
+    steps.push(Step::ReloadManager);
+    let mounts = wanted.keys().filter(|unit| plan::is_mount(unit));
+    steps.extend(mounts.map(|unit| Step::Start { unit: unit.clone() }));
+    steps
+}
+
+/// What differs between two generations.
+pub fn diff(files: &dyn Files, state: &Path, old: u64, new: u64) -> Result<Difference, ApplyError> {
+    let (a, b) = (load(files, state, old)?, load(files, state, new)?);
+    let names = (format!("{old}/site.toml"), format!("{new}/site.toml"));
+    Ok(Difference { site: unified(&a.site, &b.site, (&names.0, &names.1)), secrets: a.secrets != b.secrets })
+}

@@ -1,0 +1,225 @@
+//! What commands do when nothing is cut.
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_change_makes_a_generation_and_no_change_none() {
+    let world = World::new();
+    let (one, two) = (site("one", &[("v1", "x")]), site("two", &[("v1", "x"), ("v2", "y")]));
+    let first = world.apply(&one).unwrap();
+    assert_eq!((first.from, first.generation, first.made), (None, Some(1), true));
+    world.settled(&one);
+    let same = world.apply(&one).unwrap();
+    assert_eq!((same.generation, same.made, same.steps.len()), (Some(1), false, 0));
+    let second = world.apply(&two).unwrap();
+    assert_eq!((second.from, second.generation), (Some(1), Some(2)));
+    assert_eq!(world.services.lock().unwrap().restarts, 0, "a new volume restarts nothing");
+    world.settled(&two);
+    world.reboot(MINUTE);
+    world.settled(&two);
+    let again = world.act(activate).unwrap();
+    let changed: Vec<_> = again.steps.iter().filter(|s| s.outcome == Outcome::Changed).map(|s| &s.step).collect();
+    assert_eq!(changed, [&plan::Step::ReloadManager]);
+}
+
+#[test]
+fn what_others_have_in_the_unit_folder_is_left_alone() {
+    let world = World::new();
+    world.apply(&site("one", &[("v1", "x")])).unwrap();
+    fs::write(world.path("units/other.mount"), "[Mount]\n").unwrap();
+    fs::write(world.path("units/binary.service"), [0xff, 0xfe]).unwrap();
+    fs::write(world.path("units/stray.mount"), format!("{HEADER}What=gone\n")).unwrap();
+    world.act(activate).unwrap();
+    let left = RealFiles.list(&world.path("units")).unwrap();
+    assert_eq!(left, ["binary.service", "custodian-record.service.d", "other.mount", "v1.mount"]);
+}
+
+#[test]
+fn a_dead_disk_holds_up_nothing() {
+    let world = World::new();
+    world.services.lock().unwrap().dead.push("v1.mount".into());
+    let report = world.apply(&site("one", &[("v1", "x"), ("v2", "y")])).unwrap();
+    let outcomes: Vec<&Outcome> = report
+        .steps
+        .iter()
+        .filter(|d| matches!(&d.step, plan::Step::Start { unit } if plan::is_mount(unit)))
+        .map(|d| &d.outcome)
+        .collect();
+    assert_eq!(outcomes, [&Outcome::NotYet("no such device".into()), &Outcome::Changed]);
+    assert!(world.services.lock().unwrap().fed.is_some(), "the recorder was started");
+}
+
+#[test]
+fn a_stale_plan_is_refused_and_says_why() {
+    let world = World::new();
+    let (one, two) = (site("one", &[]), site("two", &[]));
+    world.apply(&one).unwrap();
+    let mut request = world.request(&two, None);
+    request.plan.base.inventory = Some("before".into());
+    request.inventory = Some("now".into());
+    request.site.push('\n');
+    request.secrets = None;
+    world.apply(&two).unwrap();
+    let Err(ApplyError::Stale(parts)) = world.act(|env| apply(env, request)) else { panic!("it is stale") };
+    assert_eq!(parts, [StalePart::Site, StalePart::Secrets, StalePart::Generation, StalePart::Inventory]);
+    world.settled(&two);
+}
+
+#[test]
+fn only_one_at_a_time() {
+    let world = World::new();
+    let one = site("one", &[]);
+    world.apply(&one).unwrap();
+    let file = fs::File::open(world.path("state/apply.lock")).unwrap();
+    let held = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+    let request = world.request(&site("two", &[]), None);
+    assert!(matches!(world.act(|env| apply(env, request)), Err(ApplyError::Busy)));
+    assert!(matches!(world.act(confirm), Err(ApplyError::Busy)));
+    drop(held);
+    world.settled(&one);
+}
+
+#[test]
+fn a_trial_goes_back_by_itself_unless_it_is_confirmed() {
+    let world = World::new();
+    let (one, two) = (site("one", &[("v1", "x")]), site("two", &[("v1", "z")]));
+    assert!(matches!(world.attempt(&one, MINUTE), Err(ApplyError::TryFirst)));
+    world.apply(&one).unwrap();
+    let report = world.attempt(&two, MINUTE).unwrap();
+    assert_eq!(report.trial_until, Some(world.clock_wall() + MINUTE));
+    assert_eq!(world.services.lock().unwrap().timers, BTreeMap::from([(2, MINUTE)]));
+    assert!(list(&RealFiles, &world.path("state")).unwrap()[1].on_trial);
+    assert!(matches!(world.apply(&site("three", &[])), Err(ApplyError::OnTrial(2))));
+
+    // Not yet; and setting the clock does not change that.
+    world.clock.step(3_600_000_000_000);
+    assert_eq!(world.act(expire).unwrap().generation, Some(2));
+    world.clock.step(-7_200_000_000_000);
+    world.clock.advance(MINUTE);
+    assert_eq!(world.act(expire).unwrap().generation, Some(1));
+    world.settled(&one);
+
+    world.attempt(&two, MINUTE).unwrap();
+    assert_eq!(world.act(confirm).unwrap(), (3, true));
+    assert_eq!(world.act(confirm).unwrap(), (3, false));
+    world.clock.advance(MINUTE);
+    assert_eq!(world.act(expire).unwrap().generation, Some(3));
+    world.settled(&two);
+
+    world.attempt(&one, MINUTE).unwrap();
+    world.clock.advance(MINUTE);
+    assert!(matches!(world.act(confirm), Err(ApplyError::Expired)), "too late");
+    world.settled(&two);
+}
+
+#[test]
+fn a_trial_survives_a_reboot_but_not_for_ever() {
+    let (one, two) = (site("one", &[]), site("two", &[]));
+    let tried = || {
+        let world = World::new();
+        world.apply(&one).unwrap();
+        world.attempt(&two, 5 * MINUTE).unwrap();
+        world
+    };
+    let world = tried();
+    assert_eq!(world.reboot(2 * MINUTE).generation, Some(2));
+    assert_eq!(world.services.lock().unwrap().timers, BTreeMap::from([(2, 3 * MINUTE)]), "what is left of it");
+    // Activating again, as after a cut, arms it again.
+    world.services.lock().unwrap().timers.clear();
+    world.act(activate).unwrap();
+    assert_eq!(world.services.lock().unwrap().timers.len(), 1);
+    assert_eq!(world.reboot(10 * MINUTE).generation, Some(1), "it ran out while the machine was off");
+    world.settled(&one);
+
+    // A clock that is set back at each boot.
+    let world = tried();
+    for generation in [2, 2, 1] {
+        world.clock.step(-86_400_000_000_000);
+        assert_eq!(world.reboot(MINUTE).generation, Some(generation));
+        let longest = world.services.lock().unwrap().timers.values().max().copied();
+        assert!(longest.unwrap_or_default() <= 5 * MINUTE, "{longest:?}");
+    }
+    world.settled(&one);
+}
+
+#[test]
+fn going_back_keeps_the_people() {
+    let world = World::new();
+    let one = site("one", &[("v1", "x")]);
+    let two = Site { people: "bob", ..site("two", &[("v1", "x")]) };
+    world.apply(&one).unwrap();
+    world.apply(&two).unwrap();
+    let report = world.act(|env| rollback(env, None, "ann")).unwrap();
+    assert_eq!((report.generation, report.made), (Some(3), true));
+    world.settled(&Site { people: "bob", ..one.clone() });
+    let listed = list(&RealFiles, &world.path("state")).unwrap();
+    assert_eq!((listed[2].meta.repeats, listed[2].meta.by.as_str()), (Some(1), "ann"));
+
+    // With the same people it is the old generation itself.
+    let report = world.act(|env| rollback(env, Some(2), "ann")).unwrap();
+    assert_eq!((report.generation, report.made), (Some(2), false));
+    world.settled(&two);
+    assert!(matches!(world.act(|env| rollback(env, Some(9), "ann")), Err(ApplyError::NoSuch(9))));
+}
+
+#[test]
+fn what_has_no_way_back_is_not_tried() {
+    let world = World::new();
+    world.apply(&site("BROKEN", &[])).unwrap();
+    let other = Site { people: "bob", ..site("two", &[]) };
+    assert!(matches!(world.attempt(&other, MINUTE), Err(ApplyError::People { from: 2, to: 1, .. })));
+    assert_eq!(world.current(), Some(1));
+    world.apply(&other).unwrap();
+    assert!(matches!(world.act(|env| rollback(env, Some(1), "x")), Err(ApplyError::People { .. })));
+    world.settled(&other);
+}
+
+#[test]
+fn confirming_looks_at_the_cameras() {
+    let world = World::new();
+    let look = |camera: &str, recording, newest: Option<i64>| Look {
+        camera: camera.parse().unwrap(),
+        recording,
+        newest: newest.map(|s| world.clock_wall().offset(s * 1_000_000_000)),
+    };
+    let say = |looks: Vec<Look>| *world.cameras.lock().unwrap() = Ok(looks);
+    world.apply(&site("one", &[])).unwrap();
+    // `down` does not record as apply begins, and is not asked about.
+    say(vec![look("still", true, Some(-1)), look("down", false, None), look("moved", true, Some(-1))]);
+    let mut request = world.request(&site("two", &[]), Some(MINUTE));
+    let ids = |ids: &[&str]| ids.iter().map(|id| id.parse().unwrap()).collect();
+    request.touched = Touched { unaffected: ids(&["still", "down"]), changed: ids(&["moved"]), gone: ids(&[]) };
+    world.act(|env| apply(env, request)).unwrap();
+
+    let doubts = || match world.act(confirm) {
+        Err(ApplyError::Doubts(doubts)) => doubts,
+        other => panic!("{other:?}"),
+    };
+    let (still, moved) = ("still".parse().unwrap(), "moved".parse().unwrap());
+    say(vec![look("moved", true, Some(-1))]);
+    assert_eq!(doubts(), [Doubt::Stopped { camera: still }, Doubt::NoFootage { camera: moved }]);
+    *world.cameras.lock().unwrap() = Err("nobody".into());
+    assert_eq!(doubts(), [Doubt::NoAnswer { why: "nobody".into() }]);
+    say(vec![look("still", true, Some(2)), look("moved", true, Some(2))]);
+    assert_eq!(world.act(confirm).unwrap(), (2, true));
+}
+
+#[test]
+fn differences_show_no_secret() {
+    let world = World::new();
+    world.apply(&site("one", &[])).unwrap();
+    world.apply(&site("two", &[])).unwrap();
+    let diff = diff(&RealFiles, &world.path("state"), 1, 2).unwrap();
+    assert!(diff.secrets);
+    assert!(diff.site.contains("\n-name = \"one\"\n+name = \"two\"\n"), "{}", diff.site);
+    assert!(matches!(super::diff(&RealFiles, &world.path("state"), 1, 7), Err(ApplyError::NoSuch(7))));
+}
+
+impl World {
+    fn clock_wall(&self) -> WallNs {
+        use crate::sys::Clock as _;
+        self.clock.wall()
+    }
+}

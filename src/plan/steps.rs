@@ -1,0 +1,223 @@
+//! From the units in force to those that are wanted: what apply does, in which order. Pure.
+
+use std::collections::BTreeSet;
+
+use super::{
+    model::Step,
+    units::{RECORD, Units, WEB, is_mount},
+};
+
+fn drop_in(service: &str) -> String {
+    format!("{service}.d/site.conf")
+}
+
+/// Drop-ins are no units of their own.
+fn is_unlock(unit: &str) -> bool {
+    unit.rsplit_once('.').is_some_and(|(_, kind)| kind == "service")
+}
+
+/// The steps. `before` is nothing where no generation is in force; `record_changed` says that the recorder must read site or
+/// secrets again. Nothing to do gives no steps.
+///
+/// A camera that stays loses no frame, with one exception: a volume that is taken away or exchanged is let go only by a
+/// recorder that stops, for a moment.
+pub fn steps(before: Option<&Units>, after: &Units, record_changed: bool) -> Vec<Step> {
+    let none = Units::new();
+    let first = before.is_none();
+    let before = before.unwrap_or(&none);
+    if !first && before == after && !record_changed {
+        return Vec::new();
+    }
+    let changed: Vec<(&String, &String)> =
+        after.iter().filter(|(name, text)| before.get(*name) != Some(text)).collect();
+    let gone: Vec<&String> = before.keys().filter(|name| !after.contains_key(*name)).collect();
+    // Those that stop serving what they served.
+    let ending: BTreeSet<&String> =
+        before.iter().filter(|(name, text)| after.get(*name) != Some(text)).map(|(name, _)| name).collect();
+    // An exchanged disk behind the same unlocking service, or the other way round, ends both.
+    let stops = |wanted: fn(&str) -> bool| ending.iter().filter(move |n| wanted(n)).map(|n| (*n).clone());
+    let stop_record = stops(is_mount).next().is_some() || stops(is_unlock).next().is_some();
+
+    let mut steps = vec![Step::Switch];
+    if stop_record {
+        steps.push(Step::Stop { unit: RECORD.into() });
+        // All mounts above an unlocking service that ends must end; they have its name in them and have changed with it, or its disk has.
+        steps.extend(
+            stops(is_mount)
+                .chain(mounts_of(before, stops(is_unlock)))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .map(|unit| Step::Stop { unit }),
+        );
+        steps.extend(stops(is_unlock).map(|unit| Step::Stop { unit }));
+    }
+    steps.extend(gone.iter().map(|unit| Step::RemoveUnit { unit: (*unit).clone() }));
+    steps.extend(changed.iter().map(|(unit, text)| Step::WriteUnit { unit: (*unit).clone(), text: (*text).clone() }));
+    if !changed.is_empty() || !gone.is_empty() {
+        steps.push(Step::ReloadManager);
+    }
+    let stopped: BTreeSet<String> =
+        steps.iter().filter_map(|s| if let Step::Stop { unit } = s { Some(unit.clone()) } else { None }).collect();
+    let starting =
+        |unit: &&String| is_mount(unit) && (stopped.contains(*unit) || changed.iter().any(|(name, _)| name == unit));
+    steps.extend(after.keys().filter(starting).map(|unit| Step::Start { unit: unit.clone() }));
+
+    let differs = |service: &str| {
+        let name = drop_in(service);
+        after.contains_key(&name) && before.get(&name) != after.get(&name)
+    };
+    if after.contains_key(&drop_in(RECORD)) {
+        if stop_record {
+            steps.push(Step::Start { unit: RECORD.into() });
+        } else if differs(RECORD) {
+            steps.push(Step::Restart { unit: RECORD.into() });
+        } else if record_changed {
+            steps.push(Step::Reload { unit: RECORD.into() });
+        }
+    }
+    if differs(WEB) {
+        steps.push(Step::Restart { unit: WEB.into() });
+    }
+    steps
+}
+
+/// The mounts that need one of these services.
+fn mounts_of(units: &Units, services: impl Iterator<Item = String>) -> Vec<String> {
+    let needs: Vec<String> = services.map(|s| format!("Requires={s}\n")).collect();
+    let needed = |(name, text): &(&String, &String)| is_mount(name) && needs.iter().any(|n| text.contains(n));
+    units.iter().filter(needed).map(|(name, _)| name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the steps do to a machine: unit files, and what runs.
+    #[derive(Debug, Clone, PartialEq, Eq, Default)]
+    struct Machine {
+        files: Units,
+        /// By the text that was in force when it was started; services that are not ours to write have none.
+        loaded: Units,
+        running: std::collections::BTreeMap<String, String>,
+        switched: bool,
+        fed: bool,
+    }
+
+    fn run(machine: &mut Machine, steps: &[Step]) {
+        for step in steps {
+            let loaded = |m: &Machine, unit: &str| {
+                let own = m.loaded.get(unit).or_else(|| m.loaded.get(&drop_in(unit)));
+                own.cloned().unwrap_or_default()
+            };
+            match step {
+                Step::WriteUnit { unit, text } => drop(machine.files.insert(unit.clone(), text.clone())),
+                Step::RemoveUnit { unit } => drop(machine.files.remove(unit)),
+                Step::Switch => machine.switched = true,
+                Step::ReloadManager => machine.loaded = machine.files.clone(),
+                Step::Stop { unit } => drop(machine.running.remove(unit)),
+                Step::Start { unit } => {
+                    machine.fed |= unit == RECORD && !machine.running.contains_key(unit);
+                    let text = loaded(machine, unit);
+                    machine.running.entry(unit.clone()).or_insert(text);
+                }
+                Step::Restart { unit } => {
+                    machine.fed |= unit == RECORD;
+                    drop(machine.running.insert(unit.clone(), loaded(machine, unit)));
+                }
+                Step::Reload { unit } => {
+                    machine.fed |= unit == RECORD;
+                    let text = loaded(machine, unit);
+                    machine.running.entry(unit.clone()).or_insert(text);
+                }
+            }
+        }
+    }
+
+    fn arbitrary_units() -> impl Strategy<Value = Units> {
+        let volume = (0..4u8, 0..3u8, any::<bool>());
+        (prop::collection::vec(volume, 0..4), 0..2u8, 0..2u8).prop_map(|(volumes, recorder, name)| {
+            let mut units = Units::new();
+            for (volume, disk, encrypted) in volumes {
+                let unlock = format!("custodian-unlock-v{volume}.service");
+                let needs = if encrypted { format!("Requires={unlock}\n") } else { String::new() };
+                let what = if encrypted { "mapper".into() } else { format!("disk {disk}") };
+                if encrypted {
+                    units.insert(unlock, format!("opens {disk}"));
+                } else {
+                    units.remove(&unlock);
+                }
+                units.insert(format!("v{volume}.mount"), format!("{needs}What={what}\n"));
+            }
+            units.insert(drop_in(RECORD), format!("recorder {recorder}"));
+            units.insert(drop_in(WEB), format!("name {name}"));
+            units
+        })
+    }
+
+    fn in_force(units: &Units) -> Machine {
+        let mut machine = Machine::default();
+        run(&mut machine, &steps(None, units, true));
+        assert_eq!(&machine.files, units);
+        machine
+    }
+
+    /// Mounts run with their present text; the services with theirs.
+    fn check(machine: &Machine, after: &Units) {
+        assert_eq!(&machine.files, after);
+        assert_eq!(machine.loaded, machine.files);
+        for (name, text) in after.iter().filter(|(n, _)| is_mount(n)) {
+            assert_eq!(machine.running.get(name), Some(text), "{name}");
+        }
+        for service in [RECORD, WEB] {
+            assert_eq!(machine.running.get(service), after.get(&drop_in(service)), "{service}");
+        }
+        let strays: Vec<_> = machine.running.keys().filter(|n| is_mount(n) && !after.contains_key(*n)).collect();
+        assert!(strays.is_empty(), "{strays:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn steps_lead_from_before_to_after(before in arbitrary_units(), after in arbitrary_units(), record in any::<bool>()) {
+            let mut machine = in_force(&before);
+            machine.fed = false;
+            let steps = steps(Some(&before), &after, record);
+            run(&mut machine, &steps);
+            check(&machine, &after);
+            prop_assert!(!record || machine.fed, "the recorder has read the site again");
+            // Again: nothing changes any more.
+            let once = machine.clone();
+            run(&mut machine, &steps);
+            prop_assert_eq!(once, machine);
+            prop_assert_eq!(steps.iter().filter(|s| **s == Step::Switch).count(), usize::from(!steps.is_empty()));
+        }
+
+        #[test]
+        fn equal_units_ask_for_nothing(units in arbitrary_units()) {
+            prop_assert_eq!(steps(Some(&units), &units, false), Vec::new());
+            let reload = vec![Step::Switch, Step::Reload { unit: RECORD.into() }];
+            prop_assert_eq!(steps(Some(&units), &units, true), reload);
+        }
+
+        /// Adding a volume restarts nothing.
+        #[test]
+        fn a_new_volume_stops_nothing(before in arbitrary_units()) {
+            let mut after = before.clone();
+            after.insert("new.mount".into(), "What=new\n".into());
+            let steps = steps(Some(&before), &after, true);
+            let harmless = |s: &Step| !matches!(s, Step::Stop { .. } | Step::Restart { .. });
+            prop_assert!(steps.iter().all(harmless), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_generation_starts_everything() {
+        let after = Units::from([(drop_in(RECORD), "a".into()), ("v.mount".into(), "What=x\n".into())]);
+        let words: Vec<String> = steps(None, &after, true)
+            .iter()
+            .map(|s| format!("{s:?}").split_whitespace().next().unwrap().to_owned())
+            .collect();
+        assert_eq!(words, ["Switch", "WriteUnit", "WriteUnit", "ReloadManager", "Start", "Restart"]);
+    }
+}

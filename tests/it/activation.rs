@@ -1,0 +1,314 @@
+//! Applying on a machine with a real systemd: the services in their sandboxes, trials that end by themselves, reboots.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use custodian::types::wire::{Status, StreamState, StreamStatus};
+use tempfile::TempDir;
+
+use crate::support::{
+    container::{Machine, possible},
+    mounts,
+    own::OwnCameras,
+    wait_for,
+};
+
+/// What outlives a reboot of the machine: its state folder, a folder for footage, and the site's files.
+struct Appliance {
+    dir: TempDir,
+    secrets: String,
+}
+
+fn modules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/units")
+}
+
+const SERVICES: [&str; 3] = ["custodian-apply.service", "custodian-record.service", "custodian-web.service"];
+
+impl Appliance {
+    fn new(cameras: &OwnCameras) -> Self {
+        let (user, password) = cameras.user();
+        let secrets = format!("[credentials.viewer]\nusername = \"{user}\"\npassword = \"{password}\"\n");
+        let appliance = Self { dir: tempfile::tempdir().unwrap(), secrets };
+        for folder in ["state", "v1", "etc", "wants", "web", "record"] {
+            fs::create_dir(appliance.path(folder)).unwrap();
+        }
+        // The services' users come to all of it.
+        fs::set_permissions(appliance.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for service in SERVICES {
+            symlink(format!("../{service}"), appliance.path("wants").join(service)).unwrap();
+        }
+        // The machine shares the network of this one, where the usual port may be taken.
+        let listen = "[Service]\nExecStart=\nExecStart=/usr/bin/custodian web --listen 127.0.0.1:0 \
+                      --site /var/lib/custodian/current/site.toml --state /var/lib/custodian\n";
+        fs::write(appliance.path("web/listen.conf"), listen).unwrap();
+        fs::write(appliance.path("record/watchdog.conf"), "[Service]\nWatchdogSec=3\n").unwrap();
+        appliance
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn boot(&self) -> Machine {
+        self.boot_with(&[])
+    }
+
+    fn boot_with(&self, more: &[(PathBuf, String)]) -> Machine {
+        let mut binds: Vec<(PathBuf, String)> = vec![
+            (env!("CARGO_BIN_EXE_custodian").into(), "/usr/bin/custodian".into()),
+            (self.path("state"), "/var/lib/custodian".into()),
+            (self.path("v1"), "/srv/v1".into()),
+            (self.path("etc"), "/etc/custodian".into()),
+            (self.path("wants"), "/etc/systemd/system/multi-user.target.wants".into()),
+            (self.path("web"), "/etc/systemd/system/custodian-web.service.d".into()),
+            (self.path("record"), "/etc/systemd/system/custodian-record.service.d".into()),
+            (modules().join("sysusers.d/custodian.conf"), "/usr/lib/sysusers.d/custodian.conf".into()),
+            (modules().join("tmpfiles.d/custodian.conf"), "/usr/lib/tmpfiles.d/custodian.conf".into()),
+        ];
+        binds.extend_from_slice(more);
+        binds.extend(SERVICES.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
+        let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
+        Machine::boot(self.dir.path(), &binds)
+    }
+
+    /// The site: a folder, a disk that is not there, and these cameras.
+    fn site(&self, cameras: &[(&str, &str)]) {
+        self.site_with(&[("dead-1", "ata-GONE_1")], cameras);
+    }
+
+    fn site_with(&self, disks: &[(&str, &str)], cameras: &[(&str, &str)]) {
+        let mut text = String::from(
+            "[site]\nname = \"x\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"en\"\n[area.y]\nname = \"Sân\"\n\
+             kind = \"public\"\n[recorder.a]\nunlock = \"none\"\n[[recorder.a.volume]]\nname = \"v1\"\npath = \"/srv/v1\"\n",
+        );
+        for (name, disk) in disks {
+            text += "[[recorder.a.volume]]\nsize = \"12 TB\"\nname = \"";
+            text += name;
+            text += "\"\ndisk = \"";
+            text += disk;
+            text += "\"\n";
+        }
+        for (id, url) in cameras {
+            text += "[camera.";
+            text += id;
+            text += "]\narea = \"y\"\ncredentials = \"viewer\"\nbitrate = \"2 Mbit/s\"\nvolume = \"v1\"\nname = \"";
+            text += id;
+            text += "\"\nmain = \"";
+            text += url;
+            text += "\"\n";
+        }
+        fs::write(self.path("etc/site.toml"), text).unwrap();
+        fs::write(self.path("etc/secrets.toml"), &self.secrets).unwrap();
+        fs::set_permissions(self.path("etc/secrets.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+fn status(machine: &Machine) -> Option<Status> {
+    serde_json::from_slice(&machine.try_run(&["custodian", "status", "--json"]).stdout).ok()
+}
+
+fn wait_until_recorded(machine: &Machine, cameras: &[(&str, &str)]) {
+    wait_for("footage of all cameras", Duration::from_mins(1), || {
+        let status = status(machine)?;
+        let recorded = |(id, _): &(&str, &str)| {
+            // Not footage of before a reboot.
+            let fresh = |newest| status.now.since(newest) < 8_000_000_000;
+            let recorded = |s: &&StreamStatus| s.state == StreamState::Running && s.newest_committed.is_some_and(fresh);
+            status.streams.iter().filter(|s| s.camera.as_str() == *id).any(|s| recorded(&s))
+        };
+        cameras.iter().all(recorded).then_some(())
+    });
+}
+
+fn recorder_pid(machine: &Machine) -> String {
+    machine.run(&["systemctl", "show", "--property=MainPID", "--value", "custodian-record.service"]).trim().to_owned()
+}
+
+fn current(machine: &Machine) -> String {
+    machine.run(&["readlink", "/var/lib/custodian/current"]).trim().replace("generations/", "")
+}
+
+fn no_gaps(machine: &Machine, camera: &str) {
+    assert_eq!(machine.run(&["custodian", "gaps", "--json", "--camera", camera]).trim(), "[]");
+}
+
+#[test]
+fn loop_a_machine_applies_tries_reboots_and_goes_back() {
+    if !possible() {
+        return;
+    }
+    #[expect(clippy::disallowed_methods, reason = "how long real processes take")]
+    let now = Instant::now;
+    let cameras = OwnCameras::start(3);
+    let all: Vec<(&str, &str)> =
+        cameras.names.iter().map(String::as_str).zip(cameras.urls().iter().map(String::as_str)).collect();
+    let appliance = Appliance::new(&cameras);
+    let machine = appliance.boot();
+    let state = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
+    assert_eq!(state("custodian-record.service").trim(), "inactive", "without a site there is nothing to record");
+
+    // The first site. Its folder is prepared by hand, and given to the recorder.
+    appliance.site(&all[..2]);
+    machine.run(&["custodian", "volume", "init", "v1"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
+    let said = machine.run(&["custodian", "apply"]);
+    assert!(said.contains("Generation 1 is in force.") && said.contains("not yet ("), "{said}");
+    wait_until_recorded(&machine, &all[..2]);
+    assert_eq!(state("custodian-web.service").trim(), "active");
+    let may = |user: &str, how: &str, path: &str| {
+        machine.try_run(&["runuser", "--user", user, "--", "test", how, path]).status.success()
+    };
+    assert!(may("custodian-web", "-w", "/run/custodian/media.sock"));
+    assert!(!may("custodian-web", "-w", "/run/custodian/control.sock"));
+    assert!(!may("custodian-web", "-r", "/var/lib/custodian/current/secrets.toml"));
+    assert!(may("custodian-record", "-r", "/var/lib/custodian/current/secrets.toml"));
+    assert!(!may("custodian-record", "-w", "/var/lib/custodian"), "or it could say what root puts in force");
+
+    // No change: at once.
+    let began = now();
+    assert!(machine.run(&["custodian", "apply"]).contains("Nothing to do"));
+    let nothing = began.elapsed();
+
+    // A third camera: the same process, and the others lose nothing.
+    let pid = recorder_pid(&machine);
+    appliance.site(&all);
+    let began = now();
+    machine.run(&["custodian", "apply"]);
+    wait_for("the third camera to run", Duration::from_secs(30), || {
+        let status = status(&machine)?;
+        status.streams.iter().any(|s| s.camera.as_str() == all[2].0 && s.state == StreamState::Running).then_some(())
+    });
+    let added = began.elapsed();
+    wait_until_recorded(&machine, &all);
+    assert_eq!(recorder_pid(&machine), pid);
+    all[..2].iter().for_each(|c| no_gaps(&machine, c.0));
+    #[expect(clippy::print_stderr, reason = "a figure")]
+    {
+        eprintln!("nothing to do: {nothing:?}; a camera more, running: {added:?}");
+    }
+    assert!(nothing < Duration::from_secs(2) && added < Duration::from_secs(10), "{nothing:?}, {added:?}");
+
+    // A trial of a wrong address: it cannot be confirmed, and ends by itself.
+    appliance.site(&[all[0], all[1], (all[2].0, "rtsp://127.0.0.1:9/none")]);
+    assert!(machine.run(&["custodian", "apply", "--try", "30s"]).contains("On trial until"));
+    assert_eq!(current(&machine), "3");
+    let refused = machine.try_run(&["custodian", "confirm", "--lang", "en"]);
+    let refused = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.contains(&format!("{} has no footage on disk since the change", all[2].0)), "{refused}");
+    wait_for("the trial to end by itself", Duration::from_mins(1), || (current(&machine) == "2").then_some(()));
+    wait_for("the site that the recorder has", Duration::from_secs(20), || {
+        let status = status(&machine)?;
+        status.streams.iter().all(|s| s.state == StreamState::Running).then_some(())
+    });
+    assert_eq!(recorder_pid(&machine), pid);
+    all[..2].iter().for_each(|c| no_gaps(&machine, c.0));
+
+    // A trial that a power cut falls into: it goes on, and can be confirmed.
+    appliance.site(&all[..2]);
+    machine.run(&["custodian", "apply", "--try", "10m", "--reason", "the third one has moved"]);
+    assert_eq!(current(&machine), "4");
+    machine.cut();
+    let began = now();
+    let machine = appliance.boot();
+    assert!(began.elapsed() < Duration::from_secs(14), "a disk that is not there holds up booting");
+    wait_until_recorded(&machine, &all[..2]);
+    assert_eq!(current(&machine), "4");
+    assert!(machine.run(&["systemctl", "list-timers", "--all"]).contains("custodian-trial-4.timer"));
+    let confirmed = machine.run(&["custodian", "confirm"]);
+    assert!(confirmed.contains("Generation 4 is confirmed."), "{confirmed}");
+    assert!(!machine.run(&["systemctl", "list-timers", "--all"]).contains("custodian-trial"));
+
+    // A recorder that hangs is started anew.
+    let pid = recorder_pid(&machine);
+    machine.run(&["kill", "-STOP", &pid]);
+    wait_for("another recorder", Duration::from_secs(30), || {
+        let other = recorder_pid(&machine);
+        (other != pid && other != "0").then_some(())
+    });
+    wait_until_recorded(&machine, &all[..2]);
+    machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.cut();
+}
+
+/// A disk with XFS, by a loop device.
+struct Loop(String);
+
+impl Loop {
+    fn new(dir: &Path) -> Self {
+        let image = dir.join("disk.img");
+        fs::File::create(&image).unwrap().set_len(400 << 20).unwrap();
+        let run = |program: &str, args: &[&str]| {
+            let out = Command::new(program).args(args).arg(&image).output().unwrap();
+            assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+            String::from_utf8(out.stdout).unwrap().trim().to_owned()
+        };
+        run("mkfs.xfs", &["-q"]);
+        Self(run("losetup", &["--find", "--show"]))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+    }
+}
+
+#[test]
+fn loop_a_disk_comes_and_goes_beside_a_recorder_at_work() {
+    if !possible() || !mounts::possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(1);
+    let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
+    let appliance = Appliance::new(&cameras);
+    let disk = Loop::new(appliance.dir.path());
+    let partition = "/dev/disk/by-id/ata-X_1-part1";
+    let machine = appliance.boot_with(&[(disk.0.clone().into(), partition.into())]);
+    // Prepared as `disk init` does: a marker, and the recorder's own.
+    let site = |volume: &str| {
+        format!(
+            "[site]\nname = \"x\"\ntimezone = \"UTC\"\n[area.y]\nname = \"y\"\nkind = \"public\"\n[recorder.a]\n\
+             [[recorder.a.volume]]\nname = \"d-1\"\npath = \"{volume}\"\n[camera.c]\nname = \"c\"\narea = \"y\"\n\
+             main = \"rtsp://h/1\"\nbitrate = \"2 Mbit/s\"\n"
+        )
+    };
+    fs::write(appliance.path("etc/site.toml"), site("/mnt")).unwrap();
+    machine.run(&["mount", "-t", "xfs", partition, "/mnt"]);
+    machine.run(&["custodian", "volume", "init"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/mnt"]);
+    machine.run(&["umount", "/mnt"]);
+
+    appliance.site_with(&[], &all);
+    machine.run(&["custodian", "volume", "init"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
+    machine.run(&["custodian", "apply"]);
+    wait_until_recorded(&machine, &all);
+    let pid = recorder_pid(&machine);
+
+    // It comes: mounted where the recorder in its sandbox sees it, without a restart.
+    appliance.site_with(&[("d-1", "ata-X_1")], &all);
+    machine.run(&["custodian", "apply"]);
+    let mounted = || machine.try_run(&["findmnt", "-no", "FSTYPE,OPTIONS", "/var/lib/custodian/volumes/d-1"]);
+    let options = String::from_utf8(mounted().stdout).unwrap();
+    assert!(options.starts_with("xfs") && options.contains("nosuid,nodev,noexec,noatime"), "{options}");
+    wait_for("the volume to be used", Duration::from_secs(30), || {
+        let status = status(&machine)?;
+        status.volumes.iter().any(|v| v.name.as_str() == "d-1" && v.healthy).then_some(())
+    });
+    assert_eq!(recorder_pid(&machine), pid);
+    no_gaps(&machine, all[0].0);
+
+    // It goes: let go by a recorder that begins anew.
+    appliance.site_with(&[], &all);
+    machine.run(&["custodian", "apply", "--reason", "the disk is wanted elsewhere"]);
+    assert!(!mounted().status.success(), "it is let go");
+    wait_until_recorded(&machine, &all);
+    assert_ne!(recorder_pid(&machine), pid);
+    machine.cut();
+}

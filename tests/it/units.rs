@@ -1,0 +1,129 @@
+//! The units, static and generated, before systemd's own judges. They need no systemd that runs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use custodian::plan::Units;
+
+/// systemd's judge, if it is installed.
+fn analyze(args: &[&str], files: &[PathBuf]) -> Option<Output> {
+    let out = Command::new("systemd-analyze").args(args).args(files).env("LC_ALL", "C").output();
+    #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+    if out.is_err() {
+        eprintln!("NOT TESTED: systemd-analyze is not installed");
+    }
+    out.ok()
+}
+
+fn modules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/units")
+}
+
+/// The static services with the program of this build, in a folder.
+fn services(dir: &Path) -> Vec<PathBuf> {
+    let services = ["apply", "record", "web"].map(|s| format!("custodian-{s}.service"));
+    let place = |name: &String| {
+        let text = fs::read_to_string(modules().join(name)).unwrap();
+        let text = text.replace("/usr/bin/custodian", env!("CARGO_BIN_EXE_custodian"));
+        fs::write(dir.join(name), text).unwrap();
+        dir.join(name)
+    };
+    services.iter().map(place).collect()
+}
+
+const SITE: &str = include_str!("../../image/site.example.toml");
+
+fn generated(site: &str, recorder: &str) -> Units {
+    let Ok(site) = custodian::site::parse(site, "site.toml") else { panic!("the example is wrong") };
+    custodian::plan::units(&site, &recorder.parse().unwrap())
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_services() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = services(dir.path());
+    let Some(out) = analyze(&["verify", "--man=no"], &files) else { return };
+    assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).trim()), (Some(0), ""));
+}
+
+#[test]
+fn a_mistake_in_a_unit_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = services(dir.path());
+    let text = fs::read_to_string(&files[1]).unwrap();
+    fs::write(&files[1], text.replace("WatchdogSec=30", "WatchdogSecs=30")).unwrap();
+    let Some(out) = analyze(&["verify", "--man=no"], &files) else { return };
+    assert!(String::from_utf8_lossy(&out.stderr).contains("WatchdogSecs"));
+}
+
+/// Below 2.0 out of 10, for all but apply, which is root's.
+#[test]
+fn services_are_locked_up() {
+    for service in ["record", "web"] {
+        let file = modules().join(format!("custodian-{service}.service"));
+        let judge = |threshold| analyze(&["security", "--offline=true", threshold], std::slice::from_ref(&file));
+        let Some(out) = judge("--threshold=19") else { return };
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+        assert!(!judge("--threshold=1").unwrap().status.success(), "the judge can say no");
+    }
+}
+
+#[test]
+fn generated_units_are_understood() {
+    for (recorder, unlock) in [("a", "tpm"), ("b", "none"), ("c", "passphrase")] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = services(dir.path());
+        let site = SITE.replace("unlock = \"tpm\"", &format!("unlock = \"{unlock}\""));
+        let units = generated(&site, recorder);
+        assert!(units.keys().any(|n| n.ends_with(".mount")), "{units:?}");
+        assert_eq!(units.keys().any(|n| n.contains("unlock")), unlock != "none");
+        for (name, text) in &units {
+            let path = dir.path().join(name);
+            if let Some((folder, _)) = name.split_once('/') {
+                let _ = fs::create_dir(dir.path().join(folder));
+            } else {
+                files.push(path.clone());
+            }
+            // What opens disks is a package of its own in newer systems.
+            fs::write(path, text.replace("/usr/lib/systemd/systemd-cryptsetup", "/bin/true")).unwrap();
+        }
+        let Some(out) = analyze(&["verify", "--man=no"], &files) else { return };
+        assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).trim()), (Some(0), ""), "{unlock}");
+    }
+}
+
+/// The name that systemd itself gives a path.
+#[test]
+fn names_are_those_that_systemd_gives() {
+    for path in ["/var/lib/custodian/volumes/a-1", "/dev/disk/by-id/ata-WDC_WD120:x+y#z=@-part1", "/ổ đĩa/.x"] {
+        let Ok(out) = Command::new("systemd-escape").args(["--path", path]).output() else { return };
+        assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), custodian::plan::escape_path(path));
+    }
+}
+
+/// The users that the units name exist, and the folders that they write to are made for them.
+#[test]
+fn users_and_folders_of_the_units_are_declared() {
+    let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
+    let (users, folders) = (read("sysusers.d/custodian.conf"), read("tmpfiles.d/custodian.conf"));
+    for service in ["record", "web"] {
+        for line in read(&format!("custodian-{service}.service")).lines() {
+            let declared = |kind: &str, name: &str| users.lines().any(|l| l.starts_with(&format!("{kind} {name} ")));
+            match line.split_once('=') {
+                Some(("User", user)) => assert!(declared("u", user), "user {user}"),
+                // A user brings a group of its own name.
+                Some(("Group", group)) => assert!(declared("u", group), "group {group}"),
+                Some(("SupplementaryGroups", group)) => assert!(declared("g", group), "group {group}"),
+                Some(("ReadWritePaths", paths)) => {
+                    for path in paths.split(' ') {
+                        assert!(folders.lines().any(|l| l.starts_with(&format!("d {path} "))), "folder {path}");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
