@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    inventory::mapping,
     site::{Site, Unlock, Volume, VolumePlace},
     types::{RecorderId, VolumeName},
 };
@@ -47,11 +48,6 @@ pub fn mount_unit(volume: &VolumeName) -> String {
 /// The partition of a disk that holds its volume: `disk init` makes one.
 pub fn partition(disk: &str) -> String {
     format!("/dev/disk/by-id/{disk}-part1")
-}
-
-/// The name below `/dev/mapper` of an opened volume.
-pub fn mapper(volume: &VolumeName) -> String {
-    format!("custodian-{volume}")
 }
 
 /// The service that opens an encrypted volume.
@@ -109,7 +105,7 @@ fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
         Unlock::None => (partition.clone(), String::new()),
         Unlock::Tpm | Unlock::UsbKey | Unlock::Passphrase => {
             units.insert(unlock_unit(name), unlock_service(name, &partition, unlock));
-            (format!("/dev/mapper/{}", mapper(name)), format!("Requires={0}\nAfter={0}\n", unlock_unit(name)))
+            (format!("/dev/mapper/{}", mapping(name)), format!("Requires={0}\nAfter={0}\n", unlock_unit(name)))
         }
     };
     // `nofail` keeps the mount out of what booting waits for. That a device is waited for only so long can be said at the
@@ -134,7 +130,7 @@ fn unlock_service(volume: &VolumeName, partition: &str, unlock: Unlock) -> Strin
         Unlock::Tpm => "luks,discard,tpm2-device=auto",
         Unlock::UsbKey | Unlock::Passphrase | Unlock::None => "luks,discard,tries=0",
     };
-    let mapper = mapper(volume);
+    let mapper = mapping(volume);
     format!(
         "{HEADER}[Unit]\nDescription=Opens volume {volume} for footage\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n\
          After=cryptsetup-pre.target\nConflicts=umount.target\nBefore=umount.target\nBindsTo={device}.device\n\
