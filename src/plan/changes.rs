@@ -265,29 +265,39 @@ fn machines(before: &Site, after: &Site, all: &mut Vec<Change>) {
         site.recorders().flat_map(|r| r.volumes.iter().map(|v| (v.name.clone(), (r.id.clone(), v.clone())))).collect()
     };
     let (old, new) = (volumes(before), volumes(after));
+    // What `steps` restarts the recorder for: it lets go of a volume by stopping only, and its sandbox knows folders by name.
+    let restarts = |change: Change, recorder: &RecorderId| {
+        let goes_on = before.recorder(recorder).is_some() && after.recorder(recorder).is_some();
+        Change { lost_seconds: if goes_on { NEW_SESSION } else { 0 }, ..change }
+    };
     for (name, (recorder, volume)) in &new {
         match old.get(name) {
-            None => all.push(Change::plain(What::VolumeAdded {
-                volume: name.clone(),
-                recorder: recorder.clone(),
-                size: volume.size,
-            })),
+            None => {
+                let (volume, size, on) = (name.clone(), volume.size, recorder.clone());
+                let added = Change::plain(What::VolumeAdded { volume, recorder: on, size });
+                let folder = matches!(new[name].1.place, VolumePlace::Path(_));
+                all.push(if folder { restarts(added, recorder) } else { added });
+            }
             Some((was_on, was)) if was_on != recorder || was.place != volume.place => {
-                all.push(Change::guarded(What::VolumeChanged { volume: name.clone() }));
+                all.push(restarts(Change::guarded(What::VolumeChanged { volume: name.clone() }), was_on));
             }
             Some((_, was)) if was != volume => all.push(Change::plain(What::VolumeChanged { volume: name.clone() })),
             Some(_) => {}
         }
     }
     for (name, (recorder, _)) in old.into_iter().filter(|(name, _)| !new.contains_key(name)) {
-        all.push(Change::guarded(What::VolumeRemoved { volume: name, recorder }));
+        let removed = Change::guarded(What::VolumeRemoved { volume: name, recorder: recorder.clone() });
+        all.push(restarts(removed, &recorder));
     }
     for recorder in after.recorders() {
         let own = |r: &crate::site::Recorder| (r.address.clone(), r.fingerprint.clone(), r.control_room, r.unlock);
         match before.recorder(&recorder.id) {
             None => all.push(Change::guarded(What::RecorderAdded { recorder: recorder.id.clone() })),
             Some(was) if own(was) != own(recorder) => {
-                all.push(Change::guarded(What::RecorderChanged { recorder: recorder.id.clone() }));
+                let changed = Change::guarded(What::RecorderChanged { recorder: recorder.id.clone() });
+                // Its disks are opened in another way, so they are closed first.
+                let reopened = was.unlock != recorder.unlock;
+                all.push(if reopened { restarts(changed, &recorder.id) } else { changed });
             }
             Some(_) => {}
         }

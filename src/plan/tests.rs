@@ -264,3 +264,47 @@ fn the_lint_finds_what_is_wrong() {
         [Lint::RecorderStopped]
     );
 }
+
+/// Where steps stop the recorder, the words say that seconds are lost; where they don't, nothing is said.
+#[test]
+fn a_restart_of_the_recorder_is_not_kept_quiet() {
+    let text = |volumes: &str, unlock: &str| {
+        format!(
+            "[site]\nname = \"x\"\ntimezone = \"UTC\"\n[area.y]\nname = \"y\"\nkind = \"public\"\n[recorder.a]\n\
+             unlock = \"{unlock}\"\n{volumes}[camera.c]\nname = \"c\"\narea = \"y\"\nmain = \"rtsp://h/1\"\n\
+             bitrate = \"2 Mbit/s\"\n"
+        )
+    };
+    let disk =
+        |name: &str, id: &str| format!("[[recorder.a.volume]]\nname = \"{name}\"\ndisk = \"{id}\"\nsize = \"2 TB\"\n");
+    let folder = "[[recorder.a.volume]]\nname = \"f\"\npath = \"/f\"\n";
+    let before = site(&text(&disk("d1", "one"), "none"));
+    let first = plan(&before, None).unwrap();
+    let units = units(&before, &recorder("a"));
+    for (after, stops) in [
+        (text(&(disk("d1", "one") + &disk("d2", "two")), "none"), false),
+        (text(&(disk("d1", "one") + folder), "none"), true),
+        (text(&disk("d1", "other"), "none"), true),
+        (text(&disk("d2", "one"), "none"), true),
+        (text(&disk("d1", "one"), "tpm"), true),
+        (text(&disk("d1", "one").replace("2 TB", "3 TB"), "none"), false),
+    ] {
+        let plan = make(&Input {
+            site: &site(&after),
+            secrets: None,
+            recorder: &recorder("a"),
+            before: Some(Before {
+                generation: 7,
+                side: Side { site: &before, layout: &first.layout, secrets: None },
+                units: &units,
+            }),
+            inventory: None,
+            fingerprint: None,
+            measured: &Measured::new(),
+        });
+        let plan = plan.unwrap();
+        let restarts = |s: &Step| matches!(s, Step::Stop { unit } | Step::Restart { unit } if unit == RECORD);
+        assert_eq!(plan.steps.iter().any(restarts), stops, "{after}: {:?}", plan.steps);
+        assert_eq!(plan.changes.iter().any(|c| c.lost_seconds > 0), stops, "{after}: {:?}", plan.changes);
+    }
+}
