@@ -115,14 +115,14 @@ pub struct EmptyDisk {
 }
 
 /// The proof that nothing uses a disk, and that a person has read what will be lost. Made only here, used up by
-/// [`super::wipe`].
+/// [`super::wipe()`].
 #[derive(Debug)]
 pub struct DoomedDisk {
     pub(super) device: PathBuf,
     pub(super) partitions: Vec<PathBuf>,
 }
 
-/// A volume of ours and how it is in use, for [`super::release`].
+/// A volume of ours and how it is in use, for [`super::release()`].
 #[derive(Debug)]
 pub struct OurDisk {
     pub(super) mounts: Vec<String>,

@@ -2,7 +2,7 @@
 //!
 //! The way of a disk: [`crate::inventory::survey`] looks at it; [`clear_init`] or [`clear_erase`] says no, or checks the
 //! token that a person was shown beside the facts and hands out a proof ([`EmptyDisk`], [`DoomedDisk`]); only with that
-//! proof can [`prepare`] or [`wipe`] be called. Between [`prepare`] and [`Prepared::seal`] the caller puts the marker on the new file
+//! proof can [`prepare`] or [`wipe()`] be called. Between [`prepare`] and [`Prepared::seal`] the caller puts the marker on the new file
 //! system; until the seal a disk counts as foreign, so a cut at any step leaves nothing that could be taken for ours.
 
 mod clear;

@@ -1,6 +1,6 @@
 //! From what the site wants and what the machine has to the ordered steps between them. Pure: nothing here looks at the machine.
 //!
-//! [`make`] compares, lays cameras on volumes, works out the steps, and has the result checked by [`lint`], which
+//! [`make`] compares, lays cameras on volumes, works out the steps, and has the result checked by [`lint()`], which
 //! trusts none of the others.
 
 mod capacity;
