@@ -183,6 +183,48 @@ fn a_reload_touches_only_the_cameras_that_changed() {
 }
 
 #[test]
+#[ignore = "takes a minute; tests/run runs it"]
+fn applying_beside_sixty_four_cameras_costs_the_others_not_a_picture() {
+    let mut cameras = Cameras::start(64, &["h264.mp4"], &[]);
+    let names = cameras.names.clone();
+    let site = Site::new(&cameras).over_tcp();
+    site.write(|name| name != "cam63");
+    site.apply(&[]);
+    let recorder = site.record_applied();
+    recorder.wait_until_recording(&names[..63]);
+
+    // One more.
+    site.write(|_| true);
+    site.apply(&[]);
+    recorder.wait_until_recording(&names);
+    // One less, and one at another address: another port of the same server.
+    let url = cameras.url("cam61", true);
+    site.readdress("cam61", url);
+    site.write(|name| name != "cam62");
+    let before = RealClock.wall();
+    site.apply(&["--reason", "a test"]);
+    wait_for("the camera at its new address", limit(30), || {
+        let status = recorder.status()?;
+        let newest = |name: &str| status.streams.iter().find(|s| s.camera.as_str() == name)?.newest_committed;
+        (newest("cam61")?.since(before) > 3 * SECOND && newest("cam62").is_none()).then_some(())
+    });
+    freeze(&mut cameras, &recorder);
+    let others = |name: &str| !matches!(name, "cam61" | "cam62");
+    for camera in names.iter().filter(|n| others(n)) {
+        let timeline = recorder.timeline(camera);
+        assert!(timeline.gaps.is_empty() && timeline.footage.len() == 1, "{camera}: {timeline:?}");
+    }
+    let gaps = recorder.timeline("cam61").gaps;
+    assert!(gaps.len() == 1 && gaps[0].end.unwrap().since(gaps[0].start) < 5 * SECOND, "{gaps:?}");
+    let sessions: Vec<Session> = cameras.sessions().into_iter().filter(|s| others(&s.camera)).collect();
+    assert_eq!(sessions.len(), 62, "a session each, from the first picture to the last");
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(limit(20)).success());
+    sessions.iter().for_each(|s| compare(&site, s, 0));
+    assert!(!site.runs("cam62").is_empty(), "what the one that left has recorded stays");
+}
+
+#[test]
 fn one_cameras_trouble_is_its_own() {
     let mut cameras = Cameras::start(3, &["h264.mp4"], &[]);
     let site = Site::new(&cameras).over_tcp();

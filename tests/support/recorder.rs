@@ -1,6 +1,7 @@
 //! A `custodian record` process on a site of its own.
 
 use std::{
+    cell::RefCell,
     fmt::Write as _,
     fs,
     io::{Read, Write},
@@ -27,7 +28,7 @@ use super::{
 pub struct Site {
     dir: TempDir,
     /// Of each camera: name, URL, and whether over UDP.
-    cameras: Vec<(String, String, bool)>,
+    cameras: RefCell<Vec<(String, String, bool)>>,
     copies: u32,
 }
 
@@ -49,11 +50,12 @@ impl Site {
         (user, password): (&str, &str),
         prepare: impl FnOnce(&Self),
     ) -> Self {
-        let site = Self { cameras, copies: 1, dir: tempfile::tempdir().unwrap() };
+        let site = Self { cameras: RefCell::new(cameras), copies: 1, dir: tempfile::tempdir().unwrap() };
         for volume in ["v1", "v2"] {
             fs::create_dir(site.path(volume)).unwrap();
         }
         fs::create_dir(site.path("state")).unwrap();
+        fs::create_dir(site.path("units")).unwrap();
         let secrets = site.path("secrets.toml");
         fs::write(&secrets, format!("[credentials.viewer]\nusername = \"{user}\"\npassword = \"{password}\"\n"))
             .unwrap();
@@ -66,7 +68,7 @@ impl Site {
 
     /// All over TCP: nothing can be lost on the way.
     pub fn over_tcp(mut self) -> Self {
-        self.cameras.iter_mut().for_each(|c| c.2 = false);
+        self.cameras.get_mut().iter_mut().for_each(|c| c.2 = false);
         self.write(|_| true);
         self
     }
@@ -76,6 +78,11 @@ impl Site {
         self.copies = 2;
         self.write(|_| true);
         self
+    }
+
+    /// Another address for a camera, from the next site.toml on.
+    pub fn readdress(&self, camera: &str, url: String) {
+        self.cameras.borrow_mut().iter_mut().filter(|c| c.0 == camera).for_each(|c| c.1.clone_from(&url));
     }
 
     /// Writes site.toml with those cameras that are wanted.
@@ -88,7 +95,7 @@ impl Site {
             let path = self.path(volume);
             write!(text, "[[recorder.a.volume]]\nname = \"{volume}\"\npath = \"{}\"\n", path.display()).unwrap();
         }
-        for (name, url, udp) in self.cameras.iter().filter(|c| wanted(&c.0)) {
+        for (name, url, udp) in self.cameras.borrow().iter().filter(|c| wanted(&c.0)) {
             let transport = if *udp { "udp" } else { "tcp" };
             write!(
                 text,
@@ -152,13 +159,31 @@ impl Site {
         finish(self.command("reindex"));
     }
 
+    /// Puts site.toml in force, as `custodian apply` does it.
+    pub fn apply(&self, more: &[&str]) {
+        let mut command = self.command("apply");
+        command.arg("--unit-dir").arg(self.path("units")).args(more);
+        finish(command);
+    }
+
     /// Starts the recorder.
     pub fn record(&self) -> Recorder<'_> {
+        self.record_as(&self.path("site.toml"))
+    }
+
+    /// Starts the recorder on what is applied.
+    pub fn record_applied(&self) -> Recorder<'_> {
+        self.record_as(&self.path("state/current/site.toml"))
+    }
+
+    fn record_as(&self, file: &std::path::Path) -> Recorder<'_> {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let child = self
-            .command("record")
-            .arg("--secrets")
-            .arg(self.path("secrets.toml"))
+        let child = Command::new(env!("CARGO_BIN_EXE_custodian"))
+            .args(["record", "--recorder", "a", "--site"])
+            .arg(file)
+            .arg("--state")
+            .arg(self.path("state"))
+            .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
