@@ -120,7 +120,7 @@ pub(super) fn refused_text(refused: &Refused, lang: Lang) -> String {
             lines.push(t(lang, "plan.refused_short", &[]));
             lines.extend(text::short(lang, short));
             lines.push(String::new());
-            lines.push(room(capacity, lang).render(false));
+            lines.push(room(capacity, None, lang).render(false));
         }
         Refused::Disks(notes) => {
             lines.push(t(lang, "plan.refused_disks", &[]));
@@ -160,11 +160,11 @@ pub(super) fn as_text(plan: &Plan, site: &Site, offline: bool, lang: Lang, colou
     if !plan.changes.is_empty() {
         out += &head("plan.changes");
         for change in &plan.changes {
-            out += &line(change, lang, colour);
+            out += &line(change, plan, lang, colour);
         }
     }
     out += &head("plan.room");
-    out += &room(&plan.capacity, lang).render(colour);
+    out += &room(&plan.capacity, Some(&plan.recorder), lang).render(colour);
     out += &promise(&plan.capacity, lang);
     if let Some(short) = &plan.short {
         out += &head("plan.accepted_short");
@@ -198,7 +198,7 @@ pub(super) fn as_text(plan: &Plan, site: &Site, offline: bool, lang: Lang, colou
 }
 
 /// `+` comes, `-` goes, `~` changes; what wants leadership's word or lets footage go stands out.
-fn line(change: &Change, lang: Lang, colour: bool) -> String {
+fn line(change: &Change, plan: &Plan, lang: Lang, colour: bool) -> String {
     use crate::plan::What as W;
     let (mark, mood) = match &change.what {
         W::FirstSite { .. }
@@ -213,6 +213,10 @@ fn line(change: &Change, lang: Lang, colour: bool) -> String {
     };
     let (on, off) = if colour { (mood, "\x1b[0m") } else { ("", "") };
     let mut text = format!("  {on}{mark}{off} {}\n", text::change(lang, change));
+    if !change.concerns(&plan.recorder) {
+        let others = change.recorders.iter().map(RecorderId::as_str).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "      · {}", t(lang, "plan.elsewhere", &[("recorders", &others)]));
+    }
     for remark in text::remarks(lang, change) {
         let _ = writeln!(text, "      ! {remark}");
     }
@@ -224,7 +228,7 @@ fn size(bytes: i128) -> String {
     if bytes < 0 { format!("−{size}") } else { size.to_string() }
 }
 
-fn room(capacity: &Capacity, lang: Lang) -> Table {
+fn room(capacity: &Capacity, here: Option<&RecorderId>, lang: Lang) -> Table {
     let head = |key: &str| t(lang, &format!("plan.col_{key}"), &[]);
     let mut table = Table::default()
         .column(head("volume"), false)
@@ -241,7 +245,10 @@ fn room(capacity: &Capacity, lang: Lang) -> Table {
         let open = || Cell::from("–");
         table.row(vec![
             v.volume.as_str().into(),
-            v.recorder.as_str().into(),
+            match here {
+                Some(here) if *here == v.recorder => t(lang, "plan.here", &[("recorder", here.as_str())]).into(),
+                _ => v.recorder.as_str().into(),
+            },
             v.cameras.to_string().into(),
             v.size.map_or_else(open, |s| s.to_string().into()),
             if known(v) { v.usable.to_string().into() } else { open() },

@@ -22,6 +22,9 @@ pub struct Change {
     pub destructive: bool,
     /// Seconds of recording that are lost, at most.
     pub lost_seconds: u32,
+    /// The recorders that have something to do for it. None: all of them, or only the pages.
+    #[serde(default)]
+    pub recorders: BTreeSet<RecorderId>,
 }
 
 /// Kinds of differences.
@@ -103,8 +106,56 @@ pub enum What {
 const NEW_SESSION: u32 = 5;
 
 impl Change {
+    /// Whether a machine has something to do for it, or to know of it.
+    pub fn concerns(&self, recorder: &RecorderId) -> bool {
+        self.recorders.is_empty() || self.recorders.contains(recorder)
+    }
+
+    fn recorders(&self, before: &Site, after: &Site) -> BTreeSet<RecorderId> {
+        let of =
+            |id: &CameraId| [before.camera(id), after.camera(id)].into_iter().flatten().map(|c| c.recorder.clone());
+        let with = |name: &VolumeName| {
+            let has =
+                |s: &Site| s.recorders().find(|r| r.volumes.iter().any(|v| v.name == *name)).map(|r| r.id.clone());
+            [has(before), has(after)].into_iter().flatten()
+        };
+        match &self.what {
+            What::CameraAdded { camera, .. }
+            | What::CameraRemoved { camera, .. }
+            | What::CameraStopped { camera, .. }
+            | What::CameraStarted { camera, .. }
+            | What::CameraAddress { camera, .. }
+            | What::CameraVolume { camera, .. }
+            | What::CameraArea { camera, .. }
+            | What::CameraWeakened { camera, .. }
+            | What::CameraChanged { camera, .. }
+            | What::CameraDetails { camera, .. } => of(camera).collect(),
+            What::CameraRenamed { camera, from } => of(camera).chain(of(from)).collect(),
+            What::CameraRecorder { from, to, .. } => [from.clone(), to.clone()].into(),
+            What::Retention { cameras, .. } => cameras.iter().flat_map(of).collect(),
+            What::VolumeAdded { recorder, .. }
+            | What::VolumeRemoved { recorder, .. }
+            | What::RecorderAdded { recorder }
+            | What::RecorderRemoved { recorder }
+            | What::RecorderChanged { recorder } => [recorder.clone()].into(),
+            What::VolumeChanged { volume } => with(volume).collect(),
+            What::FirstSite { .. }
+            | What::PromiseWeaker
+            | What::PromiseStronger
+            | What::Areas { .. }
+            | What::People
+            | What::Approvals
+            | What::Health
+            | What::Backup
+            | What::Update
+            | What::Site
+            | What::Secrets
+            | What::Wording => BTreeSet::new(),
+        }
+    }
+
     fn plain(what: What) -> Self {
-        Self { what, guarded: false, destructive: false, lost_seconds: 0 }
+        Self { what, guarded: false, destructive: false, lost_seconds: 0, recorders: BTreeSet::new() }
     }
 
     fn guarded(what: What) -> Self {
@@ -136,6 +187,9 @@ pub fn changes(before: Option<Side<'_>>, after: Side<'_>) -> Vec<Change> {
     rules(before.site, after.site, &mut all);
     if before.secrets != after.secrets {
         all.push(Change { lost_seconds: NEW_SESSION, ..Change::plain(What::Secrets) });
+    }
+    for change in &mut all {
+        change.recorders = change.recorders(before.site, after.site);
     }
     if all.is_empty() && before.site.hash() != after.site.hash() {
         all.push(Change::plain(What::Wording));

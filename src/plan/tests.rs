@@ -153,6 +153,48 @@ fn a_plan_of_what_is_applied_is_empty_and_an_edit_says_what_it_does() {
 }
 
 #[test]
+fn three_recorders_come_to_the_same_site_whatever_they_had_before() {
+    let (old, new) = (at_rate("1.6 Mbit/s"), at_rate("2 Mbit/s"));
+    let applied = plan(&old, None).unwrap();
+    let mut who = BTreeMap::new();
+    // One had the site before, one another one, one nothing; each keeps the part of the layout that is its own.
+    for (name, before) in [("a", Some((&old, &applied.layout))), ("b", None), ("c", Some((&new, &applied.layout)))] {
+        let units = BTreeMap::new();
+        let side = before.map(|(site, layout)| Side { site, layout, secrets: None });
+        let here = recorder(name);
+        let plan = make(&Input {
+            site: &new,
+            secrets: None,
+            recorder: &here,
+            before: side.map(|side| Before { generation: 7, side, units: &units }),
+            inventory: None,
+            fingerprint: None,
+            measured: &Measured::new(),
+        })
+        .unwrap();
+        for camera in new.cameras_of(&here) {
+            let volumes = &plan.layout[&camera.id];
+            assert!(new.volumes_of(&here).iter().any(|v| v.name == volumes[0]));
+            assert!(who.insert(camera.id.clone(), name).is_none(), "{} is recorded twice", camera.id);
+        }
+    }
+    assert_eq!(who.len(), new.cameras().len(), "every camera is recorded somewhere");
+}
+
+#[test]
+fn what_concerns_another_recorder_is_marked() {
+    let old = at_rate("2 Mbit/s");
+    let first = plan(&old, None).unwrap();
+    let c = SCHOOL_A.find("recorder = \"c\"").unwrap();
+    let start = SCHOOL_A[..c].rfind("[camera.").unwrap();
+    let edited = format!("{}{}", &SCHOOL_A[..start], SCHOOL_A[start..].replacen("rtsp://10.", "rtsp://11.", 1));
+    let edited = plan(&site(&edited), Some((&old, &first.layout))).unwrap();
+    let [change] = edited.changes.as_slice() else { panic!("{:?}", edited.changes) };
+    assert!(matches!(change.what, What::CameraAddress { .. }));
+    assert!(change.concerns(&recorder("c")) && !change.concerns(&recorder("a")));
+}
+
+#[test]
 fn a_guarded_change_wants_root_and_a_reason() {
     use super::guard::{Denied, RootWithReason, Word, word};
     let old = at_rate("2 Mbit/s");

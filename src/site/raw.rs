@@ -84,7 +84,7 @@ table! {
         /// Whether people log in here. One recorder of a site at most.
         later control_room: bool,
         /// What opens its encrypted disks. Default: tpm.
-        later unlock: Unlock,
+        optional unlock: Unlock,
         /// Its disks for footage.
         required volume: List<Volume>,
     }
