@@ -143,7 +143,7 @@ table! {
         /// Which of its streams are recorded. Default: `["main"]`.
         optional record: List<StreamKind>,
         /// The hours in which it is recorded. Default: always.
-        later schedule: List<Hours>,
+        optional schedule: List<Hours>,
 
         /// Planned bit rate of its full picture, such as "2 Mbit/s".
         optional bitrate: BitRate,

@@ -8,7 +8,7 @@ use std::{
 
 use custodian::{
     sys::{Clock, RealClock},
-    types::{Span, wire},
+    types::{Span, StreamKind, wire},
 };
 use nix::sys::signal::Signal;
 
@@ -222,6 +222,40 @@ fn applying_beside_sixty_four_cameras_costs_the_others_not_a_picture() {
     assert!(recorder.wait(limit(20)).success());
     sessions.iter().for_each(|s| compare(&site, s, 0));
     assert!(!site.runs("cam62").is_empty(), "what the one that left has recorded stays");
+}
+
+#[test]
+fn out_of_its_hours_a_camera_is_not_recorded() {
+    let cameras = OwnCameras::start(2);
+    let site = cameras.site();
+    let last = &cameras.names[1];
+    let hours = |from: i64, to: i64| {
+        let zone = jiff::tz::TimeZone::get("Asia/Ho_Chi_Minh").unwrap();
+        let at = |h: i64| {
+            RealClock.wall().offset(h * 3600 * SECOND).timestamp().to_zoned(zone.clone()).strftime("%H:%M").to_string()
+        };
+        site.write(|_| true);
+        site.add_to_last(&format!("schedule = [\"{}-{}\"]\n", at(from), at(to)));
+    };
+    hours(3, 4);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names[..1]);
+    let of_last = |recorder: &Recorder| {
+        recorder.status()?.streams.into_iter().find(|s| s.camera.as_str() == last && s.stream == StreamKind::Main)
+    };
+    let status = of_last(&recorder).unwrap();
+    assert!(!status.recorded && status.newest_committed.is_none(), "{status:?}");
+
+    hours(-1, 2);
+    recorder.signal(Signal::SIGHUP);
+    recorder.wait_until_recording(&cameras.names);
+    hours(3, 4);
+    recorder.signal(Signal::SIGHUP);
+    wait_for("the end of its hours", limit(20), || of_last(&recorder).filter(|s| !s.recorded).map(drop));
+    let gap = wait_for("the gap that begins", limit(20), || recorder.timeline(last).gaps.pop());
+    assert!(gap.end.is_none() && gap.cause.kind == custodian::types::CauseKind::Site, "{gap:?}");
+    assert!(of_last(&recorder).unwrap().gap_seconds_today < 0.5, "what is not wanted is not missing");
+    assert!(recorder.timeline(&cameras.names[0]).gaps.is_empty());
 }
 
 #[test]

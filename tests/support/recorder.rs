@@ -108,6 +108,12 @@ impl Site {
         fs::write(self.path("site.toml"), text).unwrap();
     }
 
+    /// Adds lines to the last camera of site.toml.
+    pub fn add_to_last(&self, lines: &str) {
+        let path = self.path("site.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + lines).unwrap();
+    }
+
     /// Something in its directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

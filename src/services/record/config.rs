@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 
-use super::{Shared, upkeep};
+use super::{Shared, hours, upkeep};
 use crate::{
     capture::{Credentials, StreamConfig, Transport},
     plan,
@@ -114,7 +114,7 @@ pub(super) fn reload(shared: &Shared) -> anyhow::Result<wire::Reloaded> {
     site.recorder(&shared.recorder)
         .with_context(|| format!("recorder {} is not in {} any more", shared.recorder, shared.files.site.display()))?;
     shared.store.lay(places(&shared.files, &site));
-    let changes = shared.supervisor.set_streams(streams(&site, &secrets, &shared.recorder));
+    let changes = hours::take_over(shared, &site, streams(&site, &secrets, &shared.recorder));
     let site = Arc::new(site);
     upkeep::expect_volumes(shared, &site);
     *shared.site.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = site;

@@ -3,6 +3,7 @@
 
 mod api;
 mod config;
+mod hours;
 mod live;
 mod lock;
 mod playback;
@@ -54,6 +55,7 @@ struct Shared {
     supervisor: Supervisor,
     library: Arc<Library>,
     site: Mutex<Arc<Site>>,
+    wanted: Mutex<hours::Wanted>,
     absent: Mutex<Vec<Absent>>,
     started: WallNs,
     stopping: AtomicBool,

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Options, Recorder, Shared, api, config, lock::Lock, playback, upkeep};
+use super::{Options, Recorder, Shared, api, config, hours, lock::Lock, playback, upkeep};
 use crate::{
     capture::{Env, Settings, Supervisor},
     services::{
@@ -102,7 +102,6 @@ impl Recorder {
         })?;
         let streams = config::streams(&site, &secrets, &recorder);
         let recorded = streams.iter().filter(|s| s.record).count();
-        supervisor.set_streams(streams);
         let shared = Arc::new(Shared {
             files,
             library: playback::library(paths.index(), &store),
@@ -113,10 +112,13 @@ impl Recorder {
             index,
             supervisor,
             site: Mutex::new(Arc::new(site)),
+            wanted: Mutex::default(),
             absent: Mutex::new(absent),
             started,
             stopping: AtomicBool::new(false),
         });
+        hours::take_over(&shared, &shared.site(), streams);
+        hours::follow(&shared);
         let sockets = serve(&shared)?;
         let behind = shared.clone();
         let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;

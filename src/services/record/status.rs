@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::Shared;
 use crate::{
     store::{Footage as _, index::Reader},
-    types::{ByteSize, Span, StreamId, WallNs, wire},
+    types::{ByteSize, CauseKind, Span, StreamId, WallNs, wire},
 };
 
 pub(super) fn status(shared: &Shared) -> wire::Status {
@@ -66,7 +66,8 @@ fn midnight(now: WallNs, zone: &jiff::tz::TimeZone) -> WallNs {
 fn gap_seconds(index: &Reader, stream: StreamId, from: WallNs, to: WallNs) -> f64 {
     let Some(span) = Span::new(from, to) else { return 0.0 };
     let gaps = index.gaps(stream, span).unwrap_or_default();
-    let ns: i64 =
-        gaps.iter().filter_map(|g| Span::new(g.start, g.end.unwrap_or(to))?.intersect(span)).map(Span::len_ns).sum();
+    // What the site does not want is not missing.
+    let gaps = gaps.iter().filter(|g| g.cause.kind != CauseKind::Site);
+    let ns: i64 = gaps.filter_map(|g| Span::new(g.start, g.end.unwrap_or(to))?.intersect(span)).map(Span::len_ns).sum();
     ns as f64 / 1e9
 }
