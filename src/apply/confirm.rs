@@ -34,7 +34,8 @@ pub(super) fn doubts(cameras: &dyn Cameras, meta: &Meta) -> Vec<Doubt> {
     };
     let look = |camera: &CameraId| looks.iter().find(|l| l.camera == *camera);
     let still = |camera: &&CameraId| look(camera).is_some_and(|l| l.recording);
-    let since = |camera: &&CameraId| look(camera).is_some_and(|l| l.newest.is_some_and(|n| n > meta.at));
+    // The session of before may have brought footage after the change was written: it must be recorded now, too.
+    let since = |camera: &&CameraId| look(camera).is_some_and(|l| l.recording && l.newest.is_some_and(|n| n > meta.at));
     let stopped = meta.watch.recording.iter().filter(|c| !still(c));
     let without = meta.watch.changed.iter().filter(|c| !since(c));
     stopped

@@ -71,11 +71,15 @@ struct Lock {
 }
 
 fn lock(env: &Env<'_>) -> Result<Lock, ApplyError> {
+    lock_as(env, FlockArg::LockExclusiveNonblock)
+}
+
+fn lock_as(env: &Env<'_>, how: FlockArg) -> Result<Lock, ApplyError> {
     env.files.make_dir(&env.state).map_err(failed("cannot make", &env.state))?;
     let path = env.state.join("apply.lock");
     // Nobody else may open it: who can, can hold it.
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    match Flock::lock(file.map_err(failed("cannot open", &path))?, FlockArg::LockExclusiveNonblock) {
+    match Flock::lock(file.map_err(failed("cannot open", &path))?, how) {
         Ok(file) => Ok(Lock { _file: file }),
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(ApplyError::Busy),
         Err((_, e)) => Err(failed("cannot lock", &path)(e.into())),
@@ -263,7 +267,7 @@ fn take_back(
 
 /// Goes back to a generation: the one named, else the one confirmed last, else the one before.
 ///
-/// Leaving a generation that was not confirmed wants nobody's word: it would be left anyway.
+/// Leaving a generation that was not confirmed for the one that is wants nobody's word: it would be left anyway.
 pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str, consent: Consent<'_>) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
     let (finished, _) = settle_as_far_as_possible(env)?;
@@ -281,8 +285,8 @@ pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str, consent: Consent<'_>) 
     if to == from {
         return Ok(Report { from: Some(from), generation: Some(from), finished, ..Report::default() });
     }
-    let stays = confirmed(env.files, &env.state)? == Some(from);
-    let consent = if stays { consent } else { WANTS_NONE };
+    let back = confirmed(env.files, &env.state)? == Some(to);
+    let consent = if back { WANTS_NONE } else { consent };
     Ok(Report { finished, ..take_back(env, &now, to, by, consent, When::Running)? })
 }
 
@@ -290,7 +294,8 @@ const WANTS_NONE: Consent<'static> = &|_, _, _| Ok(None);
 
 /// Takes back a trial whose time has run out; otherwise changes nothing.
 pub fn expire(env: &Env<'_>) -> Result<Report, ApplyError> {
-    let _lock = lock(env)?;
+    // It comes once: if another command is at work, perhaps the very apply that began the trial, it waits.
+    let _lock = lock_as(env, FlockArg::LockExclusive)?;
     let (finished, _) = settle_as_far_as_possible(env)?;
     let Some(now) = current_generation(env)? else { return Ok(Report::default()) };
     let number = Some(now.meta.number);

@@ -115,9 +115,10 @@ impl Stream {
                 Ok(Left::Ordered) => {
                     backoff.reset();
                     if self.orders.borrow().end.is_none() {
-                        let why = match self.orders.borrow().config.record {
-                            true => "the site changed this stream's settings",
-                            false => "the site does not want it recorded now",
+                        let why = if self.orders.borrow().config.record {
+                            "the site changed this stream's settings"
+                        } else {
+                            "the site does not want it recorded now"
                         };
                         let changed = Cause::new(CauseKind::Site, why);
                         recorder.end(End::Trouble(changed), wall);

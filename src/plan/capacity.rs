@@ -185,8 +185,8 @@ fn per_day(camera: &Camera, measured: &Measured, assume: Assume) -> (u64, bool) 
     }
     let rate = assume.rate.map_or(rate, |r| r.0);
     let always = rate.saturating_mul(DAY) / 8;
-    // What was measured has its pauses in it; a plan counts the hours of the schedule.
-    let share = if all_measured && assume.rate.is_none() { 1.0 } else { recorded_share(camera) };
+    // Rates are of the time that is recorded, measured ones too.
+    let share = recorded_share(camera);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a positive number")]
     let bytes = (always as f64 * share).ceil() as u64;
     (bytes.saturating_add(bytes / 1000 * CONTAINER), all_measured)

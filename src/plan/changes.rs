@@ -82,6 +82,8 @@ pub enum What {
     RecorderRemoved { recorder: RecorderId },
     /// Address, fingerprint, unlocking or role of a recorder.
     RecorderChanged { recorder: RecorderId },
+    /// This machine becomes another recorder: other cameras, other disks.
+    Identity { from: RecorderId, to: RecorderId },
     /// Areas: name, kind, reason.
     Areas { areas: Vec<AreaId> },
     /// Who people are and what they may do.
@@ -140,6 +142,7 @@ impl Change {
             | What::RecorderChanged { recorder } => [recorder.clone()].into(),
             What::VolumeChanged { volume } => with(volume).collect(),
             What::FirstSite { .. }
+            | What::Identity { .. }
             | What::PromiseWeaker
             | What::PromiseStronger
             | What::Areas { .. }
@@ -152,6 +155,12 @@ impl Change {
             | What::Secrets
             | What::Wording => BTreeSet::new(),
         }
+    }
+
+    /// A machine that is to be another recorder.
+    pub(super) fn identity(from: &RecorderId, to: &RecorderId) -> Self {
+        let what = What::Identity { from: from.clone(), to: to.clone() };
+        Self { lost_seconds: NEW_SESSION, ..Self::guarded(what) }
     }
 
     fn plain(what: What) -> Self {
@@ -216,13 +225,17 @@ fn cameras(before: Side<'_>, after: Side<'_>, all: &mut Vec<Change>) {
             all.push(Change::plain(What::CameraRenamed { camera: id.clone(), from: was.id.clone() }));
         }
         match (was.enabled, camera.enabled) {
-            (true, false) => all.push(Change::guarded(What::CameraStopped { camera: id, name })),
-            (false, true) => all.push(Change::plain(What::CameraStarted { camera: id, name })),
-            (false, false) => {}
-            (true, true) => {
-                let places = (volumes(&before, &was.id), volumes(&after, &id));
-                camera_change(was, camera, places, all);
-            }
+            (true, false) => all.push(Change::guarded(What::CameraStopped { camera: id.clone(), name })),
+            (false, true) => all.push(Change::plain(What::CameraStarted { camera: id.clone(), name })),
+            _ => {}
+        }
+        // What is said of a camera that is off counts too: it may be switched on without a word.
+        let on = was.enabled && camera.enabled;
+        let places = if on { (volumes(&before, &was.id), volumes(&after, &id)) } else { (Vec::new(), Vec::new()) };
+        let from = all.len();
+        camera_change(was, camera, places, all);
+        if !on {
+            all[from..].iter_mut().for_each(|c| c.lost_seconds = 0);
         }
     }
     for camera in before.site.cameras().iter().filter(|c| !known.contains(&c.id)) {
@@ -290,27 +303,20 @@ fn retention(before: &Site, after: &Site, all: &mut Vec<Change>) {
         let what = What::Retention { cameras, min_before, min_after, max_before, max_after };
         all.push(Change { guarded: shorter, destructive: shorter, ..Change::plain(what) });
     }
-    let strength = |s: &Site| {
-        let promise = match s.promise() {
-            Promise::Invariant => 1,
-            Promise::Target => 0,
-        };
-        let short = match s.when_short() {
-            WhenShort::Refuse => 2,
-            WhenShort::Alarm => 1,
-            WhenShort::Substream => 0,
-        };
-        (promise, short)
+    let promise = |s: &Site| match s.promise() {
+        Promise::Invariant => 1,
+        Promise::Target => 0,
     };
-    match strength(after).cmp(&strength(before)) {
-        std::cmp::Ordering::Less => {
-            all.push(Change {
-                destructive: after.promise() != before.promise(),
-                ..Change::guarded(What::PromiseWeaker)
-            });
-        }
-        std::cmp::Ordering::Greater => all.push(Change::plain(What::PromiseStronger)),
-        std::cmp::Ordering::Equal => {}
+    let short = |s: &Site| match s.when_short() {
+        WhenShort::Refuse => 2,
+        WhenShort::Alarm => 1,
+        WhenShort::Substream => 0,
+    };
+    if promise(after) < promise(before) || short(after) < short(before) {
+        let destructive = promise(after) < promise(before);
+        all.push(Change { destructive, ..Change::guarded(What::PromiseWeaker) });
+    } else if promise(after) > promise(before) || short(after) > short(before) {
+        all.push(Change::plain(What::PromiseStronger));
     }
 }
 

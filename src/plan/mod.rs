@@ -60,6 +60,8 @@ pub struct Input<'a> {
 pub struct Before<'a> {
     /// Its number.
     pub generation: u64,
+    /// Which recorder this machine was.
+    pub recorder: &'a RecorderId,
     /// Its site, secrets and layout.
     pub side: Side<'a>,
     /// Its units.
@@ -98,7 +100,10 @@ pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
         before: before.map_or(&empty, |b| b.layout),
         inventory: input.inventory,
     };
+    // Disks that this machine has not used, because it was another recorder, are new to it.
+    let same = input.before.is_none_or(|b| b.recorder == input.recorder);
     let known: Vec<VolumeName> = (before.into_iter())
+        .filter(|_| same)
         .flat_map(|b| b.site.volumes_of(input.recorder))
         .filter(|v| input.site.volumes_of(input.recorder).contains(v))
         .map(|v| v.name.clone())
@@ -116,7 +121,10 @@ pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
     }
     let layout = room.layout.clone();
     let after = Side { site: input.site, layout: &layout, secrets: input.secrets };
-    let changes = changes(before, after);
+    let mut changes = changes(before, after);
+    if let Some(before) = input.before.filter(|_| !same) {
+        changes.insert(0, Change::identity(before.recorder, input.recorder));
+    }
     let units = units(input.site, input.recorder);
     let fed = before.is_none_or(|b| b.site.hash() != input.site.hash() || b.secrets != input.secrets);
     let steps = steps(input.before.map(|b| b.units), &units, fed);

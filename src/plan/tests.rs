@@ -22,11 +22,12 @@ fn recorder(name: &str) -> RecorderId {
 fn plan(site: &Site, before: Option<(&Site, &Layout)>) -> Result<Plan, Refused> {
     let units = BTreeMap::new();
     let side = before.map(|(site, layout)| Side { site, layout, secrets: None });
+    let here = recorder("a");
     make(&Input {
         site,
         secrets: None,
-        recorder: &recorder("a"),
-        before: side.map(|side| Before { generation: 7, side, units: &units }),
+        recorder: &here,
+        before: side.map(|side| Before { generation: 7, recorder: &here, side, units: &units }),
         inventory: None,
         fingerprint: None,
         measured: &Measured::new(),
@@ -166,7 +167,7 @@ fn three_recorders_come_to_the_same_site_whatever_they_had_before() {
             site: &new,
             secrets: None,
             recorder: &here,
-            before: side.map(|side| Before { generation: 7, side, units: &units }),
+            before: side.map(|side| Before { generation: 7, recorder: &here, side, units: &units }),
             inventory: None,
             fingerprint: None,
             measured: &Measured::new(),
@@ -192,6 +193,50 @@ fn what_concerns_another_recorder_is_marked() {
     let [change] = edited.changes.as_slice() else { panic!("{:?}", edited.changes) };
     assert!(matches!(change.what, What::CameraAddress { .. }));
     assert!(change.concerns(&recorder("c")) && !change.concerns(&recorder("a")));
+}
+
+#[test]
+fn a_machine_does_not_become_another_recorder_unasked() {
+    let old = at_rate("2 Mbit/s");
+    let first = plan(&old, None).unwrap();
+    let units = BTreeMap::new();
+    let as_b = make(&Input {
+        site: &old,
+        secrets: None,
+        recorder: &recorder("b"),
+        before: Some(Before {
+            generation: 7,
+            recorder: &recorder("a"),
+            side: Side { site: &old, layout: &first.layout, secrets: None },
+            units: &units,
+        }),
+        inventory: Some(&Inventory::default()),
+        fingerprint: None,
+        measured: &Measured::new(),
+    });
+    assert!(matches!(as_b, Err(Refused::Disks(_))), "disks that are not here are new to this machine: {as_b:?}");
+    let change = Change::identity(&recorder("a"), &recorder("b"));
+    assert!(change.guarded && change.concerns(&recorder("a")));
+}
+
+#[test]
+fn what_is_said_of_a_camera_that_is_off_counts_too() {
+    let start = SCHOOL_A.find("[camera.cong-3]").unwrap();
+    let with = |lines: &str, area: &str| {
+        let (head, tail) = SCHOOL_A.split_at(start);
+        site(&format!(
+            "{head}{}",
+            tail.replacen("\nname", &format!("\n{lines}name"), 1).replacen("area = \"cong\"", area, 1)
+        ))
+    };
+    let off = with("enabled = false\n", "area = \"cong\"");
+    let first = plan(&off, None).unwrap();
+    let moved = with("enabled = false\n", "area = \"san-truong\"");
+    let moved_plan = plan(&moved, Some((&off, &first.layout))).unwrap();
+    assert!(moved_plan.guarded().any(|c| matches!(c.what, What::CameraArea { .. })), "{:?}", moved_plan.changes);
+    let on = with("", "area = \"san-truong\"");
+    let on = plan(&on, Some((&off, &first.layout))).unwrap();
+    assert!(on.guarded().any(|c| matches!(c.what, What::CameraArea { .. })), "{:?}", on.changes);
 }
 
 #[test]
@@ -337,6 +382,7 @@ fn a_restart_of_the_recorder_is_not_kept_quiet() {
             recorder: &recorder("a"),
             before: Some(Before {
                 generation: 7,
+                recorder: &recorder("a"),
                 side: Side { site: &before, layout: &first.layout, secrets: None },
                 units: &units,
             }),

@@ -88,6 +88,7 @@ pub fn change(lang: Lang, change: &Change) -> String {
         What::RecorderAdded { recorder } => say("recorder_added", &[("recorder", recorder.as_str())]),
         What::RecorderRemoved { recorder } => say("recorder_removed", &[("recorder", recorder.as_str())]),
         What::RecorderChanged { recorder } => say("recorder_changed", &[("recorder", recorder.as_str())]),
+        What::Identity { from, to } => say("identity", &[("from", from.as_str()), ("to", to.as_str())]),
         What::Areas { areas } => say("areas", &[("areas", &list(lang, areas))]),
         What::People => say("people", &[]),
         What::Approvals => say("approvals", &[]),

@@ -119,7 +119,8 @@ fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
     units.insert(mount_unit(name), mount);
     units.insert(
         format!("{}.device.d/custodian.conf", escape_path(&partition)),
-        format!("{HEADER}[Unit]\nJobRunningTimeoutSec={DEVICE_LIMIT}\n"),
+        // A disk that comes, or comes back, is mounted without anybody's doing.
+        format!("{HEADER}[Unit]\nWants={}\nJobRunningTimeoutSec={DEVICE_LIMIT}\n", mount_unit(name)),
     );
 }
 

@@ -147,7 +147,10 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: &How) -> anyhow::Res
         Err(refused) => return Ok(Answer::Refused(Box::new(refused))),
     };
     let inventory = fresh.base.inventory.clone();
-    let plan = how.plan.as_deref().map_or(Ok(fresh), read_plan)?;
+    let plan = match how.plan.as_deref() {
+        None => fresh,
+        Some(path) => as_saved(path, fresh)?,
+    };
     let root = geteuid().is_root();
     let word = guard::word(&plan, &RootWithReason { root, user: who(), reason: how.reason.clone() })?;
     let known = wanted.site.recorder(&plan.recorder).is_some();
@@ -204,6 +207,20 @@ pub fn rollback(place: &Place, to: Option<u64>, reason: Option<String>) -> anyho
     place.act(|env| apply::rollback(env, to, &leader.user, &consent))
 }
 
+/// The plan as it was saved, if it is still what would be planned now: what is carried out is never taken from the file.
+/// Where what it was made from has changed, apply says what.
+fn as_saved(path: &Path, fresh: Plan) -> anyhow::Result<Plan> {
+    let saved = read_plan(path)?;
+    let made_from = |p: &Plan| (p.base.site.clone(), p.base.secrets.clone(), p.base.generation);
+    let says = |p: &Plan| (p.recorder.clone(), p.layout.clone(), p.changes.clone(), p.steps.clone());
+    anyhow::ensure!(
+        made_from(&saved) != made_from(&fresh) || says(&saved) == says(&fresh),
+        "{} is not what would be planned now, nothing was changed: make the plan again, and read it again",
+        path.display()
+    );
+    Ok(Plan { base: saved.base, ..fresh })
+}
+
 fn read_plan(path: &Path) -> anyhow::Result<Plan> {
     let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let plan: Plan =
@@ -246,15 +263,17 @@ impl Cameras for Sockets {
 /// One look for each camera that is to be recorded: its streams together.
 fn looks(status: &Status) -> Vec<Look> {
     let mut looks: Vec<Look> = Vec::new();
-    for s in status.streams.iter().filter(|s| s.recorded) {
+    for s in status.streams.iter().filter(|s| s.recorded || s.out_of_hours) {
         let fresh = s.newest_committed.is_some_and(|n| status.now.since(n) < LATE_NS);
-        let recording = s.state == StreamState::Running && fresh;
+        // Out of its hours a camera is as it should be.
+        let recording = s.out_of_hours || (s.state == StreamState::Running && fresh);
+        let newest = if s.out_of_hours { Some(status.now) } else { s.newest_committed };
         match looks.iter_mut().find(|l| l.camera == s.camera) {
             Some(look) => {
                 look.recording &= recording;
-                look.newest = look.newest.min(s.newest_committed);
+                look.newest = look.newest.min(newest);
             }
-            None => looks.push(Look { camera: s.camera.clone(), recording, newest: s.newest_committed }),
+            None => looks.push(Look { camera: s.camera.clone(), recording, newest }),
         }
     }
     looks

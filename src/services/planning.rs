@@ -148,6 +148,7 @@ pub fn make(ask: &Ask, wanted: &Wanted) -> anyhow::Result<Result<Plan, Refused>>
     let secrets = wanted.secrets.as_deref().map(plan::digest);
     let before = applied.as_ref().map(|a| Before {
         generation: a.number,
+        recorder: &a.plan.recorder,
         side: Side { site: &a.site, layout: &a.plan.layout, secrets: a.plan.base.secrets.as_deref() },
         units: &a.units,
     });

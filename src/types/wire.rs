@@ -198,6 +198,9 @@ pub struct StreamStatus {
     pub stream: StreamKind,
     /// Whether it is to be recorded.
     pub recorded: bool,
+    /// Whether it is not only because its hours (`schedule`) are over.
+    #[serde(default)]
+    pub out_of_hours: bool,
     /// What it does.
     pub state: StreamState,
     /// Why it does not run.

@@ -29,6 +29,13 @@ fn now(streams: &[StreamConfig], off: &BTreeSet<CameraId>) -> Vec<StreamConfig> 
     streams.iter().map(one).collect()
 }
 
+impl Wanted {
+    /// Cameras that are out of their hours.
+    pub(super) fn off(&self) -> &BTreeSet<CameraId> {
+        &self.off
+    }
+}
+
 /// Cameras that are out of their hours.
 fn out_of_hours(site: &Site, at: WallNs) -> BTreeSet<CameraId> {
     let local = at.timestamp().to_zoned(site.timezone().clone()).datetime();

@@ -14,6 +14,8 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
     let midnight = midnight(now, site.timezone());
     let index = Reader::open(&shared.paths.index()).and_then(|index| index.streams().map(|_| index));
     let index_problem = index.as_ref().err().map(|e| super::start::story(e)).or_else(|| shared.index.problem());
+    // A copy: the dispatcher asks for it too, and must not wait for the index.
+    let off = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).off().clone();
     let mut streams: Vec<wire::StreamStatus> = shared
         .supervisor
         .status()
@@ -21,11 +23,13 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         .map(|s| {
             let id = shared.store.stream_id(&s.camera, s.stream);
             let gaps = index.as_ref().ok().filter(|_| s.recorded).map(|index| gap_seconds(index, id, midnight, now));
+            let out_of_hours = !s.recorded && off.contains(&s.camera);
             wire::StreamStatus {
                 camera: s.camera,
                 name: s.name,
                 stream: s.stream,
                 recorded: s.recorded,
+                out_of_hours,
                 state: s.state,
                 cause: s.cause,
                 bit_rate: s.bit_rate,

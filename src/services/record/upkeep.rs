@@ -51,8 +51,13 @@ pub(super) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, Pat
 /// Opens a volume, if its marker is the expected one.
 pub(super) fn open(name: &VolumeName, root: PathBuf, index: Option<&Reader>) -> Result<VolumeSetup, Absent> {
     let id = index.and_then(|index| index.volume_id(name).ok().flatten());
-    match volume::open(&RealDisk, name, &root, id.as_deref()) {
+    // Which disk a volume is says site.toml, and its mount unit mounts no other. A folder has only its marker to be known by.
+    let disk = root == paths::mount_point(name);
+    match volume::open(&RealDisk, name, &root, id.as_deref().filter(|_| !disk)) {
         Ok(volume) => {
+            if id.is_some_and(|id| id != volume.marker.id.to_string()) {
+                log::warn!(VOLUME = name.as_str(); "volume {name} is another disk than before");
+            }
             // A folder shares its disk with everything else on this machine; that it is slow does not mean that it is broken.
             let limit = if volume.mount_point { Duration::from_secs(3) } else { Duration::from_secs(30) };
             let timing = Timing { commit: Duration::from_secs(2), limit, retry: Duration::from_secs(10) };

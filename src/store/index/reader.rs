@@ -258,7 +258,7 @@ impl Reader {
     fn open_gap_row(&self, stream: StreamId) -> rusqlite::Result<Option<wire::Gap>> {
         self.db
             .prepare_cached(
-                "SELECT coalesce((SELECT end FROM segment s WHERE s.stream = g.stream ORDER BY start DESC LIMIT 1), g.since),
+                "SELECT coalesce((SELECT end FROM segment s WHERE s.stream = g.stream ORDER BY start DESC, end DESC LIMIT 1), g.since),
                    g.kind, g.detail
                  FROM open_gap g WHERE g.stream = (SELECT n FROM stream WHERE uuid = ?1)",
             )?
@@ -277,7 +277,7 @@ impl Reader {
     pub fn newest(&self, stream: StreamId) -> Result<Option<SegmentRow>, IndexError> {
         self.ask(|| {
             self.db
-                .prepare_cached(&format!("{SEGMENT} WHERE s.stream = ?1 ORDER BY s.start DESC LIMIT 1"))?
+                .prepare_cached(&format!("{SEGMENT} WHERE s.stream = ?1 ORDER BY s.start DESC, s.end DESC LIMIT 1"))?
                 .query_row([self.number(stream)?], segment)
                 .optional()
         })

@@ -151,6 +151,29 @@ fn a_renamed_camera_keeps_its_recording() {
 }
 
 #[test]
+fn of_two_copies_the_longer_one_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let mut w = Writer::open(&path).unwrap();
+    let long = SegmentRow { bytes: 50, ..segment(1, 0, 0, 50) };
+    let short = SegmentRow { volume: "z9".parse().unwrap(), bytes: 20, ..segment(1, 0, 0, 20) };
+    let mut b = Batch::default();
+    b.runs.insert(run(1, 0, None).id, run(1, 0, None));
+    b.segment(long.clone());
+    b.segment(short.clone());
+    b.open_gaps
+        .insert(long.id.stream, Some(GapBefore { since: WallNs(50 * S), cause: Cause::new(CauseKind::Timeout, "") }));
+    w.apply(&b).unwrap();
+    let r = Reader::open(&path).unwrap();
+    assert_eq!(r.last_end(long.id.stream).unwrap(), Some(WallNs(50 * S)));
+    assert_eq!(r.segment(long.id).unwrap(), [long.clone(), short]);
+    let (footage, gaps) = r.timeline(long.id.stream, span(0, 90)).unwrap();
+    assert_eq!(footage, [long.span]);
+    assert!(gaps.len() == 1 && gaps[0].start == WallNs(50 * S) && gaps[0].end.is_none(), "{gaps:?}");
+    assert_eq!(r.volume_of_footage(long.id.stream, Span::all()).unwrap(), (50, 50 * S));
+}
+
+#[test]
 fn the_queue_writes_the_last_word() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index.db");
