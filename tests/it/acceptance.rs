@@ -199,7 +199,7 @@ fn applying_beside_sixty_four_cameras_costs_the_others_not_a_picture() {
     recorder.wait_until_recording(&names);
     // One less, and one at another address: another port of the same server.
     let url = cameras.url("cam61", true);
-    site.readdress("cam61", url);
+    site.readdress("cam61", &url);
     site.write(|name| name != "cam62");
     let before = RealClock.wall();
     site.apply(&["--reason", "a test"]);

@@ -81,8 +81,8 @@ impl Site {
     }
 
     /// Another address for a camera, from the next site.toml on.
-    pub fn readdress(&self, camera: &str, url: String) {
-        self.cameras.borrow_mut().iter_mut().filter(|c| c.0 == camera).for_each(|c| c.1.clone_from(&url));
+    pub fn readdress(&self, camera: &str, url: &str) {
+        self.cameras.borrow_mut().iter_mut().filter(|c| c.0 == camera).for_each(|c| url.clone_into(&mut c.1));
     }
 
     /// Writes site.toml with those cameras that are wanted.
