@@ -32,6 +32,12 @@ const SYSTEMD_CRYPTSETUP: &str = match option_env!("CUSTODIAN_SYSTEMD_CRYPTSETUP
     None => "/usr/lib/systemd/systemd-cryptsetup",
 };
 
+/// The USB key: a stick whose file system has this label, with this file on it.
+pub const KEY_LABEL: &str = "CUSTODIAN";
+/// See [`KEY_LABEL`].
+pub const KEY_FILE: &str = "custodian.key";
+const KEY_FOLDER: &str = "/run/custodian-key";
+
 /// How long a disk may take to show up before its mount is given up for this boot.
 const DEVICE_LIMIT: &str = "15s";
 
@@ -127,16 +133,26 @@ fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
 fn unlock_service(volume: &VolumeName, partition: &str, unlock: Unlock) -> String {
     let device = escape_path(partition);
     // crypttab(5). Without its key, or when the TPM refuses, a person is asked.
-    let options = match unlock {
-        Unlock::Tpm => "luks,discard,tpm2-device=auto",
-        Unlock::UsbKey | Unlock::Passphrase | Unlock::None => "luks,discard,tries=0",
+    let (key, options) = match unlock {
+        Unlock::Tpm => ("none".to_owned(), "luks,discard,tpm2-device=auto"),
+        Unlock::UsbKey => (format!("{KEY_FOLDER}/{KEY_FILE}"), "luks,discard,tries=0"),
+        Unlock::Passphrase | Unlock::None => ("none".to_owned(), "luks,discard,tries=0"),
+    };
+    // The stick is seen by this service alone, for as long as it takes. Where it is not there the mount fails, and a person is asked.
+    let stick = if unlock == Unlock::UsbKey {
+        format!(
+            "PrivateMounts=yes\nExecStartPre=-/usr/bin/mkdir -p {KEY_FOLDER}\n\
+             ExecStartPre=-/usr/bin/mount -o ro,nodev,nosuid,noexec LABEL={KEY_LABEL} {KEY_FOLDER}\n"
+        )
+    } else {
+        String::new()
     };
     let mapper = mapping(volume);
     format!(
         "{HEADER}[Unit]\nDescription=Opens volume {volume} for footage\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n\
          After=cryptsetup-pre.target\nConflicts=umount.target\nBefore=umount.target\nBindsTo={device}.device\n\
          After={device}.device\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutSec=infinity\nKeyringMode=shared\n\
-         ExecStart={SYSTEMD_CRYPTSETUP} attach {mapper} {partition} none {options}\n\
+         {stick}ExecStart={SYSTEMD_CRYPTSETUP} attach {mapper} {partition} {key} {options}\n\
          ExecStop={SYSTEMD_CRYPTSETUP} detach {mapper}\n",
         partition = literal(partition),
     )

@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::{
     disks::{self, Facts, Order, Prepared, RecoveryKey, Refusal, Secret, Token, Unlocking, Verb, Wanted},
     inventory::{self, Content, Footage, Roots, Survey},
+    plan,
     site::{Site, Unlock, VolumePlace},
     store::{layout, volume},
     sys::{Clock, Commands, RealDisk},
@@ -86,6 +87,12 @@ pub fn unlocking(unlock: Unlock, key_file: Option<&Path>, passphrase: Option<&[u
         }
         Unlock::UsbKey => {
             let path = key_file.context("the site says unlock = \"usb-key\": name the file with --key-file")?;
+            anyhow::ensure!(
+                path.file_name().is_some_and(|n| n == plan::KEY_FILE),
+                "the machine looks for the file {} on a stick whose file system has the label {}: name that file",
+                plan::KEY_FILE,
+                plan::KEY_LABEL
+            );
             disks::make_key_file(path)?;
             Unlocking::KeyFile(path.to_owned())
         }
@@ -246,7 +253,10 @@ mod tests {
         };
         assert_eq!(secret.bytes(), b"open sesame");
         let dir = tempfile::tempdir().unwrap();
-        let key = dir.path().join("key");
+        let elsewhere = dir.path().join("key");
+        let refused = unlocking(Unlock::UsbKey, Some(&elsewhere), None).unwrap_err().to_string();
+        assert!(refused.contains(plan::KEY_FILE) && !elsewhere.exists(), "{refused}");
+        let key = dir.path().join(plan::KEY_FILE);
         assert!(matches!(unlocking(Unlock::UsbKey, Some(&key), None), Ok(Unlocking::KeyFile(path)) if path == key));
         assert!(key.exists());
     }

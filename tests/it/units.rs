@@ -73,7 +73,7 @@ fn services_are_locked_up() {
 
 #[test]
 fn generated_units_are_understood() {
-    for (recorder, unlock) in [("a", "tpm"), ("b", "none"), ("c", "passphrase")] {
+    for (recorder, unlock) in [("a", "tpm"), ("b", "none"), ("c", "passphrase"), ("a", "usb-key")] {
         let dir = tempfile::tempdir().unwrap();
         let mut files = services(dir.path());
         let site = SITE.replace("unlock = \"tpm\"", &format!("unlock = \"{unlock}\""));
