@@ -18,39 +18,37 @@ const RELEASE: &str = "bookworm";
 /// Whether such a machine can be had here; says so if not.
 pub fn possible() -> bool {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
-    let possible = nix::unistd::geteuid().is_root() && there("systemd-nspawn") && there("debootstrap");
-    if !possible {
+    let why = if nix::unistd::geteuid().is_root() && there("systemd-nspawn") && there("debootstrap") {
+        packages().err()
+    } else {
+        Some("it takes root, systemd-nspawn and debootstrap".to_owned())
+    };
+    if let Some(why) = &why {
         #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
         {
-            eprintln!("NOT TESTED: a machine with systemd takes root, systemd-nspawn and debootstrap");
+            eprintln!("NOT TESTED on a machine with systemd: {why}");
         }
     }
-    possible
+    why.is_none()
 }
 
-/// The folder with the packages, made once.
-fn packages() -> PathBuf {
+/// The folder with the packages, made once; or why they cannot be had.
+fn packages() -> Result<PathBuf, String> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let root = cache.join(format!("machine-{RELEASE}"));
     if !root.exists() {
         let made = tempfile::tempdir_in(cache).unwrap();
         let at = made.path().join("root");
-        run(Command::new("debootstrap").args(["--variant=minbase", "--include", PACKAGES, RELEASE]).arg(&at));
+        let mut command = Command::new("debootstrap");
+        command.args(["--variant=minbase", "--include", PACKAGES, RELEASE]).arg(&at);
+        let out = command.stdin(Stdio::null()).output().unwrap();
+        if !out.status.success() {
+            return Err(format!("{command:?}: {}", String::from_utf8_lossy(&out.stdout)));
+        }
         // In one step, so that an interrupted one is not taken for whole.
         fs::rename(&at, &root).unwrap();
     }
-    root
-}
-
-fn run(command: &mut Command) -> Output {
-    let out = command.stdin(Stdio::null()).output().unwrap();
-    assert!(
-        out.status.success(),
-        "{command:?}: {}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    out
+    Ok(root)
 }
 
 /// A booted machine; gone when dropped.
@@ -68,7 +66,7 @@ impl Machine {
         let console = dir.join("console");
         let log = fs::File::create(&console).unwrap();
         let mut command = Command::new("systemd-nspawn");
-        command.arg("--directory").arg(packages());
+        command.arg("--directory").arg(packages().unwrap());
         command.args(["--volatile=overlay", "--boot", "--register=no", "--keep-unit", "--quiet", "--console=pipe"]);
         for (here, there) in binds {
             command.arg(format!("--bind={}:{there}", here.display()));
