@@ -70,7 +70,8 @@ pub fn read(ask: &Ask) -> anyhow::Result<Wanted> {
     Ok(Wanted { site, text, secrets })
 }
 
-/// The generation that is current, as far as a plan needs it.
+/// The generation that is current, as far as a plan needs it. Not [`crate::apply::load`]: who may see a plan need not be able to read
+/// the secrets.
 #[derive(Debug)]
 struct Applied {
     number: u64,
