@@ -43,3 +43,44 @@ pub(super) fn doubts(cameras: &dyn Cameras, meta: &Meta) -> Vec<Doubt> {
         .chain(without.map(|camera| Doubt::NoFootage { camera: camera.clone() }))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        apply::{Look, Watch},
+        types::WallNs,
+    };
+
+    struct Seen(Vec<Look>);
+
+    impl Cameras for Seen {
+        fn look(&self) -> Result<Vec<Look>, String> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn footage_of_the_session_before_confirms_nothing() {
+        let camera: CameraId = "gate-1".parse().unwrap();
+        let meta = Meta {
+            format: 1,
+            number: 2,
+            at: WallNs(100),
+            by: "root".into(),
+            word: None,
+            version: "0".into(),
+            from: Some(1),
+            repeats: None,
+            trial: None,
+            watch: Watch { recording: Vec::new(), changed: vec![camera.clone()] },
+        };
+        let with = |recording, newest| {
+            doubts(&Seen(vec![Look { camera: camera.clone(), recording, newest: Some(WallNs(newest)) }]), &meta)
+        };
+        assert_eq!(with(true, 101), []);
+        // The old session went on for a moment after the change was written; the new address does not answer.
+        assert_eq!(with(false, 101), [Doubt::NoFootage { camera: camera.clone() }]);
+        assert_eq!(with(true, 100), [Doubt::NoFootage { camera }]);
+    }
+}

@@ -196,6 +196,26 @@ fn what_is_wrong_changes_nothing() {
 
 /// The real folders want systemd, and root. Which of the two is missed depends on who runs the tests, and where.
 #[test]
+fn a_saved_plan_that_was_edited_is_not_carried_out() {
+    let machine = Machine::new();
+    machine.site("first", ONE);
+    let plan = machine.command(&["plan", "--offline", "--out", "plan.json"]).output().unwrap();
+    assert_eq!(plan.status.code(), Some(2), "{}", text(&plan.stderr));
+    let path = machine.path("plan.json");
+    let saved = fs::read_to_string(&path).unwrap();
+    let mut edited: serde_json::Value = serde_json::from_str(&saved).unwrap();
+    let strange = serde_json::json!({ "do": "write-unit", "unit": "strange.service", "text": "[Service]\nExecStart=/bin/false\n" });
+    edited["steps"].as_array_mut().unwrap().push(strange);
+    fs::write(&path, edited.to_string()).unwrap();
+    assert!(machine.refused(&["apply", "plan.json"]).contains("make the plan again"));
+    assert_eq!(machine.current(), None);
+    assert!(!machine.path("units/strange.service").exists());
+    fs::write(&path, saved).unwrap();
+    machine.ok(&["apply", "plan.json"]);
+    assert_eq!(machine.current().as_deref(), Some("1"));
+}
+
+#[test]
 fn the_machine_itself_is_left_alone_without_systemd() {
     if Path::new("/run/systemd/system").exists() {
         return;
