@@ -77,7 +77,17 @@ fn only_one_at_a_time() {
     let request = world.request(&site("two", &[]), None);
     assert!(matches!(world.act(|env| apply(env, request)), Err(ApplyError::Busy)));
     assert!(matches!(world.act(confirm), Err(ApplyError::Busy)));
-    drop(held);
+    // The end of a trial comes once: it waits.
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let outcome = world.act(expire).map(drop);
+            let _ = ended.send(outcome.is_ok());
+        });
+        assert!(end.recv_timeout(Duration::from_millis(100)).is_err(), "it went on beside another command");
+        drop(held);
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(true));
+    });
     world.settled(&one);
 }
 
