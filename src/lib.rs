@@ -16,6 +16,7 @@
 //! plan → types lang site inventory
 //! apply → types sys plan
 //! store → types sys
+//! ledger → types sys
 //! capture → types sys site store
 //! retrieve → types sys store
 //! web → types lang
@@ -31,6 +32,7 @@ pub mod demo;
 pub mod disks;
 pub mod inventory;
 pub mod lang;
+pub mod ledger;
 pub mod plan;
 pub mod retrieve;
 pub mod services;

@@ -6,6 +6,7 @@ mod cause;
 mod ids;
 mod lang;
 mod media;
+pub mod merkle;
 mod time;
 mod units;
 pub mod wire;
