@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::{
     checkpoint::Checkpoint,
     edge::Edge,
@@ -14,7 +16,8 @@ use super::{
 use crate::types::merkle::{Accumulator, Hash, leaf};
 
 /// Something that is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "flaw", rename_all = "kebab-case")]
 pub enum Flaw {
     /// A bundle or tile is missing or cannot be read. What stands behind it was not looked at.
     Unreadable {
@@ -60,7 +63,7 @@ pub enum Flaw {
 }
 
 /// What verifying found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// Entries looked at.
     pub entries: u64,
