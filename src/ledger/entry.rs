@@ -9,9 +9,9 @@ use crate::types::{
 };
 
 /// Version of the entries that this program writes.
-pub const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 1;
 /// The oldest version whose readers understand them.
-pub const MIN_READER: u16 = 1;
+pub(super) const MIN_READER: u16 = 1;
 
 /// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,3 +6,22 @@
 mod entry;
 
 pub use entry::{Change, Entry, Reason, Salted, SegmentEntry, What};
+
+/// Proof that the ledger has entries for good: what destroys something takes one. Only the log makes it, once the entries and a
+/// checkpoint over them are durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accounted {
+    entries: std::ops::Range<u64>,
+}
+
+impl Accounted {
+    /// Their numbers.
+    pub fn entries(&self) -> std::ops::Range<u64> {
+        self.entries.clone()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_a_test() -> Self {
+        Self { entries: 0..1 }
+    }
+}

@@ -32,6 +32,8 @@ pub trait Disk: Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder that is empty. False if it is not.
+    fn remove_empty_dir(&self, path: &Path) -> io::Result<bool>;
     /// Makes a folder's entries durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes everything on the file system that holds `path` durable.
@@ -144,6 +146,14 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn remove_empty_dir(&self, path: &Path) -> io::Result<bool> {
+        match std::fs::remove_dir(path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -272,6 +282,10 @@ impl Disk for FaultyDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.faults.wait();
         RealDisk.remove(path)
+    }
+    fn remove_empty_dir(&self, path: &Path) -> io::Result<bool> {
+        self.faults.wait();
+        RealDisk.remove_empty_dir(path)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.faults.before_sync()?;

@@ -269,6 +269,7 @@ impl Archive {
             lost_packets: 0,
             state,
             holes: Vec::new(),
+            root: None,
         };
         (bytes, row)
     }

@@ -11,7 +11,7 @@ use super::{
     init::track_id,
     moof::parse_reports,
 };
-use crate::types::{Run, SenderReport, Span, WallNs};
+use crate::types::{Run, SenderReport, Span, WallNs, merkle};
 
 /// Bytes of a row of the fragment table.
 const ROW: usize = 100;
@@ -73,6 +73,11 @@ impl CloseBuilder {
     /// The fragments so far.
     pub fn entries(&self) -> &[FragmentEntry] {
         &self.entries
+    }
+
+    /// The root over the head and the fragments so far, see [`super::root`].
+    pub fn root(&self) -> merkle::Hash {
+        super::root(&self.head, &self.entries)
     }
 
     /// Forgets the fragments, and what came with them, that do not lie within the file's first `len` bytes: after a failed

@@ -26,7 +26,7 @@ pub use leaf::leaf_of;
 pub use reader::{ReadAt, SegmentFile, Tail, read, samples, verify};
 pub use scan::{Verify, scan};
 
-use crate::types::{Span, WallNs};
+use crate::types::{Span, WallNs, merkle};
 
 /// The version of the format that is written.
 pub const FORMAT: u16 = 1;
@@ -123,6 +123,12 @@ impl FragmentEntry {
         let by = |t: WallNs| t.offset(run.clock_correction);
         Span { start: by(self.span.start), end: by(self.span.end) }
     }
+}
+
+/// The RFC 6962 root of a segment: over the digest of its head and the leaf of each fragment, in their order, 32 bytes each. It is what
+/// the ledger says of the segment.
+pub fn root(head: &[u8; 32], fragments: &[FragmentEntry]) -> merkle::Hash {
+    merkle::root(std::iter::once(merkle::leaf(head)).chain(fragments.iter().map(|f| merkle::leaf(&f.leaf))))
 }
 
 /// A sample within a file, as [`samples`] finds it.
