@@ -10,5 +10,5 @@ pub mod notify;
 
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
 pub use command::{Commands, FakeCommands, Output, RealCommands};
-pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space};
+pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space, forget_cached};
 pub use files::{Files, RealFiles, unfinished};
