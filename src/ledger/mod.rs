@@ -37,3 +37,26 @@ pub use place::{Place, public, verifier};
 pub use proof::{is_consistent, root_of_path};
 pub use verify::{Flaw, Verified, verify};
 pub use view::{Inclusion, Record, View};
+
+/// Proof that the ledger has entries for good: what destroys something takes one. Only the log makes it, once the entries and a
+/// checkpoint over them are durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accounted {
+    entries: std::ops::Range<u64>,
+}
+
+impl Accounted {
+    fn new(entries: std::ops::Range<u64>) -> Self {
+        Self { entries }
+    }
+
+    /// Their numbers.
+    pub fn entries(&self) -> std::ops::Range<u64> {
+        self.entries.clone()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_a_test() -> Self {
+        Self::new(0..1)
+    }
+}

@@ -4,15 +4,19 @@
 
 mod footage;
 pub mod format;
+pub mod identity;
 pub mod index;
 pub mod layout;
 mod probe;
 pub mod recovery;
+mod retire;
 mod segment;
+mod streams;
 pub mod volume;
 mod worker;
 
 pub use footage::{Place, Setup, Store, VolumeSetup};
+pub use retire::{RetireError, Retired};
 pub use worker::Timing;
 
 use std::sync::Arc;

@@ -6,7 +6,6 @@ mod tests;
 
 use std::{
     collections::VecDeque,
-    ops::Range,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::JoinHandle,
@@ -15,7 +14,7 @@ use std::{
 
 use self::keeper::Keeper;
 use super::{
-    LONGEST,
+    Accounted, LONGEST,
     checkpoint::Checkpoint,
     entry::{Entry, What},
     place::Place,
@@ -208,11 +207,11 @@ impl Journal {
     }
 
     /// Hands in entries, one after the other, and waits until they are durable and in a checkpoint; at most `limit`. Returns
-    /// their numbers.
+    /// the proof.
     ///
     /// # Errors
     /// If that could not be. A step that was to be on record first is then not to be taken.
-    pub fn commit(&self, whats: Vec<What>, limit: Duration) -> Result<Range<u64>, JournalError> {
+    pub fn commit(&self, whats: Vec<What>, limit: Duration) -> Result<Accounted, JournalError> {
         let entries = whats.into_iter().map(|what| self.shared.entry(what)).collect::<Result<Vec<_>, _>>()?;
         let (count, ticket) = (entries.len() as u64, Arc::new(OnceLock::new()));
         let group = Group { entries, ticket: Some(ticket.clone()) };
@@ -231,7 +230,7 @@ impl Journal {
         let waited = self.shared.changed.wait_timeout_while(state, limit, waits);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(first) = ticket.get() {
-            return Ok(*first..first + count);
+            return Ok(Accounted::new(*first..first + count));
         }
         let ours = |group: &Group| group.ticket.as_ref().is_some_and(|t| Arc::ptr_eq(t, &ticket));
         state.bytes -= state.queue.iter().filter(|g| ours(g)).map(Group::bytes).sum::<usize>();

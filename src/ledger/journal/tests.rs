@@ -85,7 +85,7 @@ fn entries_come_in_order_and_a_commit_knows_its_numbers() {
     let world = World::new();
     let journal = world.journal();
     journal.put(stopped("a"));
-    assert_eq!(journal.commit(vec![stopped("b"), stopped("c")], SOON).unwrap(), 2..4);
+    assert_eq!(journal.commit(vec![stopped("b"), stopped("c")], SOON).unwrap().entries(), 2..4);
     world.clock.advance(Duration::from_nanos(5));
     journal.put(stopped("d"));
     let status = until(&journal, |s| s.size == Some(5));
@@ -120,7 +120,7 @@ fn a_disk_in_trouble_is_waited_for_and_costs_nothing() {
     journal.put(stopped("b"));
     assert_eq!(journal.status().size, Some(1));
     world.files.break_down(false);
-    assert_eq!(journal.commit(vec![stopped("c")], SOON).unwrap(), 3..4);
+    assert_eq!(journal.commit(vec![stopped("c")], SOON).unwrap().entries(), 3..4);
     until(&journal, |s| s.problem.is_none());
     journal.stop();
     assert_eq!(world.names(), ["a", "b", "c"]);
@@ -177,7 +177,7 @@ fn a_log_that_cannot_be_opened_is_a_problem_and_no_new_one_is_made() {
     assert!(status.problem.unwrap().contains("public/checkpoint is missing"));
     assert_eq!(status.size, None);
     world.files.write(&checkpoint, &kept, 0, None).unwrap();
-    assert_eq!(journal.commit(vec![stopped("b")], SOON).unwrap(), 2..3, "given back while it runs");
+    assert_eq!(journal.commit(vec![stopped("b")], SOON).unwrap().entries(), 2..3, "given back while it runs");
     drop(journal);
     assert_eq!(world.names(), ["a", "b"]);
 }
