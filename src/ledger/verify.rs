@@ -100,7 +100,7 @@ pub fn verify(view: &View, kept: &[Checkpoint], progress: &mut dyn FnMut(u64)) -
             for (root, _) in roots.iter_mut().zip(kept).filter(|(_, k)| k.size() == n + 1) {
                 *root = Some(tree.root());
             }
-            read(Record { n, bytes: bytes.clone() }, &mut found);
+            read(&Record { n, bytes: bytes.clone() }, &mut found);
         }
         let tiles = edge.extend(entries.iter().map(Vec::as_slice));
         for (tile, bytes) in tiles.into_iter().filter(|(tile, _)| tile.is_full()) {
@@ -140,7 +140,7 @@ struct Version {
     format: u16,
 }
 
-fn read(record: Record, found: &mut Verified) {
+fn read(record: &Record, found: &mut Verified) {
     let Err(e) = record.entry() else { return };
     match serde_json::from_slice::<Version>(&record.bytes) {
         Ok(version) if version.format > FORMAT => found.unknown += 1,

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let kept = args.checkpoint.iter().map(|path| kept(path, &verifier)).collect::<anyhow::Result<Vec<_>>>()?;
     let view = head(&args.source, &verifier, &kept)?;
     let mut progress = |done: u64| {
-        if done % STEP == 0 && io::stderr().is_terminal() {
+        if done.is_multiple_of(STEP) && io::stderr().is_terminal() {
             let _ = write!(io::stderr(), "\r{done}/{}\r", view.size());
         }
     };

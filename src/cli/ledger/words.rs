@@ -9,13 +9,11 @@ use crate::{
 
 /// When something happened, and what. Of an entry that a later version made: the entry itself.
 pub(super) fn record(record: &Record, shown: &Shown, lang: Lang) -> (String, String) {
-    match record.entry() {
-        Ok(entry) => (shown.second(entry.at), Words { shown, lang }.entry(&entry)),
-        Err(_) => {
-            let text = String::from_utf8_lossy(&record.bytes);
-            (String::new(), t(lang, "ledger.unknown", &[("entry", &text)]))
-        }
-    }
+    let Ok(entry) = record.entry() else {
+        let text = String::from_utf8_lossy(&record.bytes);
+        return (String::new(), t(lang, "ledger.unknown", &[("entry", &text)]));
+    };
+    (shown.second(entry.at), Words { shown, lang }.entry(&entry))
 }
 
 struct Words<'a> {
