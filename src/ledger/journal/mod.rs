@@ -28,14 +28,14 @@ use crate::{
 /// Memory for entries that wait.
 const ROOM: usize = 4 << 20;
 
-/// What the journal is told before it appends to a log that it has opened.
-pub enum Begin {
-    /// It is not known yet whether it may: ask again.
+/// Whether a log may be appended to.
+pub enum Gate {
+    /// That is not known yet.
     Wait,
-    /// It may, after these entries. The first entry of a new log is [`What::LogBegins`].
-    Go(Vec<What>),
+    /// It may, these entries first. The first entry of a new log is [`What::LogBegins`].
+    Open(Vec<What>),
     /// It may not, and why.
-    Refuse(String),
+    Closed(String),
 }
 
 /// How patient a journal is.
@@ -67,8 +67,8 @@ pub struct Setup {
     pub files: Arc<dyn Files>,
     /// How patient it is.
     pub pace: Pace,
-    /// Asked with the log as it was found, until it may be appended to. Runs on the journal's thread.
-    pub begin: Box<dyn FnMut(&View) -> Begin + Send>,
+    /// Asked on the journal's thread, with the log as it is, before anything is appended. Must not block.
+    pub gate: Box<dyn FnMut(&View) -> Gate + Send>,
 }
 
 /// Why an entry is not in the log.
