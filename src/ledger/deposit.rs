@@ -126,7 +126,9 @@ pub enum Contradiction {
         size: u64,
     },
     /// Others stand in their place.
-    #[error("the first {kept} entries of the log are not those that it once signed: it was changed, or goes on from an older copy")]
+    #[error(
+        "the first {kept} entries of the log are not those that it once signed: it was changed, or goes on from an older copy"
+    )]
     Rewritten {
         /// Entries that it had.
         kept: u64,

@@ -32,7 +32,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use deposit::{Contradiction, Deposit, DepositError};
 pub use entry::{Change, Entry, Reason, Salted, SegmentEntry, Vouched, What};
 pub use error::LedgerError;
-pub use journal::{Gate, Journal, JournalError, Pace, Setup, Status};
+pub use journal::{Gate, Journal, JournalError, Pace, Setup, Status, Ticket};
 pub use log::{LONGEST, Log};
 pub use note::{NoteError, Signer, Verifier};
 pub use place::{Place, public, verifier};

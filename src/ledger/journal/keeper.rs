@@ -131,7 +131,8 @@ impl Keeper {
             self.log = Some(log);
         }
         let Some(mut log) = self.log.take() else { return Ok(()) };
-        let outcome = self.may_append(&log).and_then(|may| if may { self.append_all(&*files, &mut log) } else { Ok(()) });
+        let outcome =
+            self.may_append(&log).and_then(|may| if may { self.append_all(&*files, &mut log) } else { Ok(()) });
         self.log = Some(log);
         outcome
     }
