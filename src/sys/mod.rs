@@ -5,10 +5,14 @@
 mod clock;
 mod command;
 mod disk;
+mod fake_files;
 mod files;
 pub mod notify;
+mod random;
 
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
 pub use command::{Commands, FakeCommands, Output, RealCommands};
-pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space};
+pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space, forget_cached};
+pub use fake_files::{Cut, FakeFiles};
 pub use files::{Files, RealFiles, unfinished};
+pub use random::random;
