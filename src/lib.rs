@@ -15,8 +15,8 @@
 //! disks → types sys inventory
 //! plan → types lang site inventory
 //! apply → types sys plan
-//! store → types sys
 //! ledger → types sys
+//! store → types sys ledger
 //! backup → types sys site store
 //! capture → types sys site store
 //! retrieve → types sys store

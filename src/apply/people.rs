@@ -100,7 +100,7 @@ mod tests {
                 let people: Vec<String> = people.iter().map(|(id, n)| format!("[person.{id}]\nname = \"{n}\"\n")).collect();
                 let people = people.concat();
                 let rest = format!("[site]\nname = \"{name}\"\n");
-                if first { people + &rest } else { rest + &people }
+                if first { people + rest.as_str() } else { rest + people.as_str() }
             };
             let (now, old) = (site(&now, "now"), site(&old, "old"));
             let made: Table = carry_over(&now, &old).unwrap().parse().unwrap();

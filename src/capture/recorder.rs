@@ -10,7 +10,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::{
     store::{Refused, SharedFootage, StoreEvent},
     types::{
-        Cause, CauseKind, Fragment, GapBefore, RecorderId, Run, RunId, Sample, Span, StreamKey, Track, VolumeName,
+        Cause, CauseKind, Fragment, GapBefore, RecorderId, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track, VolumeName,
         WallNs,
     },
 };
@@ -403,6 +403,7 @@ impl Recorder {
             lost_packets: piece.lost_packets,
             dropped_frames: dropped,
             reports: piece.reports.clone(),
+            leaf: SharedLeaf::default(),
         })
     }
 }

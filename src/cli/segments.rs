@@ -72,6 +72,7 @@ fn as_table(window: &Window, rows: &[(&StreamKey, SegmentRow)]) -> String {
             SegmentState::Open => (t(lang, "segments.open", &[]), Mood::Good),
             SegmentState::Closed => (t(lang, "segments.closed", &[]), Mood::Plain),
             SegmentState::Recovered => (t(lang, "segments.recovered", &[]), Mood::Warn),
+            SegmentState::Retiring => (t(lang, "segments.retiring", &[]), Mood::Plain),
         };
         let lost = if row.lost_packets > 0 { Mood::Warn } else { Mood::Plain };
         table.row(vec![

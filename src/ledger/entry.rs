@@ -9,9 +9,9 @@ use crate::types::{
 };
 
 /// Version of the entries that this program writes.
-pub const FORMAT: u16 = 1;
+pub(super) const FORMAT: u16 = 1;
 /// The oldest version whose readers understand them.
-pub const MIN_READER: u16 = 1;
+pub(super) const MIN_READER: u16 = 1;
 
 /// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,8 @@ pub struct SegmentEntry {
     pub volume: VolumeName,
     /// The camera's id at the time.
     pub camera: CameraId,
-    /// Main or sub.
+    /// Main or sub. `kind` is what an entry is.
+    #[serde(rename = "stream_kind")]
     pub kind: StreamKind,
     /// Corrected wall time covered.
     pub span: Span,
@@ -132,6 +133,13 @@ pub enum What {
         /// The newest checkpoint of the log before, as found on the volumes; none for the first log of a recorder.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         predecessor: Option<String>,
+    },
+    /// Entries are missing here: they were made while the log could not be written, and there was no room to keep them all.
+    Omitted {
+        /// How many.
+        entries: u64,
+        /// When the first of them was made.
+        since: WallNs,
     },
     /// A service started.
     ServiceStarted {

@@ -47,5 +47,6 @@ pub(super) fn row(run: &Run, seq: u32, bytes: u64) -> SegmentRow {
         lost_packets: 0,
         state: SegmentState::Closed,
         holes: Vec::new(),
+        root: None,
     }
 }

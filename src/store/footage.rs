@@ -277,6 +277,18 @@ impl Store {
         Some(self.worker(name)?.volume().clone())
     }
 
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(super) fn index(&self) -> &IndexQueue {
+        &self.inner.index
+    }
+
     /// Closes and commits everything that was handed in, then the index. Waits until then; a disk that hangs is left behind.
     pub fn stop(&self) {
         // Each waits for its own disk; together they take as long as the slowest.

@@ -8,11 +8,13 @@ pub mod index;
 pub mod layout;
 mod probe;
 pub mod recovery;
+mod retire;
 mod segment;
 pub mod volume;
 mod worker;
 
 pub use footage::{Place, Setup, Store, VolumeSetup};
+pub use retire::{RetireError, Retired};
 pub use worker::Timing;
 
 use std::sync::Arc;

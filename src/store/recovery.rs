@@ -258,6 +258,7 @@ fn rows_of(volume: &Volume, path: &Path, segment: &SegmentFile) -> Option<(RunRo
             .map(|w| Span { start: by(w[0].span.end), end: by(w[1].span.start) })
             .filter(|hole| hole.len_ns() > HOLE_NS)
             .collect(),
+        root: Some(format::root(&segment.head.digest, &segment.fragments)),
     };
     Some((RunRow::from(run), row))
 }

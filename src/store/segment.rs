@@ -85,6 +85,7 @@ impl OpenSegment {
             lost_packets: 0,
             state: SegmentState::Open,
             holes: Vec::new(),
+            root: None,
         };
         let mut this = Self {
             id,
@@ -148,6 +149,7 @@ impl OpenSegment {
         self.file.truncate(self.len)?;
         self.row.bytes = self.len;
         self.row.state = SegmentState::Closed;
+        self.row.root = Some(self.close.root());
         Ok(self.written())
     }
 

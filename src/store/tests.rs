@@ -16,9 +16,11 @@ use super::{
 use crate::{
     sys::{FakeClock, Faults, FaultyDisk, RealDisk},
     types::{
-        ByteSize, CauseKind, Codec, Run, RunId, Sample, Span, StreamKey, Track, TrackKind, VolumeName, WallNs, wire,
+        ByteSize, CauseKind, Codec, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track, TrackKind, VolumeName, WallNs, wire,
     },
 };
+
+mod retire;
 
 const T0: i64 = 1_795_337_700_000_000_000;
 const S: i64 = 1_000_000_000;
@@ -157,6 +159,7 @@ fn fragment(run: &Arc<Run>, seq: u32, number: u32) -> Fragment {
         lost_packets: 0,
         dropped_frames: 0,
         reports: Vec::new(),
+        leaf: SharedLeaf::default(),
     }
 }
 

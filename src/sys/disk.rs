@@ -34,6 +34,8 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name in its folder; what had that name is gone.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a folder that is empty. False if it is not.
+    fn remove_empty_dir(&self, path: &Path) -> io::Result<bool>;
     /// Makes a folder's entries durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes everything on the file system that holds `path` durable.
@@ -150,6 +152,14 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
+    }
+
+    fn remove_empty_dir(&self, path: &Path) -> io::Result<bool> {
+        match std::fs::remove_dir(path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -282,6 +292,10 @@ impl Disk for FaultyDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.faults.before_write()?;
         RealDisk.rename(from, to)
+    }
+    fn remove_empty_dir(&self, path: &Path) -> io::Result<bool> {
+        self.faults.wait();
+        RealDisk.remove_empty_dir(path)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.faults.before_sync()?;

@@ -22,6 +22,8 @@ pub enum CauseKind {
     Camera,
     /// The footage could not be written: the disk failed, is full, gone, or slower than the cameras.
     Disk,
+    /// The disks are full of footage that is promised to be kept: cameras of lower priority are not recorded.
+    Full,
     /// The local clock was stepped forward.
     ClockStep,
     /// The recorder was not running: stopped in order.
@@ -30,13 +32,15 @@ pub enum CauseKind {
     Restart,
     /// The site said so: camera removed, disabled, or outside its schedule.
     Site,
+    /// There was footage; it went when its time was over, and what lies around it is held.
+    Retention,
     /// Nothing is known of the cause (footage of a run in between was lost or removed by hand).
     Unknown,
 }
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Unreachable,
         Self::Credentials,
         Self::Timeout,
@@ -44,10 +48,12 @@ impl CauseKind {
         Self::Protocol,
         Self::Camera,
         Self::Disk,
+        Self::Full,
         Self::ClockStep,
         Self::Stopped,
         Self::Restart,
         Self::Site,
+        Self::Retention,
         Self::Unknown,
     ];
 
@@ -61,10 +67,12 @@ impl CauseKind {
             Self::Protocol => "protocol",
             Self::Camera => "camera",
             Self::Disk => "disk",
+            Self::Full => "full",
             Self::ClockStep => "clock-step",
             Self::Stopped => "stopped",
             Self::Restart => "restart",
             Self::Site => "site",
+            Self::Retention => "retention",
             Self::Unknown => "unknown",
         }
     }

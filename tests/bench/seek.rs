@@ -82,6 +82,7 @@ fn rows(archive: &Archive, run: &Run) -> Vec<SegmentRow> {
             lost_packets: 0,
             state: SegmentState::Closed,
             holes: Vec::new(),
+            root: None,
         }
     };
     (0..DAYS * PER_DAY).map(row).collect()

@@ -2,7 +2,8 @@
 //! positioned reads. `docs/ref/format.md` describes it for a stranger.
 //!
 //! Writing: [`segment_head`], then for every fragment [`encode_fragment`] and its samples' bytes, then [`CloseBuilder::finish`].
-//! Reading: [`read`], or [`scan()`] where a file may be torn; then [`samples`] and [`verify`] for a fragment.
+//! Reading: [`read`], or [`scan()`] where a file may be torn; then [`samples`] and [`verify`] for a fragment. Reading with mistrust, part
+//! by part: [`read_head`], [`end_of_file`], [`check`], [`find_fragment`].
 
 mod boxes;
 mod close;
@@ -18,15 +19,17 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use close::{CloseBuilder, Closing};
+pub use close::{Close, CloseBuilder, Closing};
 pub use fragment::{Encoded, Unencodable, encode_fragment, live_chunk};
 pub use head::{Head, segment_head};
 pub use init::init_segment;
 pub use leaf::leaf_of;
-pub use reader::{ReadAt, SegmentFile, Tail, read, samples, verify};
-pub use scan::{Verify, scan};
+pub use reader::{
+    Checked, EndOfFile, ReadAt, SegmentFile, Tail, check, end_of_file, read, read_head, samples, verify,
+};
+pub use scan::{Verify, find_fragment, scan};
 
-use crate::types::{Span, WallNs};
+use crate::types::{Span, WallNs, merkle};
 
 /// The version of the format that is written.
 pub const FORMAT: u16 = 1;
@@ -123,6 +126,12 @@ impl FragmentEntry {
         let by = |t: WallNs| t.offset(run.clock_correction);
         Span { start: by(self.span.start), end: by(self.span.end) }
     }
+}
+
+/// The RFC 6962 root of a segment: over the digest of its head and the leaf of each fragment, in their order, 32 bytes each. It is what
+/// the ledger says of the segment.
+pub fn root(head: &[u8; 32], fragments: &[FragmentEntry]) -> merkle::Hash {
+    merkle::root(std::iter::once(merkle::leaf(head)).chain(fragments.iter().map(|f| merkle::leaf(&f.leaf))))
 }
 
 /// A sample within a file, as [`samples`] finds it.

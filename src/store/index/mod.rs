@@ -17,7 +17,7 @@ pub use writer::Writer;
 
 #[cfg(test)]
 use crate::types::wire;
-use crate::types::{RecorderId, RunId, SegmentId, Span, StreamKey, VolumeName, WallNs};
+use crate::types::{RecorderId, RunId, SegmentId, Span, StreamKey, VolumeName, WallNs, merkle::Hash};
 
 /// How far a segment has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -29,6 +29,8 @@ pub enum SegmentState {
     Closed,
     /// Found torn after a crash or a failed disk, and closed then.
     Recovered,
+    /// About to be removed by retention: the ledger says so already, the file may be there still. Readers leave it out.
+    Retiring,
 }
 
 impl SegmentState {
@@ -37,12 +39,14 @@ impl SegmentState {
             Self::Open => 0,
             Self::Closed => 1,
             Self::Recovered => 2,
+            Self::Retiring => 3,
         }
     }
     fn from_code(code: i64) -> Self {
         match code {
             1 => Self::Closed,
             2 => Self::Recovered,
+            3 => Self::Retiring,
             _ => Self::Open,
         }
     }
@@ -109,6 +113,9 @@ pub struct SegmentRow {
     pub state: SegmentState,
     /// Within `span`, ascending: where no picture came for longer than [`HOLE_NS`] though the session went on.
     pub holes: Vec<Span>,
+    /// Once it is closed: the RFC 6962 root over its head and its fragments' leaves ([`crate::store::format::root`]). None for one that
+    /// an earlier version closed.
+    pub root: Option<Hash>,
 }
 
 /// Nothing for so long within a run is a gap too.

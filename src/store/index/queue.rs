@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{RunRow, SegmentRow, Writer};
-use crate::types::{GapBefore, RunId, SegmentId, StreamId, StreamKey, VolumeName};
+use crate::types::{GapBefore, RunId, SegmentId, StreamId, StreamKey, VolumeName, WallNs};
 
 /// Changes to the index, the last word on each thing. Applied in the order of the fields.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +20,14 @@ pub struct Batch {
     pub runs: BTreeMap<RunId, RunRow>,
     /// New or grown segments, by identity and volume.
     pub segments: BTreeMap<(SegmentId, VolumeName), SegmentRow>,
+    /// Which entry of the ledger stands for a segment.
+    pub logged: BTreeMap<(SegmentId, VolumeName), u64>,
+    /// Segments that are about to be removed.
+    pub retiring: BTreeSet<(SegmentId, VolumeName)>,
     /// Segments whose file is no more.
     pub gone: BTreeSet<(SegmentId, VolumeName)>,
+    /// Up to where retention has removed footage.
+    pub retired: BTreeMap<StreamId, WallNs>,
     /// Gaps that last, or have ended.
     pub open_gaps: BTreeMap<StreamId, Option<GapBefore>>,
     /// Notes such as the site's time zone.
@@ -36,7 +42,10 @@ impl Batch {
         self.streams.is_empty()
             && self.runs.is_empty()
             && self.segments.is_empty()
+            && self.logged.is_empty()
+            && self.retiring.is_empty()
             && self.gone.is_empty()
+            && self.retired.is_empty()
             && self.open_gaps.is_empty()
             && self.meta.is_empty()
             && self.volumes.is_empty()
@@ -56,7 +65,14 @@ impl Batch {
         for (k, v) in older.segments {
             self.segments.entry(k).or_insert(v);
         }
+        for (k, v) in older.logged {
+            self.logged.entry(k).or_insert(v);
+        }
+        self.retiring.extend(older.retiring);
         self.gone.extend(older.gone);
+        for (k, v) in older.retired {
+            self.retired.entry(k).or_insert(v);
+        }
         for (k, v) in older.open_gaps {
             self.open_gaps.entry(k).or_insert(v);
         }

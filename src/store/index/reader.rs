@@ -9,7 +9,7 @@ use crate::{
     store::layout,
     types::{
         CameraId, Cause, CauseKind, GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, StreamKind, VolumeName,
-        WallNs, wire,
+        WallNs, merkle::Hash, wire,
     },
 };
 
@@ -37,7 +37,7 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 const SEGMENT: &str = "SELECT run.uuid, s.seq, s.volume, s.start, s.end, s.raw_start, run.correction, s.bytes, s.frames, \
-     s.lost, s.state, run.folder, stream.kind, stream.uuid, s.holes \
+     s.lost, s.state, run.folder, stream.kind, stream.uuid, s.holes, s.root \
      FROM segment s JOIN run ON run.n = s.run JOIN stream ON stream.n = s.stream";
 
 fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
@@ -59,6 +59,7 @@ fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
         lost_packets: count(row, 9)?,
         state: SegmentState::from_code(row.get(10)?),
         holes: holes(row, 14)?,
+        root: row.get::<_, Option<[u8; 32]>>(15)?.map(Hash),
     })
 }
 
@@ -120,7 +121,7 @@ impl Reader {
                 .prepare_cached(&format!(
                     "{SEGMENT} WHERE s.stream = ?1
                      AND s.start >= coalesce((SELECT max(start) FROM segment WHERE stream = ?1 AND start <= ?2), ?2)
-                     AND s.start < ?3 AND s.end > ?2 ORDER BY s.start, run.start, s.seq, s.bytes DESC"
+                     AND s.start < ?3 AND s.end > ?2 AND s.state < 3 ORDER BY s.start, run.start, s.seq, s.bytes DESC"
                 ))?
                 .query_map(params![self.number(stream)?, span.start.0, span.end.0], segment)?
                 .collect()
@@ -130,6 +131,33 @@ impl Reader {
     /// Segments that were open when the recorder last wrote.
     pub fn open_segments(&self) -> Result<Vec<SegmentRow>, IndexError> {
         self.ask(|| self.db.prepare_cached(&format!("{SEGMENT} WHERE s.state = 0"))?.query_map([], segment)?.collect())
+    }
+
+    /// Closed segments that the ledger does not have yet, oldest of a stream first, at most so many.
+    pub fn unlogged(&self, most: u32) -> Result<Vec<SegmentRow>, IndexError> {
+        self.ask(|| {
+            let sql =
+                format!("{SEGMENT} WHERE s.logged IS NULL AND s.state IN (1, 2) ORDER BY s.stream, s.start LIMIT ?1");
+            self.db.prepare_cached(&sql)?.query_map([most], segment)?.collect()
+        })
+    }
+
+    /// The number of a segment's entry in the ledger.
+    pub fn logged(&self, id: SegmentId, volume: &VolumeName) -> Result<Option<u64>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT s.logged FROM segment s JOIN run ON run.n = s.run WHERE run.uuid = ?1 AND s.seq = ?2 AND s.volume = ?3",
+                )?
+                .query_row(params![id.run.as_bytes(), id.seq, volume.as_str()], |r| r.get::<_, Option<i64>>(0))
+                .optional()
+                .map(|n| n.flatten().map(i64::cast_unsigned))
+        })
+    }
+
+    /// Segments whose removal was begun and not completed.
+    pub fn retiring(&self) -> Result<Vec<SegmentRow>, IndexError> {
+        self.ask(|| self.db.prepare_cached(&format!("{SEGMENT} WHERE s.state = 3"))?.query_map([], segment)?.collect())
     }
 
     /// All segments of a volume.
@@ -195,10 +223,11 @@ impl Reader {
             };
             let stalled = || Cause::new(CauseKind::Timeout, "the camera was silent for a while");
             // One row before the span, so that a gap which began before it is seen; one after, so that it ends.
+            let retired = self.retired_until(stream)?;
             let mut statement = self.db.prepare_cached(
                 "SELECT s.start, s.end, s.run, s.seq, run.gap_since, run.gap_kind, run.gap_detail, s.holes
                  FROM segment s JOIN run ON run.n = s.run
-                 WHERE s.stream = ?1
+                 WHERE s.stream = ?1 AND s.state < 3
                    AND s.start >= coalesce((SELECT max(start) FROM segment WHERE stream = ?1 AND start < ?2), ?2)
                    AND s.start <= coalesce((SELECT min(start) FROM segment WHERE stream = ?1 AND start >= ?3), ?3)
                  ORDER BY s.start, s.run, s.seq, s.bytes DESC",
@@ -217,6 +246,7 @@ impl Reader {
                     let cause = match gap_before(row, 4)? {
                         _ if run == last_run && seq == last_seq + 1 => stalled(),
                         Some(before) if seq == 0 => before.cause,
+                        _ if retired.is_some_and(|until| here.start <= until) => Cause::new(CauseKind::Retention, ""),
                         _ => Cause::new(CauseKind::Unknown, ""),
                     };
                     gap(end, here.start, cause);
@@ -243,6 +273,16 @@ impl Reader {
             }
             Ok((footage, gaps))
         })
+    }
+
+    /// Up to where retention has removed footage of a stream.
+    fn retired_until(&self, stream: StreamId) -> rusqlite::Result<Option<WallNs>> {
+        let until = self
+            .db
+            .prepare_cached("SELECT retired FROM stream WHERE uuid = ?1")?
+            .query_row([stream.as_bytes()], |r| r.get::<_, Option<i64>>(0))
+            .optional()?;
+        Ok(until.flatten().map(WallNs))
     }
 
     /// Gaps of a stream that touch `span`; the last one may last still.

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 /// Version of the tables, in `PRAGMA user_version`. A later version only adds.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
+/// The oldest version that understands the tables, noted as `min_reader`.
+const MIN_READER: i64 = 1;
 
 /// Why the index cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +31,15 @@ pub enum IndexError {
         /// The first line of the check's report.
         what: String,
     },
+    /// Made by an earlier version, and not brought up to date yet.
+    #[error("index {0} was made by an earlier version: the recorder brings it up to date when it starts")]
+    Old(PathBuf),
     /// Made by a later version.
-    #[error("index {path} has format {found}, this version reads up to {FORMAT}: update custodian")]
+    #[error("index {path} wants a reader of format {found}, this version has {FORMAT}: update custodian")]
     TooNew {
         /// The database.
         path: PathBuf,
-        /// Its format.
+        /// The format that it wants.
         found: i64,
     },
 }
@@ -53,6 +58,7 @@ CREATE TABLE stream (
   uuid BLOB NOT NULL UNIQUE,
   camera TEXT NOT NULL,
   kind TEXT NOT NULL,
+  retired INTEGER,                -- retention has removed footage up to here, corrected
   UNIQUE (camera, kind)
 );
 
@@ -86,10 +92,14 @@ CREATE TABLE segment (
   lost INTEGER NOT NULL,
   state INTEGER NOT NULL,
   holes BLOB,                     -- starts and ends, corrected, each i64 big-endian
+  root BLOB,                      -- RFC 6962 root of a closed one
+  logged INTEGER,                 -- number of its entry in the ledger
   PRIMARY KEY (stream, start, run, seq, volume) -- a copy on another volume has a row of its own
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX segment_id ON segment (run, seq, volume);
 CREATE INDEX segment_open ON segment (state) WHERE state = 0;
+CREATE INDEX segment_retiring ON segment (state) WHERE state = 3;
+CREATE INDEX segment_unlogged ON segment (stream, start) WHERE logged IS NULL AND state IN (1, 2);
 
 CREATE TABLE open_gap (
   stream INTEGER PRIMARY KEY REFERENCES stream (n),
@@ -103,6 +113,39 @@ CREATE TABLE volume (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
 
 fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |r| r.get(0))
+}
+
+/// From format 1: all that has come since is additional.
+const SINCE_1: &str = "
+ALTER TABLE segment ADD COLUMN root BLOB;
+ALTER TABLE segment ADD COLUMN logged INTEGER;
+ALTER TABLE stream ADD COLUMN retired INTEGER;
+CREATE INDEX segment_retiring ON segment (state) WHERE state = 3;
+CREATE INDEX segment_unlogged ON segment (stream, start) WHERE logged IS NULL AND state IN (1, 2);
+";
+
+/// The oldest version that may read the database.
+fn min_reader(db: &Connection, version: i64) -> rusqlite::Result<i64> {
+    let noted =
+        db.query_row("SELECT value FROM meta WHERE key = 'min_reader'", [], |r| r.get::<_, String>(0)).optional()?;
+    Ok(noted.and_then(|n| n.parse().ok()).unwrap_or(version))
+}
+
+/// Brings an older database up to date, after a copy of it was put beside it.
+fn migrate(db: &mut Connection, path: &Path, from: i64) -> rusqlite::Result<()> {
+    let copy = PathBuf::from(format!("{}.format{from}", path.display()));
+    if !copy.exists() {
+        db.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    }
+    let tx = db.transaction()?;
+    tx.execute_batch(SINCE_1)?;
+    stamp(&tx)?;
+    tx.commit()
+}
+
+fn stamp(db: &Connection) -> rusqlite::Result<()> {
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('min_reader', ?1)", [MIN_READER.to_string()])?;
+    db.pragma_update(None, "user_version", FORMAT)
 }
 
 /// Opens for writing; makes the tables in an empty database. Checks the database's structure first.
@@ -121,11 +164,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, IndexError> {
         0 => {
             let tx = db.transaction().map_err(at())?;
             tx.execute_batch(TABLES).map_err(at())?;
-            tx.pragma_update(None, "user_version", FORMAT).map_err(at())?;
+            stamp(&tx).map_err(at())?;
             tx.commit().map_err(at())?;
         }
-        found if found > FORMAT => return Err(IndexError::TooNew { path: path.to_owned(), found }),
-        _ => {}
+        found if found < FORMAT => migrate(&mut db, path, found).map_err(at())?,
+        found => understood(&db, path, found)?,
     }
     Ok(db)
 }
@@ -141,7 +184,15 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, IndexError> {
     db.busy_timeout(std::time::Duration::from_secs(5)).map_err(at())?;
     match version(&db).map_err(at())? {
         0 => Err(IndexError::Missing(path.to_owned())),
-        found if found > FORMAT => Err(IndexError::TooNew { path: path.to_owned(), found }),
-        _ => Ok(db),
+        found if found < FORMAT => Err(IndexError::Old(path.to_owned())),
+        found => understood(&db, path, found).map(|()| db),
+    }
+}
+
+/// Whether this version understands a database of version `found`.
+fn understood(db: &Connection, path: &Path, found: i64) -> Result<(), IndexError> {
+    match min_reader(db, found).map_err(IndexError::at(path))? {
+        needs if needs > FORMAT => Err(IndexError::TooNew { path: path.to_owned(), found: needs }),
+        _ => Ok(()),
     }
 }

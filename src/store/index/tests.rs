@@ -41,6 +41,7 @@ fn segment(run: u8, seq: u32, from: i64, to: i64) -> SegmentRow {
         lost_packets: 0,
         state: SegmentState::Closed,
         holes: Vec::new(),
+        root: None,
     }
 }
 
@@ -130,7 +131,10 @@ fn a_damaged_or_newer_index_is_named_not_used() {
 
     let newer = dir.path().join("newer.db");
     drop(filled(&newer));
-    rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+    // One that does not say which readers understand it.
+    let db = rusqlite::Connection::open(&newer).unwrap();
+    db.execute_batch(&format!("DELETE FROM meta WHERE key = 'min_reader'; PRAGMA user_version = {}", FORMAT + 1))
+        .unwrap();
     assert!(matches!(Writer::open(&newer), Err(IndexError::TooNew { .. })));
     assert!(matches!(Reader::open(&newer), Err(IndexError::TooNew { .. })));
 }
@@ -189,4 +193,62 @@ fn the_queue_writes_the_last_word() {
     assert!(q.flush(std::time::Duration::from_secs(10)));
     assert_eq!(Reader::open(&path).unwrap().last_end(key().id).unwrap(), Some(WallNs(30 * S)));
     q.stop();
+}
+
+#[test]
+fn an_index_of_format_1_is_brought_up_to_date_and_a_copy_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    drop(filled(&path));
+    let rows = Reader::open(&path).unwrap().segments(key().id, span(-10, 1000)).unwrap();
+    // What format 1 had: the same without what has come since.
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(
+        "DROP INDEX segment_retiring; DROP INDEX segment_unlogged; ALTER TABLE segment DROP COLUMN root;
+         ALTER TABLE segment DROP COLUMN logged; ALTER TABLE stream DROP COLUMN retired;
+         DELETE FROM meta WHERE key = 'min_reader'; PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(db);
+    assert!(matches!(Reader::open(&path), Err(IndexError::Old(_))));
+    drop(Writer::open(&path).unwrap());
+    let r = Reader::open(&path).unwrap();
+    assert_eq!(r.segments(key().id, span(-10, 1000)).unwrap(), rows);
+    assert_eq!(r.unlogged(10).unwrap().len(), rows.len());
+    assert!(dir.path().join("index.db.format1").exists());
+}
+
+#[test]
+fn a_later_format_is_read_if_it_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    drop(filled(&path));
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("ALTER TABLE segment ADD COLUMN something_new TEXT; PRAGMA user_version = 3").unwrap();
+    assert!(Reader::open(&path).is_ok());
+    drop(Writer::open(&path).unwrap());
+    db.execute("UPDATE meta SET value = '3' WHERE key = 'min_reader'", []).unwrap();
+    assert!(matches!(Reader::open(&path), Err(IndexError::TooNew { found: 3, .. })));
+    assert!(matches!(Writer::open(&path), Err(IndexError::TooNew { found: 3, .. })));
+}
+
+#[test]
+fn closed_segments_wait_for_the_ledger_until_they_are_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let mut w = filled(&path);
+    let r = Reader::open(&path).unwrap();
+    let waiting = r.unlogged(10).unwrap();
+    assert_eq!(waiting.len(), 4);
+    let place = |s: &SegmentRow| (s.id, s.volume.clone());
+    let mut b = Batch::default();
+    b.logged.insert(place(&waiting[0]), 7);
+    b.segment(SegmentRow { root: Some(Hash([1; 32])), ..waiting[0].clone() });
+    w.apply(&b).unwrap();
+    assert_eq!(r.logged(waiting[0].id, &waiting[0].volume).unwrap(), Some(7));
+    // A row that is written again is in the ledger still.
+    let mut b = Batch::default();
+    b.segment(waiting[0].clone());
+    w.apply(&b).unwrap();
+    assert_eq!(r.unlogged(10).unwrap(), waiting[1..]);
 }

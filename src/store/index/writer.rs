@@ -39,8 +39,27 @@ impl Writer {
             for segment in batch.segments.values() {
                 put_segment(&tx, segment)?;
             }
+            for ((id, volume), entry) in &batch.logged {
+                tx.prepare_cached(&format!("UPDATE segment SET logged = ?4 {THIS}"))?.execute(params![
+                    id.run.as_bytes(),
+                    id.seq,
+                    volume.as_str(),
+                    entry.cast_signed()
+                ])?;
+            }
+            for (id, volume) in &batch.retiring {
+                tx.prepare_cached(&format!("UPDATE segment SET state = 3 {THIS}"))?.execute(params![
+                    id.run.as_bytes(),
+                    id.seq,
+                    volume.as_str()
+                ])?;
+            }
             for (id, volume) in &batch.gone {
                 drop_segment(&tx, *id, volume)?;
+            }
+            for (stream, until) in &batch.retired {
+                tx.prepare_cached("UPDATE stream SET retired = max(coalesce(retired, ?2), ?2) WHERE uuid = ?1")?
+                    .execute(params![stream.as_bytes(), until.0])?;
             }
             for (stream, gap) in &batch.open_gaps {
                 match gap {
@@ -129,10 +148,11 @@ fn holes(holes: &[crate::types::Span]) -> Vec<u8> {
 
 fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state, holes)
-         SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM run WHERE uuid = ?1
+        "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state, holes, root)
+         SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM run WHERE uuid = ?1
          ON CONFLICT (run, seq, volume) DO UPDATE SET end = excluded.end, bytes = excluded.bytes,
-           frames = excluded.frames, lost = excluded.lost, state = excluded.state, holes = excluded.holes",
+           frames = excluded.frames, lost = excluded.lost, state = excluded.state, holes = excluded.holes,
+           root = excluded.root",
     )?
     .execute(params![
         s.id.run.as_bytes(),
@@ -146,14 +166,24 @@ fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
         s.lost_packets.cast_signed(),
         s.state.code(),
         (!s.holes.is_empty()).then(|| holes(&s.holes)),
+        s.root.map(|r| r.0),
     ])?;
     Ok(())
 }
 
 fn drop_segment(tx: &Transaction<'_>, id: SegmentId, volume: &VolumeName) -> rusqlite::Result<()> {
+    tx.prepare_cached(&format!("DELETE FROM segment {THIS}"))?.execute(params![
+        id.run.as_bytes(),
+        id.seq,
+        volume.as_str()
+    ])?;
+    // A run without footage is of no use to anybody. One that goes on comes again with its next segment.
     tx.prepare_cached(
-        "DELETE FROM segment WHERE run = (SELECT n FROM run WHERE uuid = ?1) AND seq = ?2 AND volume = ?3",
+        "DELETE FROM run WHERE uuid = ?1 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.run = run.n)",
     )?
-    .execute(params![id.run.as_bytes(), id.seq, volume.as_str()])?;
+    .execute([id.run.as_bytes()])?;
     Ok(())
 }
+
+/// The row of a run (?1), a number (?2) and a volume (?3).
+const THIS: &str = "WHERE run = (SELECT n FROM run WHERE uuid = ?1) AND seq = ?2 AND volume = ?3";

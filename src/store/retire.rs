@@ -1,0 +1,136 @@
+//! Removing footage. The one place in custodian that does.
+//!
+//! The order: the ledger says it (the caller brings the proof), the rows are marked, the files are unlinked, their folders committed, the
+//! rows dropped. A cut at any point leaves rows that are marked, and the next pass completes them: a marked row whose file is there
+//! still is unlinked again, one whose file is gone is dropped, by [`Store::retire`] as by [`super::recovery::reconcile`].
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Store,
+    index::{SegmentRow, SegmentState},
+    volume::{self, VolumeError},
+};
+use crate::{
+    ledger::Accounted,
+    types::{VolumeName, WallNs},
+};
+
+/// Why footage was not removed. What was marked stays marked.
+#[derive(Debug, thiserror::Error)]
+pub enum RetireError {
+    /// The volume is not in use.
+    #[error("there is no volume {0} here")]
+    NoVolume(VolumeName),
+    /// The volume is not what it was: nothing is removed.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// It is being written, or lies elsewhere: a mistake of the caller, nothing is removed.
+    #[error("{0} is not a closed segment of this volume")]
+    NotClosed(String),
+    /// The rows could not be marked in time; nothing is removed.
+    #[error("the index takes no word that footage is about to be removed")]
+    Index,
+    /// The disk refuses.
+    #[error("cannot remove {path}")]
+    Disk {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Its reason.
+        source: io::Error,
+    },
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retired {
+    /// Files.
+    pub segments: u64,
+    /// Their bytes, by the index.
+    pub bytes: u64,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long the index may take to mark rows.
+const MARK: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// Removes closed segments of one volume for good. `pace` is called after each file, to let others have the disk; it says
+    /// whether to go on.
+    ///
+    /// # Errors
+    /// If the volume, its marker, the rows or the index are not as they must be: then nothing is removed. If the disk refuses in the
+    /// middle, what was removed until then is gone from the index too.
+    pub fn retire(
+        &self,
+        volume: &VolumeName,
+        rows: &[SegmentRow],
+        _accounted: &Accounted,
+        pace: &mut dyn FnMut() -> bool,
+    ) -> Result<Retired, RetireError> {
+        let found = self.volume(volume).ok_or_else(|| RetireError::NoVolume(volume.clone()))?;
+        let disk = self.disk();
+        volume::open(disk, volume, &found.root, Some(&found.marker.id.to_string()))?;
+        if let Some(row) = rows.iter().find(|r| r.state == SegmentState::Open || r.volume != *volume) {
+            return Err(RetireError::NotClosed(row.path.clone()));
+        }
+        self.index().put(|batch| {
+            batch.retiring.extend(rows.iter().map(|r| (r.id, volume.clone())));
+            for row in rows {
+                let until = batch.retired.entry(row.id.stream).or_insert(WallNs::MIN);
+                *until = row.span.end.max(*until);
+            }
+        });
+        if !self.index().flush(MARK) || self.index().problem().is_some() {
+            return Err(RetireError::Index);
+        }
+        let (mut report, mut folders, mut outcome) = (Retired::default(), BTreeSet::new(), Ok(()));
+        for row in rows {
+            let path = found.root.join(&row.path);
+            match disk.remove(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    outcome = Err(RetireError::Disk { path, source });
+                    break;
+                }
+                _ => {}
+            }
+            report.segments += 1;
+            report.bytes += row.bytes;
+            folders.extend(path.parent().map(Path::to_owned));
+            if !pace() {
+                break;
+            }
+        }
+        // Rows go only once their files cannot come back with a power cut.
+        for folder in folders {
+            self.commit_removal(&folder).map_err(|source| RetireError::Disk { path: folder, source })?;
+        }
+        let done = usize::try_from(report.segments).unwrap_or(usize::MAX);
+        self.index().put(|batch| batch.gone.extend(rows.iter().take(done).map(|r| (r.id, volume.clone()))));
+        outcome.map(|()| report)
+    }
+
+    /// Makes a folder's removals durable. A day that is empty goes, if it is long over: no writer is about to put a file into it.
+    fn commit_removal(&self, folder: &Path) -> io::Result<()> {
+        match self.disk().sync_dir(folder) {
+            // It went with an earlier pass.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        }
+        let day_before = (self.clock().wall() - DAY).timestamp().strftime("%Y-%m-%d").to_string();
+        let over = folder.file_name().and_then(|n| n.to_str()).is_some_and(|day| *day < *day_before);
+        if over
+            && self.disk().remove_empty_dir(folder)?
+            && let Some(above) = folder.parent()
+        {
+            self.disk().sync_dir(above)?;
+        }
+        Ok(())
+    }
+}
