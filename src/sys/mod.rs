@@ -15,7 +15,7 @@ mod random;
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
 pub use cold::ColdFile;
 pub use command::{Commands, FakeCommands, Output, RealCommands};
-pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space};
+pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space, forget_cached};
 pub use fake_files::{Cut, FakeFiles};
 pub use files::{Files, RealFiles, unfinished};
 pub use pace::Pace;

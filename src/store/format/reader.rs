@@ -319,12 +319,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// If it cannot be read, or there is no fragment.
-pub fn check(
-    file: &(impl ReadAt + ?Sized),
-    segment: SegmentId,
-    at: u64,
-    limit: u64,
-) -> Result<Checked, FormatError> {
+pub fn check(file: &(impl ReadAt + ?Sized), segment: SegmentId, at: u64, limit: u64) -> Result<Checked, FormatError> {
     let here = match fragment_at(file, at, limit)? {
         Ok(here) => here,
         Err(stop) => return Err(FormatError::Fragment { offset: at, what: stop.what() }),

@@ -208,11 +208,7 @@ pub(super) struct FragmentAt {
 }
 
 /// Parses the fragment that begins at `at` and must end by `limit`.
-pub(super) fn fragment_at(
-    file: &(impl ReadAt + ?Sized),
-    at: u64,
-    limit: u64,
-) -> io::Result<Result<FragmentAt, Stop>> {
+pub(super) fn fragment_at(file: &(impl ReadAt + ?Sized), at: u64, limit: u64) -> io::Result<Result<FragmentAt, Stop>> {
     let torn = |what| Ok(Err(Stop::Torn(what)));
     if limit.saturating_sub(at) < PRFT_LEN + 16 {
         return torn("a fragment is cut");
@@ -286,9 +282,8 @@ pub fn find_fragment(file: &(impl ReadAt + ?Sized), mut from: u64, limit: u64) -
     const NEEDED: usize = PRFT + 8;
     while limit.saturating_sub(from) >= NEEDED as u64 {
         let window = read_range(file, from, limit.min(from + WINDOW))?;
-        let begins = |at: &usize| {
-            window[*at..].starts_with(&BEGINNING) && window[*at + PRFT + 4..].starts_with(b"moof")
-        };
+        let begins =
+            |at: &usize| window[*at..].starts_with(&BEGINNING) && window[*at + PRFT + 4..].starts_with(b"moof");
         if let Some(at) = (0..=window.len() - NEEDED).find(begins) {
             return Ok(Some(from + at as u64));
         }
