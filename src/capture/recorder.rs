@@ -10,8 +10,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::{
     store::{Refused, SharedFootage, StoreEvent},
     types::{
-        Cause, CauseKind, Fragment, GapBefore, RecorderId, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track, VolumeName,
-        WallNs,
+        Cause, CauseKind, Fragment, GapBefore, RecorderId, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track,
+        VolumeName, WallNs,
     },
 };
 

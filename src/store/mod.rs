@@ -10,6 +10,7 @@ mod probe;
 pub mod recovery;
 mod retire;
 mod segment;
+pub mod verify;
 pub mod volume;
 mod worker;
 

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     sys::{FakeClock, Faults, FaultyDisk, RealDisk},
     types::{
-        ByteSize, CauseKind, Codec, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track, TrackKind, VolumeName, WallNs, wire,
+        ByteSize, CauseKind, Codec, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track, TrackKind, VolumeName,
+        WallNs, wire,
     },
 };
 

@@ -11,8 +11,8 @@ use custodian::{
         layout,
     },
     types::{
-        CameraId, Codec, Fragment, GapBefore, Run, RunId, Sample, SegmentId, SharedLeaf, Span, StreamId, StreamKey, StreamKind,
-        Track, TrackKind, VolumeName, WallNs,
+        CameraId, Codec, Fragment, GapBefore, Run, RunId, Sample, SegmentId, SharedLeaf, Span, StreamId, StreamKey,
+        StreamKind, Track, TrackKind, VolumeName, WallNs,
     },
 };
 use uuid::Uuid;

@@ -17,16 +17,14 @@ mod moov;
 mod reader;
 mod scan;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use close::{Close, CloseBuilder, Closing};
 pub use fragment::{Encoded, Unencodable, encode_fragment, live_chunk};
 pub use head::{Head, segment_head};
 pub use init::init_segment;
 pub use leaf::leaf_of;
-pub use reader::{
-    Checked, EndOfFile, ReadAt, SegmentFile, Tail, check, end_of_file, read, read_head, samples, verify,
-};
+pub use reader::{Checked, EndOfFile, ReadAt, SegmentFile, Tail, check, end_of_file, read, read_head, samples, verify};
 pub use scan::{Verify, find_fragment, scan};
 
 use crate::types::{Span, WallNs, merkle};
