@@ -13,6 +13,7 @@ mod faults;
 mod footage;
 mod format;
 mod layering;
+mod ledger;
 mod plan;
 mod retrieve;
 mod site;

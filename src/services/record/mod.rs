@@ -4,6 +4,7 @@
 mod api;
 mod config;
 mod hours;
+mod journal;
 mod live;
 mod lock;
 mod playback;
@@ -15,6 +16,7 @@ mod upkeep;
 mod volumes;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
@@ -24,12 +26,13 @@ pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
 use crate::{
     capture::Supervisor,
+    ledger::Journal,
     retrieve::Library,
     services::paths::Paths,
     site::Site,
     store::{Store, index::IndexQueue},
     sys::Clock,
-    types::{RecorderId, WallNs, wire},
+    types::{RecorderId, VolumeName, WallNs, wire},
 };
 
 /// What `custodian record` was told.
@@ -57,6 +60,10 @@ struct Shared {
     library: Arc<Library>,
     site: Mutex<Arc<Site>>,
     wanted: Mutex<hours::Wanted>,
+    journal: Journal,
+    deposits: Arc<journal::Deposits>,
+    /// Volumes whose segments were compared with the index since the start.
+    compared: Mutex<BTreeSet<VolumeName>>,
     absent: Mutex<Vec<Absent>>,
     started: WallNs,
     stopping: AtomicBool,
@@ -73,6 +80,7 @@ pub struct Recorder {
     shared: Arc<Shared>,
     sockets: [tokio::runtime::Runtime; 2],
     upkeep: Vec<std::thread::JoinHandle<()>>,
+    feeders: journal::Feeders,
     _lock: lock::Lock,
 }
 
@@ -115,6 +123,7 @@ impl Recorder {
                 log::error!("the upkeep thread panicked");
             }
         }
+        self.feeders.stop(&self.shared, who);
         for socket in
             [self.shared.paths.media_socket(), self.shared.paths.status_socket(), self.shared.paths.control_socket()]
         {
