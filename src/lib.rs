@@ -18,6 +18,7 @@
 //! ledger → types sys
 //! store → types sys ledger
 //! capture → types sys site store
+//! retention → types sys site store ledger
 //! retrieve → types sys store
 //! web → types lang
 //! demo → types sys site
@@ -34,6 +35,7 @@ pub mod inventory;
 pub mod lang;
 pub mod ledger;
 pub mod plan;
+pub mod retention;
 pub mod retrieve;
 pub mod services;
 pub mod site;
