@@ -11,6 +11,7 @@ mod disk;
 mod gaps;
 mod generations;
 mod help;
+mod hold;
 mod inventory;
 pub mod logger;
 mod plan;
@@ -56,6 +57,7 @@ enum Command {
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
+    Hold(hold::Args),
     Check(check::Args),
     Plan(plan::Args),
     Apply(apply::Args),
@@ -90,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
+        Command::Hold(args) => hold::run(args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
         Command::Apply(args) => apply::run(args, cli.lang),

@@ -17,7 +17,7 @@ use super::{
     copies::{Place, Replica, silent},
     file::{self, Content},
     hold::ChangeError,
-    set::Holds,
+    set::{Holds, Renamed},
     spans::Spans,
 };
 use crate::{
@@ -56,6 +56,15 @@ pub enum ApplyError {
     /// No copy took it.
     #[error("the holds can be written nowhere, so nothing was changed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Nowhere(Vec<Refusal>),
+}
+
+/// What the site says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// Its volumes.
+    pub volumes: BTreeSet<VolumeName>,
+    /// Cameras that had other names.
+    pub renamed: Vec<Renamed>,
 }
 
 /// What is held, at one moment.
@@ -111,6 +120,7 @@ struct Inner {
     copies: BTreeMap<VolumeName, Replica>,
     /// Volumes of the site that have not been read since the recorder's own copy was lost.
     unseen: BTreeSet<VolumeName>,
+    renamed: Vec<Renamed>,
 }
 
 /// All holds of a recorder and their copies.
@@ -122,14 +132,13 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Reads the copy in the recorder's folder `dir`. `expected` are the volumes of the site. Until they are told by
-    /// [`Keeper::mount`], nothing may be deleted on them.
-    pub fn open(files: Arc<dyn Files>, dir: &Path, expected: &BTreeSet<VolumeName>, now: WallNs) -> Self {
+    /// Reads the copy in the recorder's folder `dir`. Until a volume is told by [`Keeper::mount`], nothing may be deleted on it.
+    pub fn open(files: Arc<dyn Files>, dir: &Path, expected: Expected, now: WallNs) -> Self {
         let mut own = Replica::new(Place::State(PathBuf::from(dir)));
         let content = own.look(&files, now, PATIENCE);
-        let unseen = content.as_ref().map_or(expected, |c| &c.unseen) & expected;
+        let unseen = content.as_ref().map_or(&expected.volumes, |c| &c.unseen) & &expected.volumes;
         let holds = content.map(|c| c.holds).unwrap_or_default();
-        let inner = Inner { holds, own, copies: BTreeMap::new(), unseen };
+        let inner = Inner { holds, own, copies: BTreeMap::new(), unseen, renamed: expected.renamed };
         let keeper = Self { files, patience: PATIENCE, inner: Mutex::new(inner), held: RwLock::default() };
         let mut inner = keeper.inner();
         keeper.write(&mut inner);
@@ -162,22 +171,26 @@ impl Keeper {
         self.held().unread()
     }
 
-    /// The site's volumes are others from now on.
-    pub fn expect(&self, expected: &BTreeSet<VolumeName>) {
+    /// The site is another one from now on.
+    pub fn expect(&self, expected: Expected) {
         let mut inner = self.inner();
         // Who takes a volume out of site.toml does not wait for it any longer.
-        inner.unseen = &inner.unseen & expected;
+        inner.unseen = &inner.unseen & &expected.volumes;
+        inner.renamed = expected.renamed;
         self.write(&mut inner);
         self.publish(&inner);
     }
 
-    /// A volume is there, for the first time or again: what it knows is taken in, and it gets what it lacks.
-    pub fn mount(&self, volume: Volume, now: WallNs) {
+    /// Volumes are there, for the first time or again: what they know is taken in, and they get what they lack.
+    pub fn mount(&self, volumes: impl IntoIterator<Item = Volume>, now: WallNs) {
         let mut inner = self.inner();
-        let name = volume.name.clone();
-        let copy = inner.copies.entry(name.clone()).or_insert_with(|| Replica::new(Place::Volume(volume.clone())));
-        copy.place = Place::Volume(volume);
-        self.take_in(&mut inner, &name, now);
+        for volume in volumes {
+            let name = volume.name.clone();
+            let place = Place::Volume(volume);
+            let copy = inner.copies.entry(name.clone()).or_insert_with(|| Replica::new(place.clone()));
+            copy.place = place;
+            self.take_in(&mut inner, &name, now);
+        }
         self.write(&mut inner);
         self.publish(&inner);
     }
@@ -273,13 +286,18 @@ impl Keeper {
         let lost = (!inner.unseen.is_empty()).then(|| {
             let names: Vec<&str> = inner.unseen.iter().map(VolumeName::as_str).collect();
             format!(
-                "the recorder's own copy of the holds was lost, and what {} knows has not been read since",
+                "the recorder's own copy of the holds is new or was lost, and what {} knows has not been read since",
                 names.join(", ")
             )
         });
         let doubts: BTreeMap<VolumeName, Option<String>> =
             inner.copies.iter().map(|(name, copy)| (name.clone(), copy.doubt().or_else(|| lost.clone()))).collect();
-        let held = Held { holds: inner.holds.clone(), spans: inner.holds.spans(), doubts, own: inner.own.doubt() };
+        let held = Held {
+            holds: inner.holds.clone(),
+            spans: inner.holds.spans(&inner.renamed),
+            doubts,
+            own: inner.own.doubt(),
+        };
         let before = std::mem::replace(&mut *self.held.write().unwrap_or_else(PoisonError::into_inner), Arc::new(held));
         let after = self.held();
         for (name, doubt) in &after.doubts {

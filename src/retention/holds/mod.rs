@@ -15,8 +15,8 @@ mod spans;
 
 pub use change::{Act, BadWords, Cameras, Change, Day, Extent, Order, Salt, Stamp, Words};
 pub use hold::{ChangeError, Hold, Wider};
-pub use keeper::{ApplyError, Held, Keeper, Refusal, Steady};
-pub use set::{Holds, TOMBSTONE};
+pub use keeper::{ApplyError, Expected, Held, Keeper, Refusal, Steady};
+pub use set::{Holds, Renamed, TOMBSTONE};
 pub use spans::Spans;
 
 #[cfg(test)]

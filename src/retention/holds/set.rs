@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    change::{Change, Day, Extent, Order, Stamp},
+    change::{Cameras, Change, Day, Extent, Order, Stamp},
     hold::{ChangeError, Hold, Wider},
     spans::Spans,
 };
@@ -13,6 +13,15 @@ use crate::types::{CameraId, HoldId, Span, WallNs};
 
 /// A hold that was released is remembered for so long, with its texts: a disk that comes back must not bring it back.
 pub const TOMBSTONE: Duration = Duration::from_hours(24 * 90);
+
+/// A camera that was renamed: its footage is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Its former name.
+    pub from: CameraId,
+    /// Its present one.
+    pub to: CameraId,
+}
 
 /// All holds, those that were released lately too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -94,8 +103,21 @@ impl Holds {
         self.iter().filter(move |h| h.covers(camera, span))
     }
 
-    /// What is held, to be asked often.
-    pub fn spans(&self) -> Spans {
-        Spans::new(self.in_force().map(Hold::extent))
+    /// Cameras that have another name now, and the holds that know them by the former one only.
+    pub fn renamed<'a>(&'a self, names: &'a [Renamed]) -> impl Iterator<Item = (HoldId, &'a Renamed)> {
+        self.in_force().flat_map(move |hold| {
+            let cameras = hold.extent().cameras().clone();
+            let lost = move |r: &&Renamed| cameras.contains(&r.from) && !cameras.contains(&r.to);
+            names.iter().filter(lost).map(|r| (hold.id(), r))
+        })
+    }
+
+    /// What is held, to be asked often: under the former names of cameras and the present ones.
+    pub fn spans(&self, names: &[Renamed]) -> Spans {
+        let again = self.renamed(names).filter_map(|(id, r)| {
+            let span = self.get(id).ok()?.extent().span();
+            Extent::new(Cameras::These([r.to.clone()].into()), span)
+        });
+        Spans::new(self.in_force().map(Hold::extent).chain(again))
     }
 }

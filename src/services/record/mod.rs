@@ -3,6 +3,7 @@
 
 mod api;
 mod config;
+mod holds;
 mod hours;
 mod live;
 mod lock;
@@ -54,6 +55,7 @@ struct Shared {
     index: Arc<IndexQueue>,
     supervisor: Supervisor,
     library: Arc<Library>,
+    holds: holds::Holding,
     site: Mutex<Arc<Site>>,
     wanted: Mutex<hours::Wanted>,
     absent: Mutex<Vec<Absent>>,

@@ -39,6 +39,9 @@ impl Absent {
 /// How often absent volumes are looked for: booting does not wait for their mounts, so they may come a moment after the recorder.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often copies of the holds are written again that could not be, in [`LOOK`]s.
+const MEND: u32 = 10;
+
 /// Names and places of a recorder's volumes.
 pub(super) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
     let place = |v: &crate::site::Volume| match &v.place {
@@ -90,13 +93,19 @@ pub(super) fn run(shared: &Arc<Shared>) {
     for name in shared.store.roots().into_keys() {
         reconcile(shared, &name);
     }
+    let mut looks = 0_u32;
     while !shared.stopping.load(Ordering::SeqCst) {
         std::thread::park_timeout(LOOK);
         look_for_absent(shared);
         while let Ok(event) = events.try_recv() {
             if let StoreEvent::VolumeBack(name) = event {
+                hold(shared, &name);
                 reconcile(shared, &name);
             }
+        }
+        looks = looks.wrapping_add(1);
+        if looks.is_multiple_of(MEND) {
+            shared.holds.mend(shared.clock.wall());
         }
     }
 }
@@ -113,6 +122,7 @@ fn look_for_absent(shared: &Shared) {
             Ok(setup) => match shared.store.add(setup) {
                 Ok(()) => {
                     super::playback::volumes_changed(shared);
+                    hold(shared, &was.name);
                     log::info!(VOLUME = was.name.as_str(); "volume {} is there now and is used", was.name);
                 }
                 Err(e) => still.push(Absent { problem: e.to_string(), ..was }),
@@ -126,6 +136,15 @@ fn look_for_absent(shared: &Shared) {
         }
     }
     *shared.absent.lock().unwrap_or_else(PoisonError::into_inner) = still;
+}
+
+/// A volume is there, or there again: its copy of the holds is read and written.
+fn hold(shared: &Shared, name: &VolumeName) {
+    if let Some(volume) = shared.store.volume(name) {
+        let now = shared.clock.wall();
+        shared.holds.mount([volume], now);
+        shared.holds.follow(&shared.site(), &shared.recorder, now);
+    }
 }
 
 /// Compares a volume with the index and mends what is torn.

@@ -213,6 +213,17 @@ impl Facts {
         all
     }
 
+    /// What these spans hold of what is still to be recorded, by camera, one copy.
+    pub fn to_come(&self, spans: &Spans) -> BTreeMap<CameraId, u64> {
+        let ahead = Span { start: self.now, end: WallNs::MAX };
+        let of = |(camera, source): (&CameraId, &Source)| {
+            let spans = spans.of(camera).iter().filter_map(|s| s.intersect(ahead));
+            let bytes = spans.map(|s| recorded(source.per_day, s.len_ns())).fold(0, u64::saturating_add);
+            (bytes > 0).then(|| (camera.clone(), bytes))
+        };
+        self.cameras.iter().filter_map(of).collect()
+    }
+
     /// What it does to each volume if `after` is held, where `before` was.
     pub fn charge(&self, before: &Spans, after: &Spans) -> BTreeMap<VolumeName, Effect> {
         let none = Spans::default();

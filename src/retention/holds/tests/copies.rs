@@ -22,7 +22,7 @@ fn every_volume_that_is_there_has_a_hold_before_it_is_acknowledged() {
     let other = elsewhere.start(&["v3"]);
     add(&other, 2).unwrap();
     fs::copy(elsewhere.on("v3"), world.on("v3")).unwrap();
-    keeper.mount(world.volume("v3"), NOW);
+    keeper.mount([world.volume("v3")], NOW);
     assert_eq!(in_force(&keeper), [id(1), id(2)]);
     for volume in VOLUMES {
         assert_eq!(on(volume), keeper.held().holds, "{volume}");
@@ -58,7 +58,7 @@ fn without_the_own_copy_nothing_is_deleted_until_all_volumes_were_read() {
     // It has an own copy now, which says whom it waits for.
     let keeper = world.start(&["v1", "v2"]);
     assert_eq!(doubts(&keeper), ["v1", "v2"]);
-    keeper.mount(world.volume("v3"), NOW);
+    keeper.mount([world.volume("v3")], NOW);
     assert!(doubts(&keeper).is_empty());
     drop(keeper);
     let keeper = world.start(&["v1"]);
@@ -68,7 +68,7 @@ fn without_the_own_copy_nothing_is_deleted_until_all_volumes_were_read() {
     let keeper = world.start(&["v1", "v3"]);
     assert_eq!(doubts(&keeper), ["v1", "v3"]);
     // Whoever gives up a disk takes it out of site.toml.
-    keeper.expect(&["v1", "v3"].map(name).into());
+    keeper.expect(Expected { volumes: ["v1", "v3"].map(name).into(), renamed: Vec::new() });
     assert!(doubts(&keeper).is_empty());
 }
 
@@ -154,7 +154,7 @@ fn a_damaged_own_copy_is_made_anew_from_the_volumes() {
     assert_eq!((in_force(&keeper), doubts(&keeper)), (vec![id(1)], vec!["v1".to_owned(), "v2".to_owned()]));
     assert_eq!(world.damaged("state").len(), 1);
     assert!(keeper.held().own_copy().unwrap().contains("damaged"));
-    keeper.mount(world.volume("v3"), NOW);
+    keeper.mount([world.volume("v3")], NOW);
     assert!(doubts(&keeper).is_empty());
 }
 
@@ -193,8 +193,8 @@ fn a_disk_that_comes_back_does_not_bring_back_what_was_released() {
     add(&world.start(&VOLUMES), 1).unwrap();
     let keeper = world.start(&["v1"]);
     release(&keeper, 1, 2).unwrap();
-    keeper.mount(world.volume("v2"), NOW);
-    keeper.mount(world.volume("v3"), NOW);
+    keeper.mount([world.volume("v2")], NOW);
+    keeper.mount([world.volume("v3")], NOW);
     assert!(in_force(&keeper).is_empty());
     // Its texts go after 90 days; a copy that is older still stands again then, which is what a copy that nobody knows is for.
     keeper.mend(NOW.offset(91 * DAY));

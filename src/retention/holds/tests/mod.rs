@@ -205,9 +205,9 @@ impl World {
     fn start(&self, there: &[&str]) -> Keeper {
         let (fuse, refused, hanging) = (self.fuse.clone(), self.refused.clone(), self.hanging.clone());
         let files = CutFiles { fuse, refused, hanging };
-        let expected = VOLUMES.map(name).into();
-        let keeper = Keeper::open(Arc::new(files), &self.path("state"), &expected, NOW);
-        there.iter().for_each(|v| keeper.mount(self.volume(v), NOW));
+        let expected = Expected { volumes: VOLUMES.map(name).into(), renamed: Vec::new() };
+        let keeper = Keeper::open(Arc::new(files), &self.path("state"), expected, NOW);
+        keeper.mount(there.iter().map(|v| self.volume(v)), NOW);
         keeper
     }
 
@@ -290,6 +290,21 @@ fn what_is_held_is_joined_per_camera() {
     assert!(spans.hold(&camera("gate"), hours(2, 9)) && spans.hold(&camera("hall"), hours(0, 99)));
     assert!(!spans.hold(&camera("gate"), hours(3, 9)) && !spans.hold(&camera("gate"), hours(12, 13)));
     assert!(Spans::default().is_empty() && !spans.is_empty());
+}
+
+#[test]
+fn a_camera_that_is_renamed_is_held_on() {
+    let mut holds = Holds::default();
+    holds.add(id(1), extent(these(&["door"]), hours(0, 2)), review(), order("x"), stamp(1));
+    holds.add(id(2), extent(these(&["door", "gate"]), hours(5, 6)), review(), order("x"), stamp(2));
+    holds.add(id(3), extent(Cameras::All, hours(8, 9)), review(), order("x"), stamp(3));
+    let names = [Renamed { from: camera("door"), to: camera("gate") }];
+    assert_eq!(holds.renamed(&names).map(|(hold, _)| hold).collect::<Vec<_>>(), [id(1)]);
+    let spans = holds.spans(&names);
+    for camera in ["door", "gate"].map(camera) {
+        assert_eq!(spans.of(&camera), [hours(0, 2), hours(5, 6), hours(8, 9)]);
+    }
+    assert!(!holds.spans(&[]).hold(&camera("gate"), hours(0, 2)));
 }
 
 #[test]
