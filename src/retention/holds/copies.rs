@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, channel},
+        mpsc::{Receiver, channel},
     },
     time::Duration,
 };
@@ -145,10 +145,7 @@ const SILENT: &str = "its disk does not answer";
 impl<T> Begun<T> {
     /// Its result; none if it takes longer than `limit`.
     pub(super) fn wait(self, limit: Duration) -> Option<T> {
-        match self.0.recv_timeout(limit) {
-            Ok(result) => Some(result),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.0.recv_timeout(limit).ok()
     }
 }
 
