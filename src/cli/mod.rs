@@ -13,6 +13,7 @@ mod generations;
 mod help;
 mod hold;
 mod inventory;
+mod ledger;
 pub mod logger;
 mod plan;
 mod record;
@@ -58,6 +59,7 @@ enum Command {
     Gaps(gaps::Args),
     Clip(clip::Args),
     Hold(hold::Args),
+    Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
     Apply(apply::Args),
@@ -93,6 +95,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Hold(args) => hold::run(args, cli.lang),
+        Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
         Command::Apply(args) => apply::run(args, cli.lang),

@@ -17,6 +17,6 @@ pub use ids::{
     StreamId, StreamKey, StreamKind, VolumeName,
 };
 pub use lang::Lang;
-pub use media::{Codec, Fragment, GapBefore, Run, Sample, SenderReport, Track, TrackKind};
+pub use media::{Codec, Fragment, GapBefore, Run, Sample, SenderReport, SharedLeaf, Track, TrackKind};
 pub use time::{Span, WallNs};
 pub use units::{BitRate, ByteSize, UnitError};

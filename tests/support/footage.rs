@@ -11,8 +11,8 @@ use custodian::{
         layout,
     },
     types::{
-        CameraId, Codec, Fragment, GapBefore, Run, RunId, Sample, SegmentId, Span, StreamId, StreamKey, StreamKind,
-        Track, TrackKind, VolumeName, WallNs,
+        CameraId, Codec, Fragment, GapBefore, Run, RunId, Sample, SegmentId, SharedLeaf, Span, StreamId, StreamKey,
+        StreamKind, Track, TrackKind, VolumeName, WallNs,
     },
 };
 use uuid::Uuid;
@@ -189,6 +189,7 @@ pub(crate) fn fragments(run: &Arc<Run>, media: &Media, per_file: usize) -> Vec<F
                 lost_packets: 0,
                 dropped_frames: 0,
                 reports: Vec::new(),
+                leaf: SharedLeaf::default(),
             }
         })
         .collect()

@@ -13,6 +13,7 @@ mod signals;
 mod start;
 mod status;
 mod upkeep;
+mod volumes;
 
 use std::{
     path::PathBuf,
@@ -21,7 +22,7 @@ use std::{
 
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
-use self::{config::Files, upkeep::Absent};
+use self::{config::Files, volumes::Absent};
 use crate::{
     capture::Supervisor,
     retrieve::Library,
@@ -72,7 +73,7 @@ impl Shared {
 /// A recorder at work.
 pub struct Recorder {
     shared: Arc<Shared>,
-    sockets: tokio::runtime::Runtime,
+    sockets: [tokio::runtime::Runtime; 2],
     upkeep: Vec<std::thread::JoinHandle<()>>,
     _lock: lock::Lock,
 }
@@ -102,8 +103,10 @@ impl Recorder {
         crate::sys::notify::stopping();
         self.shared.stopping.store(true, Ordering::SeqCst);
         log::info!("stopping: {who}");
-        self.sockets.block_on(self.shared.supervisor.stop(who));
-        self.sockets.shutdown_background();
+        self.sockets[1].block_on(self.shared.supervisor.stop(who));
+        for runtime in self.sockets {
+            runtime.shutdown_background();
+        }
         self.shared.index.put(|batch| {
             batch.meta.insert(start::STOPPED.into(), who.to_owned());
         });

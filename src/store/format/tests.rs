@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::{fragment::from_ntp, *};
 use crate::types::{
-    Cause, CauseKind, Codec, Fragment, GapBefore, Run, RunId, Sample, SenderReport, StreamKey, StreamKind, Track,
-    TrackKind,
+    Cause, CauseKind, Codec, Fragment, GapBefore, Run, RunId, Sample, SenderReport, SharedLeaf, StreamKey, StreamKind,
+    Track, TrackKind,
 };
 
 const T0: i64 = 1_795_368_000_123_456_789;
@@ -88,6 +88,7 @@ pub(super) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
         lost_packets: number,
         dropped_frames: 2 * number,
         reports: vec![SenderReport { camera: at(7), ours: at(8) }; number as usize % 3],
+        leaf: SharedLeaf::default(),
     }
 }
 

@@ -138,6 +138,10 @@ impl Files for CutFiles {
         self.burn(link)?;
         RealFiles.point(link, to)
     }
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.burn(from)?;
+        RealFiles.replace(from, to)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.burn(from)?;
         RealFiles.rename(from, to)
@@ -204,9 +208,12 @@ impl World {
     /// A recorder starts, and finds these volumes.
     fn start(&self, there: &[&str]) -> Keeper {
         let (fuse, refused, hanging) = (self.fuse.clone(), self.refused.clone(), self.hanging.clone());
-        let files = CutFiles { fuse, refused, hanging };
+        self.start_on(Arc::new(CutFiles { fuse, refused, hanging }), there)
+    }
+
+    fn start_on(&self, files: Arc<dyn Files>, there: &[&str]) -> Keeper {
         let expected = Expected { volumes: VOLUMES.map(name).into(), renamed: Vec::new() };
-        let keeper = Keeper::open(Arc::new(files), &self.path("state"), expected, NOW);
+        let keeper = Keeper::open(files, &self.path("state"), expected, NOW);
         keeper.mount(there.iter().map(|v| self.volume(v)), NOW);
         keeper
     }
