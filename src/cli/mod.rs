@@ -11,6 +11,7 @@ mod disk;
 mod gaps;
 mod generations;
 mod help;
+mod hold;
 mod inventory;
 mod ledger;
 pub mod logger;
@@ -57,6 +58,7 @@ enum Command {
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
+    Hold(hold::Args),
     Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
@@ -92,6 +94,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
+        Command::Hold(args) => hold::run(args, cli.lang),
         Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),

@@ -3,6 +3,7 @@
 pub mod applying;
 pub mod demo;
 pub mod disks;
+pub mod holding;
 pub mod paths;
 pub mod planning;
 pub mod record;

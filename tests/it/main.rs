@@ -12,6 +12,7 @@ mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod holds;
 mod layering;
 mod ledger;
 mod plan;

@@ -3,6 +3,7 @@
 
 mod api;
 mod config;
+mod holds;
 mod hours;
 mod journal;
 mod live;
@@ -58,6 +59,7 @@ struct Shared {
     index: Arc<IndexQueue>,
     supervisor: Supervisor,
     library: Arc<Library>,
+    holds: holds::Holding,
     site: Mutex<Arc<Site>>,
     wanted: Mutex<hours::Wanted>,
     journal: Journal,

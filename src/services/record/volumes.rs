@@ -52,6 +52,7 @@ impl Absent {
             name: self.name.clone(),
             healthy: false,
             problem: Some(self.problem.clone()),
+            full: false,
             free: ByteSize(0),
             size: ByteSize(0),
             queued: ByteSize(0),

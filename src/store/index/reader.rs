@@ -16,7 +16,7 @@ use crate::{
 /// The index, open for reading.
 #[derive(Debug)]
 pub struct Reader {
-    db: Connection,
+    pub(super) db: Connection,
     path: PathBuf,
 }
 
@@ -25,7 +25,7 @@ fn strange(e: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
 }
 
-fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
@@ -79,12 +79,12 @@ impl Reader {
         IndexError::at(&self.path)
     }
 
-    fn ask<T>(&self, read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, IndexError> {
+    pub(super) fn ask<T>(&self, read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, IndexError> {
         read().map_err(self.at())
     }
 
     /// The stream's number in this database; -1, which no row has, if it is not known.
-    fn number(&self, stream: StreamId) -> rusqlite::Result<i64> {
+    pub(super) fn number(&self, stream: StreamId) -> rusqlite::Result<i64> {
         let known = self
             .db
             .prepare_cached("SELECT n FROM stream WHERE uuid = ?1")?
@@ -263,12 +263,22 @@ impl Reader {
                 if last.is_some_and(|(_, r, s)| (r, s) == (run, seq)) {
                     continue; // a copy
                 }
-                if let Some((end, last_run, last_seq)) = last
+                if let Some((mut end, last_run, last_seq)) = last
                     && here.start.since(end) > SEAM_NS
                 {
                     let cause = match gap_before(row, 4)? {
                         _ if run == last_run && seq == last_seq + 1 => stalled(),
-                        Some(before) if seq == 0 => before.cause,
+                        Some(before) if seq == 0 => {
+                            // Before that gap there was footage, if retention has removed as much.
+                            let since = before.since.min(here.start);
+                            if since.since(end) > SEAM_NS
+                                && retired.is_some_and(|until| since.offset(-SEAM_NS) <= until)
+                            {
+                                gap(end, since, Cause::new(CauseKind::Retention, ""));
+                                end = since;
+                            }
+                            before.cause
+                        }
                         _ if retired.is_some_and(|until| here.start <= until) => Cause::new(CauseKind::Retention, ""),
                         _ => Cause::new(CauseKind::Unknown, ""),
                     };
@@ -299,7 +309,7 @@ impl Reader {
     }
 
     /// Up to where retention has removed footage of a stream.
-    fn retired_until(&self, stream: StreamId) -> rusqlite::Result<Option<WallNs>> {
+    pub(super) fn retired_until(&self, stream: StreamId) -> rusqlite::Result<Option<WallNs>> {
         let until = self
             .db
             .prepare_cached("SELECT retired FROM stream WHERE uuid = ?1")?

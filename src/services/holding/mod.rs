@@ -1,0 +1,123 @@
+//! Holds beside the recorder: as they stand in its folder, and what they are reckoned with: the site, the index, and where cameras are laid.
+
+mod told;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+use anyhow::Context as _;
+
+use super::paths::Paths;
+use crate::{
+    plan::{self, Capacity, Layout, Measured},
+    retention::holds::{
+        Holds, Renamed, Spans,
+        charge::{Facts, Piece, Room, Source},
+        file,
+    },
+    site::{Camera, Site},
+    store::index::{IndexError, Reader},
+    types::{ByteSize, CameraId, RecorderId, SegmentId, VolumeName, WallNs},
+};
+
+pub use told::list;
+pub(super) use told::{is_due, told};
+
+/// The holds as they stand in the recorder's folder, with the recorder or without. None where there never was one.
+///
+/// # Errors
+/// If the file is there, or may be, and cannot be read.
+pub fn read(state: &Path) -> anyhow::Result<Holds> {
+    let path = Paths::new(state).record().join(file::IN_STATE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Holds::default()),
+        Err(e) => return Err(e).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    let (content, _) = file::parse(&bytes).with_context(|| path.display().to_string())?;
+    Ok(content.holds)
+}
+
+/// The cameras of a site that had other names.
+pub(super) fn renamed(site: &Site) -> Vec<Renamed> {
+    let of = |c: &Camera| {
+        let to = c.id.clone();
+        c.previously.clone().into_iter().map(move |from| Renamed { from, to: to.clone() })
+    };
+    site.cameras().iter().flat_map(of).collect()
+}
+
+/// All that holds of one recorder are reckoned with.
+pub(super) struct Reckoning<'a> {
+    pub(super) site: &'a Site,
+    pub(super) recorder: &'a RecorderId,
+    /// Where cameras are laid.
+    pub(super) layout: &'a Layout,
+    pub(super) measured: &'a Measured,
+    pub(super) index: &'a Reader,
+    pub(super) now: WallNs,
+}
+
+impl Reckoning<'_> {
+    /// Room and rates, as the plan counts them; holds aside.
+    fn capacity(&self) -> Capacity {
+        plan::capacity(&plan::Given {
+            site: self.site,
+            measured: self.measured,
+            before: self.layout,
+            inventory: None,
+            held: &plan::Held::default(),
+        })
+    }
+
+    /// The facts, with all footage that these spans touch.
+    pub(super) fn facts(&self, spans: &Spans) -> Result<Facts, IndexError> {
+        let capacity = self.capacity();
+        let mut facts = Facts { now: self.now, ..Facts::default() };
+        for volume in capacity.volumes.iter().filter(|v| v.recorder == *self.recorder) {
+            let room = Room { usable: volume.size.map(|_| volume.usable.0), promised: volume.needed.0 };
+            facts.volumes.insert(volume.volume.clone(), room);
+        }
+        let streams = self.index.streams()?;
+        let footage: BTreeSet<&CameraId> = streams.iter().map(|s| &s.key.camera).collect();
+        for id in &footage {
+            facts.cameras.insert((*id).clone(), Source { min_days: self.min_days(id), ..Source::default() });
+        }
+        for need in capacity.needs.iter().filter(|n| n.recorder == *self.recorder) {
+            let homes = capacity.layout.get(&need.camera).cloned().unwrap_or_default();
+            let source = Source { min_days: need.min_days, per_day: need.per_day.0, homes };
+            facts.cameras.insert(need.camera.clone(), source);
+        }
+        let mut pieces = BTreeMap::<(SegmentId, VolumeName), Piece>::new();
+        for stream in &streams {
+            for span in spans.of(&stream.key.camera) {
+                for row in self.index.segments(stream.key.id, *span)? {
+                    let (camera, volume) = (stream.key.camera.clone(), row.volume.clone());
+                    let piece = Piece { camera, volume, span: row.span, bytes: row.bytes };
+                    pieces.insert((row.id, row.volume), piece);
+                }
+            }
+        }
+        facts.pieces = pieces.into_values().collect();
+        Ok(facts)
+    }
+
+    /// What is promised of a camera that may not be recorded any longer.
+    fn min_days(&self, camera: &CameraId) -> Option<u32> {
+        let known = |c: &&Camera| c.id == *camera || c.previously.contains(camera);
+        let retention = self.site.cameras().iter().find(known).map_or(self.site.retention(), |c| c.retention);
+        retention.min_days
+    }
+
+    /// What these spans take, for a plan.
+    pub(super) fn held(&self, spans: &Spans) -> Result<plan::Held, IndexError> {
+        let facts = self.facts(spans)?;
+        let there =
+            facts.weigh(spans).into_iter().map(|(name, w)| (name, ByteSize(w.beyond.saturating_add(w.promised))));
+        let to_come = facts.to_come(spans).into_iter().map(|(camera, bytes)| (camera, ByteSize(bytes)));
+        Ok(plan::Held { there: there.collect(), to_come: to_come.collect() })
+    }
+}
