@@ -32,8 +32,6 @@ pub trait Disk: Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Gives a file another name in its folder; what had that name is gone.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a folder that is empty. False if it is not.
     fn remove_empty_dir(&self, path: &Path) -> io::Result<bool>;
     /// Gives a file another name in its folder; a file that has that name already is replaced, whole or not at all.
@@ -153,10 +151,6 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
     }
 
     fn remove_empty_dir(&self, path: &Path) -> io::Result<bool> {
@@ -306,10 +300,6 @@ impl Disk for FaultyDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.faults.wait();
         RealDisk.remove(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.faults.before_write()?;
-        RealDisk.rename(from, to)
     }
     fn remove_empty_dir(&self, path: &Path) -> io::Result<bool> {
         self.faults.wait();
