@@ -117,8 +117,6 @@ impl Backups {
         match Marker::expect(&*connected.place, site, recorder) {
             Ok(_) => return Ok(Prepared::Already),
             Err(MarkerError::None) => {}
-            // A folder that is not there yet cannot be asked.
-            Err(MarkerError::Place(_)) if !matches!(place, BackupPlace::S3(_)) => {}
             Err(e) => return Err(e.into()),
         }
         if !matches!(place, BackupPlace::S3(_)) {

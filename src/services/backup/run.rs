@@ -66,7 +66,7 @@ impl Backups {
             records.push(self.one(place, &register, &sealer, &gathered, tell)?);
         }
         let _ = fs::remove_dir_all(&work);
-        let told = self.tell_ledger(&register)?;
+        let told = self.tell_ledger(&register, &mut records)?;
         Ok(Made { records, told })
     }
 
@@ -158,7 +158,7 @@ impl Backups {
     }
 
     /// Leaves an entry for the ledger for each backup that has none yet.
-    fn tell_ledger(&self, register: &Register<'_>) -> anyhow::Result<bool> {
+    fn tell_ledger(&self, register: &Register<'_>, made: &mut [Record]) -> anyhow::Result<bool> {
         let mut told = true;
         for mut record in register.all()? {
             let Some(sealed) = record.sealed.as_ref().filter(|_| record.ledger.is_none()) else { continue };
@@ -166,6 +166,7 @@ impl Backups {
                 Ok(id) => {
                     record.ledger = Some(id);
                     register.write(&record)?;
+                    made.iter_mut().filter(|m| m.id == record.id).for_each(|m| m.ledger = Some(id));
                 }
                 Err(e) => {
                     log::error!("backup {} is not in the ledger yet: {:#}", record.id, anyhow::Error::from(e));
