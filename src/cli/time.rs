@@ -62,7 +62,7 @@ impl Shown {
         t.timestamp().to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
-    /// The zone itself.
+    /// The zone.
     pub(super) fn time_zone(&self) -> &TimeZone {
         &self.zone
     }

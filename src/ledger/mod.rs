@@ -13,10 +13,13 @@ mod entry;
 mod error;
 mod folder;
 mod journal;
+mod kind;
 mod log;
 mod note;
 mod place;
 mod proof;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod spool;
 #[cfg(test)]
 mod tests;

@@ -32,13 +32,12 @@ impl Place {
 
     /// The private key, and where it came from.
     pub(super) fn seed(&self, files: &dyn Files) -> Result<([u8; 32], PathBuf), LedgerError> {
-        match self.given(files)? {
-            Some(given) => Ok(given),
-            None => {
-                let path = self.dir.join(KEY);
-                Ok((read_seed(files, &path)?.ok_or_else(|| LedgerError::Lost { path: path.clone() })?, path))
-            }
+        if let Some(given) = self.given(files)? {
+            return Ok(given);
         }
+        let path = self.dir.join(KEY);
+        let seed = read_seed(files, &path)?.ok_or_else(|| LedgerError::Lost { path: path.clone() })?;
+        Ok((seed, path))
     }
 
     /// The private key that the service manager holds, if it does.

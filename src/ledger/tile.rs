@@ -150,12 +150,12 @@ mod tests {
 
     #[test]
     fn bundles_and_tiles_come_back() {
-        let mut bundle = Vec::new();
-        for entry in [&b"one"[..], b"", &[7; 65535]] {
+        let (mut bundle, longest) = (Vec::new(), vec![7; 65535]);
+        for entry in [&b"one"[..], b"", &longest] {
             assert!(push_entry(&mut bundle, entry));
         }
-        assert!(!push_entry(&mut bundle, &[0; 65536]));
-        assert_eq!(entries(&bundle, 3).unwrap(), [&b"one"[..], b"", &[7; 65535]]);
+        assert!(!push_entry(&mut bundle, &vec![0; 65536]));
+        assert_eq!(entries(&bundle, 3).unwrap(), [&b"one"[..], b"", &longest]);
         assert_eq!(entries(&bundle, 1).unwrap(), [b"one"]);
         assert_eq!(entries(&bundle, 4), None);
         assert_eq!(entries(&bundle[..8], 3), None);

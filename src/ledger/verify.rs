@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::{
     checkpoint::Checkpoint,
     edge::Edge,
@@ -14,7 +16,8 @@ use super::{
 use crate::types::merkle::{Accumulator, Hash, leaf};
 
 /// Something that is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "flaw", rename_all = "kebab-case")]
 pub enum Flaw {
     /// A bundle or tile is missing or cannot be read. What stands behind it was not looked at.
     Unreadable {
@@ -60,7 +63,7 @@ pub enum Flaw {
 }
 
 /// What verifying found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// Entries looked at.
     pub entries: u64,
@@ -97,7 +100,7 @@ pub fn verify(view: &View, kept: &[Checkpoint], progress: &mut dyn FnMut(u64)) -
             for (root, _) in roots.iter_mut().zip(kept).filter(|(_, k)| k.size() == n + 1) {
                 *root = Some(tree.root());
             }
-            read(Record { n, bytes: bytes.clone() }, &mut found);
+            read(&Record { n, bytes: bytes.clone() }, &mut found);
         }
         let tiles = edge.extend(entries.iter().map(Vec::as_slice));
         for (tile, bytes) in tiles.into_iter().filter(|(tile, _)| tile.is_full()) {
@@ -137,7 +140,7 @@ struct Version {
     format: u16,
 }
 
-fn read(record: Record, found: &mut Verified) {
+fn read(record: &Record, found: &mut Verified) {
     let Err(e) = record.entry() else { return };
     match serde_json::from_slice::<Version>(&record.bytes) {
         Ok(version) if version.format > FORMAT => found.unknown += 1,

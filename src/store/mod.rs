@@ -12,6 +12,7 @@ pub mod recovery;
 mod retire;
 mod segment;
 mod streams;
+pub mod verify;
 pub mod volume;
 mod worker;
 

@@ -229,7 +229,7 @@ impl Keeper {
                 break;
             }
             let id = taken.left.id;
-            if self.appended.contains(&id) || self.in_log(log, &taken)? {
+            if self.appended.contains(&id) || in_log(log, &taken)? {
                 self.appended.insert(id);
                 self.remove(files, id, &taken.path)?;
                 continue;
@@ -243,22 +243,22 @@ impl Keeper {
         Ok(())
     }
 
-    /// Whether something that was claimed before a crash came into the log.
-    fn in_log(&self, log: &Log, taken: &spool::Taken) -> Result<bool, LedgerError> {
-        let Some(from) = taken.from else { return Ok(false) };
-        for record in log.view().records(from..log.size()) {
-            if record?.entry().is_ok_and(|entry| entry.spool == Some(taken.left.id)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     fn remove(&mut self, files: &dyn Files, id: Uuid, path: &std::path::Path) -> Result<(), Trouble> {
         spool::done(files, path)?;
         self.appended.remove(&id);
         Ok(())
     }
+}
+
+/// Whether something that was claimed before a crash came into the log.
+fn in_log(log: &Log, taken: &spool::Taken) -> Result<bool, LedgerError> {
+    let Some(from) = taken.from else { return Ok(false) };
+    for record in log.view().records(from..log.size()) {
+        if record?.entry().is_ok_and(|entry| entry.spool == Some(taken.left.id)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn chain(e: &dyn std::error::Error) -> String {

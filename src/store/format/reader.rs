@@ -84,6 +84,28 @@ pub(super) fn read_range(file: &(impl ReadAt + ?Sized), from: u64, to: u64) -> i
     Ok(buf)
 }
 
+/// Bytes `from..to` of a file, or those of them before a place that cannot be read; at least `needed` of them.
+pub(super) fn read_ahead(file: &(impl ReadAt + ?Sized), from: u64, to: u64, needed: u64) -> io::Result<Vec<u8>> {
+    let wanted = to_usize(to - from);
+    let mut buf = vec![0; wanted];
+    let mut have = 0;
+    while have < wanted {
+        match file.read_at(&mut buf[have..], from + have as u64) {
+            Ok(0) => break,
+            Ok(n) => have += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if (have as u64) < needed => return Err(e),
+            // Nobody may ever need what is behind it.
+            Err(_) => break,
+        }
+    }
+    if (have as u64) < needed {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    buf.truncate(have);
+    Ok(buf)
+}
+
 /// A segment file as found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentFile {
@@ -153,7 +175,7 @@ pub fn read(file: &(impl ReadAt + ?Sized), len: u64) -> Result<SegmentFile, Form
 
 /// Reads the boxes before the first fragment; what comes back has no fragments yet.
 pub fn read_head(file: &(impl ReadAt + ?Sized), len: u64) -> Result<SegmentFile, FormatError> {
-    let mut bytes = read_range(file, 0, len.min(8 << 10))?;
+    let mut bytes = read_ahead(file, 0, len.min(8 << 10), len.min(8))?;
     let mut ends = [0_u64; 3];
     let mut at = 0_u64;
     for (i, kind) in [b"ftyp", b"moov", b"uuid"].into_iter().enumerate() {
@@ -248,8 +270,12 @@ pub fn end_of_file(
     head_len: u64,
     len: u64,
 ) -> io::Result<Result<EndOfFile, &'static str>> {
-    let tail_at = len.saturating_sub(TAIL_READ).max(head_len.min(len));
-    let mut tail = read_range(file, tail_at, len)?;
+    let mut tail_at = len.saturating_sub(TAIL_READ).max(head_len.min(len));
+    let mut tail = read_range(file, tail_at, len).or_else(|_| {
+        // It may be the last fragment that cannot be read.
+        tail_at = len.saturating_sub(16).max(tail_at);
+        read_range(file, tail_at, len)
+    })?;
     let Some(mfra) = tail.last_chunk::<16>().and_then(|last| mfra_len(*last)) else {
         return Ok(Err("the file does not end with mfra"));
     };

@@ -6,7 +6,9 @@ use super::{
     CLOSE_UUID, FormatError, FragmentEntry, PRFT_LEN, SegmentFile, Tail,
     close::parse_close,
     moof::Moof,
-    reader::{MAX_CLOSE, MAX_MOOF, ReadAt, leaf_in_file, parse_whole_moof, read_head, read_range, to_usize},
+    reader::{
+        MAX_CLOSE, MAX_MOOF, ReadAt, leaf_in_file, parse_whole_moof, read_ahead, read_head, read_range, to_usize,
+    },
 };
 
 /// What is read at once where a fragment is expected: its `prft`, its `moof` nearly always, and the header of its `mdat`.
@@ -157,10 +159,10 @@ fn take_fragment(
     if moof.samples.iter().any(|s| s.track >= found.head.run.tracks.len()) {
         return Ok(Err(Stop::Garbage("a fragment with a track that the file does not have")));
     }
-    if matches!(verify, Verify::From(from) if entry.end() > from) {
-        if leaf_in_file(file, found.head.segment(), here)? != entry.leaf {
-            return Ok(Err(Stop::Torn("a fragment whose leaf does not fit its bytes")));
-        }
+    if matches!(verify, Verify::From(from) if entry.end() > from)
+        && leaf_in_file(file, found.head.segment(), here)? != entry.leaf
+    {
+        return Ok(Err(Stop::Torn("a fragment whose leaf does not fit its bytes")));
     }
     found.fragments.push(*entry);
     found.reports.extend_from_slice(&moof.reports);
@@ -213,7 +215,7 @@ pub(super) fn fragment_at(file: &(impl ReadAt + ?Sized), at: u64, limit: u64) ->
     if limit.saturating_sub(at) < PRFT_LEN + 16 {
         return torn("a fragment is cut");
     }
-    let mut bytes = read_range(file, at, limit.min(at.saturating_add(CHUNK)))?;
+    let mut bytes = read_ahead(file, at, limit.min(at.saturating_add(CHUNK)), PRFT_LEN + 16)?;
     match box_header(&bytes) {
         Some((PRFT_LEN, kind)) if kind == *b"prft" => {}
         _ => return Ok(Err(Stop::Garbage("no prft where a fragment begins"))),

@@ -19,7 +19,7 @@ fn entry(kind: [u8; 4]) -> Bytes {
     [&[0, 0, 0, 20], kind.as_slice(), &[7; 12]].concat().into()
 }
 
-pub(super) fn run(audio: bool) -> Run {
+pub(in crate::store) fn run(audio: bool) -> Run {
     let mut tracks = vec![Track {
         kind: TrackKind::Video,
         codec: Codec::H264,
@@ -55,7 +55,7 @@ pub(super) fn run(audio: bool) -> Run {
 }
 
 /// A fragment of 50 pictures with reordering and, where the run has audio, 100 packets of sound.
-pub(super) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
+pub(in crate::store) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
     let mut samples = Vec::new();
     let base = u64::from(number) * 180_000;
     for i in 0..50_u32 {
@@ -93,13 +93,13 @@ pub(super) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
 }
 
 /// A whole file, with where each fragment ends, and its closing boxes.
-pub(super) struct Made {
-    pub(super) run: Arc<Run>,
-    pub(super) open: Vec<u8>,
-    pub(super) close: CloseBuilder,
+pub(in crate::store) struct Made {
+    pub(in crate::store) run: Arc<Run>,
+    pub(in crate::store) open: Vec<u8>,
+    pub(in crate::store) close: CloseBuilder,
 }
 
-pub(super) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
+pub(in crate::store) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
     let run = Arc::new(run(audio));
     let mut open = segment_head(&run, 3);
     let mut close = CloseBuilder::new(&run, 3);
@@ -114,7 +114,7 @@ pub(super) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
 }
 
 impl Made {
-    pub(super) fn closed(&self) -> Vec<u8> {
+    pub(in crate::store) fn closed(&self) -> Vec<u8> {
         [self.open.as_slice(), &self.close.finish(false)].concat()
     }
 }
