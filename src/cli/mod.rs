@@ -4,6 +4,7 @@
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
 mod apply;
+mod backup;
 mod check;
 mod clip;
 mod demo;
@@ -16,6 +17,7 @@ mod inventory;
 mod ledger;
 pub mod logger;
 mod plan;
+mod progress;
 mod record;
 mod reindex;
 mod schema;
@@ -73,6 +75,7 @@ enum Command {
     Disk(disk::Args),
     Schema(schema::Args),
     Web(web::Args),
+    Backup(backup::Args),
 }
 
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
@@ -105,6 +108,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => generations::diff(args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
+        Command::Backup(args) => backup::run(&args, cli.lang),
     }
 }
 

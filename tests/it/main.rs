@@ -5,6 +5,7 @@
 mod acceptance;
 mod activation;
 mod apply;
+mod backup;
 mod browser;
 mod capture;
 mod disks;

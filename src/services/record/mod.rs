@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
+pub(super) use self::config::recorder;
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
