@@ -14,6 +14,7 @@ mod footage;
 mod format;
 mod holds;
 mod layering;
+mod ledger;
 mod plan;
 mod retrieve;
 mod site;

@@ -16,6 +16,12 @@ pub(super) fn record(record: &Record, shown: &Shown, lang: Lang) -> (String, Str
     (shown.second(entry.at), Words { shown, lang }.entry(&entry))
 }
 
+/// What the first two lines of a checkpoint say.
+fn log_and_size(note: &str) -> (&str, &str) {
+    let mut lines = note.lines();
+    (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+}
+
 struct Words<'a> {
     shown: &'a Shown,
     lang: Lang,
@@ -43,10 +49,13 @@ impl Words<'_> {
     fn entry(&self, entry: &Entry) -> String {
         match &entry.what {
             What::LogBegins { site, predecessor: None } => self.t("log_begins", &[("site", site)]),
-            What::LogBegins { site, predecessor: Some(note) } => {
-                let mut lines = note.lines();
-                let (log, size) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+            What::LogBegins { site, predecessor: Some(head) } => {
+                let (log, size) = log_and_size(&head.checkpoint);
                 self.t("log_goes_on", &[("site", site), ("log", log), ("size", size)])
+            }
+            What::OtherLog { volume, head } => {
+                let (log, size) = log_and_size(&head.checkpoint);
+                self.t("other_log", &[("volume", volume.as_str()), ("log", log), ("size", size)])
             }
             What::Omitted { entries, since } => {
                 self.t("omitted", &[("count", &entries.to_string()), ("since", &self.shown.second(*since))])

@@ -76,7 +76,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
 }
 
 fn look_for_absent(shared: &Shared) {
-    let context = Context { index: shared.paths.index(), recorder: shared.recorder.clone() };
+    let (index, recorder) = (shared.paths.index(), shared.recorder.clone());
+    let context = Context { index, recorder, deposits: shared.deposits.clone() };
     let mut absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
     absent.retain_mut(|volume| {
         let Some(setup) = volume.look(&context, &*shared.clock) else { return true };
@@ -144,6 +145,9 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         "volume {name}: {} segments; {} were new to the index, {} were torn and are closed now, {} are no more",
         report.segments, report.added, report.recovered, report.gone
     );
+    if !shared.stopping.load(Ordering::SeqCst) {
+        shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+    }
     for lost in &report.lost {
         log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
     }

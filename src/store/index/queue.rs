@@ -20,6 +20,8 @@ pub struct Batch {
     pub runs: BTreeMap<RunId, RunRow>,
     /// New or grown segments, by identity and volume.
     pub segments: BTreeMap<(SegmentId, VolumeName), SegmentRow>,
+    /// First of all: no segment is in the ledger any more, for that is another one now.
+    pub forget_logged: bool,
     /// Which entry of the ledger stands for a segment.
     pub logged: BTreeMap<(SegmentId, VolumeName), u64>,
     /// Segments that are about to be removed.
@@ -42,6 +44,7 @@ impl Batch {
         self.streams.is_empty()
             && self.runs.is_empty()
             && self.segments.is_empty()
+            && !self.forget_logged
             && self.logged.is_empty()
             && self.retiring.is_empty()
             && self.gone.is_empty()
@@ -49,6 +52,12 @@ impl Batch {
             && self.open_gaps.is_empty()
             && self.meta.is_empty()
             && self.volumes.is_empty()
+    }
+
+    /// Takes the numbers in the ledger from all segments.
+    pub fn forget_logged(&mut self) {
+        self.logged.clear();
+        self.forget_logged = true;
     }
 
     /// Adds a segment.
@@ -65,8 +74,11 @@ impl Batch {
         for (k, v) in older.segments {
             self.segments.entry(k).or_insert(v);
         }
-        for (k, v) in older.logged {
-            self.logged.entry(k).or_insert(v);
+        if !self.forget_logged {
+            for (k, v) in older.logged {
+                self.logged.entry(k).or_insert(v);
+            }
+            self.forget_logged = older.forget_logged;
         }
         self.retiring.extend(older.retiring);
         self.gone.extend(older.gone);

@@ -251,4 +251,15 @@ fn closed_segments_wait_for_the_ledger_until_they_are_in_it() {
     b.segment(waiting[0].clone());
     w.apply(&b).unwrap();
     assert_eq!(r.unlogged(10).unwrap(), waiting[1..]);
+    assert!(r.is_run_logged(waiting[0].id.run).unwrap());
+    // Another ledger: what was put in before is of the old one, what comes after of the new one.
+    let mut b = Batch::default();
+    b.logged.insert(place(&waiting[1]), 8);
+    b.forget_logged();
+    b.logged.insert(place(&waiting[0]), 1);
+    w.apply(&b).unwrap();
+    assert_eq!(r.logged(waiting[0].id, &waiting[0].volume).unwrap(), Some(1));
+    assert!(!r.is_run_logged(RunId::from_bytes([99; 16])).unwrap());
+    assert_eq!(r.unlogged_elsewhere(&["other".parse().unwrap()], 10).unwrap(), waiting[1..]);
+    assert!(r.unlogged_elsewhere(&[waiting[0].volume.clone(), "other".parse().unwrap()], 10).unwrap().is_empty());
 }

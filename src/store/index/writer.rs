@@ -42,6 +42,9 @@ impl Writer {
             for segment in batch.segments.values() {
                 put_segment(&tx, segment)?;
             }
+            if batch.forget_logged {
+                tx.execute("UPDATE segment SET logged = NULL WHERE logged IS NOT NULL", [])?;
+            }
             for ((id, volume), entry) in &batch.logged {
                 tx.prepare_cached(&format!("UPDATE segment SET logged = ?4 {THIS}"))?.execute(params![
                     id.run.as_bytes(),

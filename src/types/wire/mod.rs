@@ -204,6 +204,24 @@ pub struct Status {
     /// Why the index cannot be read or written. Recording goes on without it; a restart makes a new one from the volumes.
     #[serde(default)]
     pub index_problem: Option<String>,
+    /// The ledger; none from a recorder of an earlier version.
+    #[serde(default)]
+    pub ledger: Option<LedgerStatus>,
+}
+
+/// State of the recorder's ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerStatus {
+    /// Entries; none before it is open.
+    pub entries: Option<u64>,
+    /// When its newest checkpoint was signed.
+    pub at: Option<WallNs>,
+    /// Entries that wait to be written.
+    pub waiting: u64,
+    /// Entries that were dropped since the process started, for want of memory.
+    pub dropped: u64,
+    /// Why it is not written.
+    pub problem: Option<String>,
 }
 
 /// State of one stream.
