@@ -192,7 +192,7 @@ impl Desk {
             _ if self.json => table::print(&(serde_json::to_string_pretty(&answer)? + "\n"))?,
             HoldAnswer::Short(short) => print_error(&say::refused(short, &self.shown, self.lang)),
             HoldAnswer::Done(done) => {
-                table::print(&say::done(done, &self.shown, self.lang, table::coloured()))?;
+                table::print(&say::done(done, self.now, &self.shown, self.lang, table::coloured()))?;
                 let doubts = say::doubts(done, &self.shown, self.lang);
                 if !doubts.is_empty() {
                     print_error(&doubts);

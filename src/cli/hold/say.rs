@@ -9,7 +9,7 @@ use crate::{
     },
     lang::t,
     types::{
-        CameraId, HoldId, Lang,
+        CameraId, HoldId, Lang, WallNs,
         wire::{Hold, HoldChange, HoldChanged, HoldLack, HoldList, HoldShort},
     },
 };
@@ -27,7 +27,7 @@ fn names(cameras: &[CameraId], lang: Lang) -> String {
 }
 
 /// What was done, and what it takes.
-pub(super) fn done(done: &HoldChanged, shown: &Shown, lang: Lang, colour: bool) -> String {
+pub(super) fn done(done: &HoldChanged, now: WallNs, shown: &Shown, lang: Lang, colour: bool) -> String {
     let hold = &done.hold;
     let (id, cameras) = (short_id(hold.id), names(&hold.cameras, lang));
     let (from, to) = (shown.second(hold.span.start), shown.second(hold.span.end));
@@ -44,6 +44,9 @@ pub(super) fn done(done: &HoldChanged, shown: &Shown, lang: Lang, colour: bool) 
         0 => t(lang, "hold.no_footage", &[]),
         _ => t(lang, "hold.files", &[("files", &files)]),
     };
+    if hold.span.end > now {
+        let _ = write!(out, " {}", t(lang, "hold.ahead", &[]));
+    }
     out.push('\n');
     let touched: Vec<_> = done.effects.iter().filter(|e| e.counts_from.is_some()).collect();
     if touched.is_empty() {
@@ -168,3 +171,7 @@ pub(super) fn list(list: &HoldList, shown: &Shown, lang: Lang, colour: bool) -> 
     }
     out
 }
+
+#[cfg(test)]
+#[path = "say_tests.rs"]
+mod tests;

@@ -2,25 +2,24 @@
 
 mod told;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use anyhow::Context as _;
 
 use super::paths::Paths;
 use crate::{
     plan::{self, Capacity, Layout, Measured},
-    retention::holds::{
-        Holds, Renamed, Spans,
-        charge::{Facts, Piece, Room, Source},
-        file,
+    retention::{
+        Rules,
+        holds::{
+            Holds, Renamed, Spans,
+            charge::{Facts, Piece, Room, Source},
+            file,
+        },
     },
     site::{Camera, Site},
     store::index::{IndexError, Reader},
-    types::{ByteSize, CameraId, RecorderId, SegmentId, VolumeName, WallNs},
+    types::{ByteSize, RecorderId, SegmentId, VolumeName, WallNs},
 };
 
 pub use told::list;
@@ -82,9 +81,10 @@ impl Reckoning<'_> {
             facts.volumes.insert(volume.volume.clone(), room);
         }
         let streams = self.index.streams()?;
-        let footage: BTreeSet<&CameraId> = streams.iter().map(|s| &s.key.camera).collect();
-        for id in &footage {
-            facts.cameras.insert((*id).clone(), Source { min_days: self.min_days(id), ..Source::default() });
+        let rules = Rules::new(self.site, BTreeMap::new());
+        for camera in streams.iter().map(|s| &s.key.camera) {
+            let source = Source { min_days: rules.of(camera).min_days, ..Source::default() };
+            facts.cameras.insert(camera.clone(), source);
         }
         for need in capacity.needs.iter().filter(|n| n.recorder == *self.recorder) {
             let homes = capacity.layout.get(&need.camera).cloned().unwrap_or_default();
@@ -103,13 +103,6 @@ impl Reckoning<'_> {
         }
         facts.pieces = pieces.into_values().collect();
         Ok(facts)
-    }
-
-    /// What is promised of a camera that may not be recorded any longer.
-    fn min_days(&self, camera: &CameraId) -> Option<u32> {
-        let known = |c: &&Camera| c.id == *camera || c.previously.contains(camera);
-        let retention = self.site.cameras().iter().find(known).map_or(self.site.retention(), |c| c.retention);
-        retention.min_days
     }
 
     /// What these spans take, for a plan.

@@ -1,6 +1,6 @@
 //! Making, extending and releasing holds.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{collections::BTreeSet, io, sync::atomic::Ordering};
 
 use super::{Shared, new_id, stamp, today};
 use crate::{
@@ -35,6 +35,12 @@ impl From<ApplyError> for HoldError {
             ApplyError::Change(e) => e.into(),
             ApplyError::Nowhere(_) => Self::Disks(e.to_string()),
         }
+    }
+}
+
+impl From<io::Error> for HoldError {
+    fn from(e: io::Error) -> Self {
+        Self::Disks(format!("the kernel gave no random bytes: {e}"))
     }
 }
 
@@ -82,14 +88,14 @@ pub(in crate::services::record) fn command(
         wire::HoldCommand::Add { cameras, span, review, order: wanted } => {
             let extent = Extent::new(cameras_of(shared, cameras)?, *span)
                 .ok_or_else(|| wrong("the span ends before it begins, or when it begins"))?;
-            let (review, id, stamp) = (day(shared, review)?, new_id(), stamp(shared.clock.wall()));
+            let (review, id, stamp) = (day(shared, review)?, new_id(), stamp(shared.clock.wall())?);
             order(wanted, false)?;
             let reckoned = reckon(shared, &extent);
             if let Some(short) = refused(&reckoned, wanted) {
                 return Ok(wire::HoldAnswer::Short(short));
             }
             let order = order(wanted, is_short(&reckoned))?;
-            let (stamp, wide) = (stamp, extent.clone());
+            let wide = extent.clone();
             let refusals = shared.holds.keeper.apply(|holds| {
                 holds.add(id, wide, review, order, stamp);
                 Ok(())
@@ -111,14 +117,14 @@ pub(in crate::services::record) fn command(
             if let Some(short) = refused(&reckoned, wanted) {
                 return Ok(wire::HoldAnswer::Short(short));
             }
-            let (order, stamp) = (order(wanted, is_short(&reckoned))?, stamp(shared.clock.wall()));
+            let (order, stamp) = (order(wanted, is_short(&reckoned))?, stamp(shared.clock.wall())?);
             let refusals = shared.holds.keeper.apply(|holds| holds.extend(*hold, &wider, order, stamp))?;
             log::info!("hold {hold} is extended");
             Ok(done(shared, *hold, &extent, Some(reckoned), &refusals)?)
         }
         wire::HoldCommand::Release { hold, order: wanted } => {
             let extent = shared.holds.keeper.held().holds.get(*hold)?.extent();
-            let (order, stamp): (Order, Stamp) = (order(wanted, false)?, stamp(shared.clock.wall()));
+            let (order, stamp): (Order, Stamp) = (order(wanted, false)?, stamp(shared.clock.wall())?);
             let refusals = shared.holds.keeper.apply(|holds| holds.release(*hold, order, stamp))?;
             log::info!("hold {hold} is released");
             Ok(done(shared, *hold, &extent, None, &refusals)?)

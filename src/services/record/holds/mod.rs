@@ -3,6 +3,7 @@
 mod command;
 
 use std::{
+    io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -16,7 +17,7 @@ use crate::{
     services::holding::{self, is_due},
     site::Site,
     store::volume::Volume,
-    sys::RealFiles,
+    sys::{RealFiles, random},
     types::{HoldId, RecorderId, WallNs, wire},
 };
 
@@ -68,7 +69,10 @@ impl Holding {
             let (Ok(reason), Ok(by)) = (text.parse::<Words>(), "custodian".parse::<Words>()) else { continue };
             let order = Order { entered_by: by.clone(), by, reason, case: None, even_if_short: false };
             let wider = Wider { cameras: Some(Cameras::These([to.clone()].into())), ..Wider::default() };
-            match self.keeper.apply(|holds| holds.extend(hold, &wider, order, stamp(now))) {
+            let outcome = stamp(now).map_err(|e| e.to_string()).and_then(|stamp| {
+                self.keeper.apply(|holds| holds.extend(hold, &wider, order, stamp)).map_err(|e| e.to_string())
+            });
+            match outcome {
                 Ok(_) => log::info!("hold {hold}: camera {from} is called {to} now"),
                 Err(e) => log::error!("hold {hold} does not follow camera {from} to its new name {to}: {e}"),
             }
@@ -77,9 +81,9 @@ impl Holding {
 }
 
 /// What makes a change one of its own.
-fn stamp(at: WallNs) -> Stamp {
-    let salt = || Salt::new(Uuid::new_v4().into_bytes());
-    Stamp { id: Uuid::new_v4(), at, by_salt: salt(), reason_salt: salt() }
+fn stamp(at: WallNs) -> io::Result<Stamp> {
+    let salt = || random().map(Salt::new);
+    Ok(Stamp { id: Uuid::new_v4(), at, by_salt: salt()?, reason_salt: salt()? })
 }
 
 fn today(shared: &Shared) -> jiff::civil::Date {
