@@ -7,3 +7,4 @@ pub mod paths;
 pub mod planning;
 pub mod record;
 pub mod socket;
+pub mod verify;

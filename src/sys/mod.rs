@@ -3,12 +3,16 @@
 //! Nothing else in the crate asks the kernel for the time; clippy's `disallowed-methods` keeps it so. Tests use the fakes.
 
 mod clock;
+mod cold;
 mod command;
 mod disk;
 mod files;
 pub mod notify;
+mod pace;
 
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
+pub use cold::ColdFile;
 pub use command::{Commands, FakeCommands, Output, RealCommands};
 pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space};
 pub use files::{Files, RealFiles, unfinished};
+pub use pace::Pace;

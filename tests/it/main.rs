@@ -19,3 +19,4 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod units;
+mod verify;

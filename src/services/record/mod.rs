@@ -18,6 +18,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
+pub(in crate::services) use self::{config::recorder, upkeep::places};
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, upkeep::Absent};
