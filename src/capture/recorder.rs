@@ -53,6 +53,8 @@ pub(super) struct Recorder {
     first_arrival: Option<WallNs>,
     /// A volume that has just refused, and until when (ns since boot) it is not asked again.
     avoid: Option<(VolumeName, i64)>,
+    /// A volume came: the camera's older recording may have come with it.
+    volumes_came: bool,
 }
 
 struct Current {
@@ -95,6 +97,7 @@ impl Recorder {
             correction: 0,
             first_arrival: None,
             avoid: None,
+            volumes_came: false,
         }
     }
 
@@ -188,6 +191,7 @@ impl Recorder {
             }
             StoreEvent::VolumeBack(volume) => {
                 self.avoid.take_if(|(v, _)| v == volume);
+                self.volumes_came = true;
             }
         }
     }
@@ -275,8 +279,15 @@ impl Recorder {
     }
 
     /// Where a segment ends anyhow and the store wants the stream on another volume, because the one it belongs to is back,
-    /// the run ends too and another one adjoins it there.
+    /// the run ends too and another one adjoins it there. Where the store has found the camera's older recording, that one goes on at once.
     fn follow_home(&mut self, piece: &Piece, span: Span) {
+        if self.volumes_came && piece.video[0].key {
+            self.volumes_came = false;
+            if self.footage.stream_id(&self.stream.camera, self.stream.kind) != self.stream.id {
+                self.end(End::Adjoin, span.start);
+                return;
+            }
+        }
         let Some(c) = self.current.as_ref().filter(|c| c.is_cut(piece, span)) else { return };
         let wanted = self.footage.choose(self.stream.id, self.avoid.as_ref().map(|(v, _)| v));
         if wanted.is_some_and(|v| v != c.volume) {
@@ -294,7 +305,21 @@ impl Recorder {
         map.anchor(piece.start(), start);
     }
 
+    /// Whose recording this is: it may have been found since the last run.
+    fn identify(&mut self) {
+        let id = self.footage.stream_id(&self.stream.camera, self.stream.kind);
+        if id == self.stream.id {
+            return;
+        }
+        log::info!("{} {}: goes on with the older recording that was found", self.stream.camera, self.stream.kind);
+        self.stream.id = id;
+        self.adjoins = None;
+        // What it lacks began when that one ended.
+        self.gap = self.footage.pending_gap(id).or(self.gap.take());
+    }
+
     fn begin(&mut self, piece: &Piece, tracks: &[Track], span: Span, now: i64) {
+        self.identify();
         self.avoid.take_if(|(_, until)| *until <= now);
         let avoid = self.avoid.as_ref().map(|(v, _)| v);
         let Some(volume) = self.footage.choose(self.stream.id, avoid) else {

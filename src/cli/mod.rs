@@ -12,6 +12,7 @@ mod gaps;
 mod generations;
 mod help;
 mod inventory;
+mod ledger;
 pub mod logger;
 mod plan;
 mod record;
@@ -57,6 +58,7 @@ enum Command {
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
+    Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
     Apply(apply::Args),
@@ -93,6 +95,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
+        Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
         Command::Apply(args) => apply::run(args, cli.lang),

@@ -62,6 +62,11 @@ impl Shown {
         t.timestamp().to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
+    /// The zone.
+    pub(super) fn time_zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// The zone's name.
     pub(super) fn zone(&self) -> &str {
         self.zone.iana_name().unwrap_or("UTC")

@@ -55,6 +55,11 @@ impl Salted {
     pub fn new(salt: &[u8; 16], text: &str) -> Self {
         Self(Hash(Sha256::new().chain_update(salt).chain_update(text).finalize().into()))
     }
+
+    /// By what people can tell two of them apart: its first 8 digits.
+    pub fn short(&self) -> String {
+        self.0.to_string()[..8].to_owned()
+    }
 }
 
 /// A segment that is closed: from now on nobody changes it unnoticed.
@@ -70,7 +75,8 @@ pub struct SegmentEntry {
     pub volume: VolumeName,
     /// The camera's id at the time.
     pub camera: CameraId,
-    /// Main or sub.
+    /// Main or sub. `kind` is what an entry is.
+    #[serde(rename = "stream_kind")]
     pub kind: StreamKind,
     /// Corrected wall time covered.
     pub span: Span,
@@ -132,6 +138,13 @@ pub enum What {
         /// The newest checkpoint of the log before, as found on the volumes; none for the first log of a recorder.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         predecessor: Option<String>,
+    },
+    /// Entries are missing here: they were made while the log could not be written, and there was no room to keep them all.
+    Omitted {
+        /// How many.
+        entries: u64,
+        /// When the first of them was made.
+        since: WallNs,
     },
     /// A service started.
     ServiceStarted {

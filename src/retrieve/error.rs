@@ -26,8 +26,8 @@ pub enum RetrieveError {
     /// Not in the index, or its file has gone.
     #[error("segment {}/{} of stream {} is no more", .0.run, .0.seq, .0.stream)]
     NoSegment(SegmentId),
-    /// A volume that the index names and the site does not.
-    #[error("volume {0}, which holds the segment, is not one of this recorder's")]
+    /// A volume that the index names and that is not there to be read.
+    #[error("volume {0}, which holds the segment, is not there, or its disk does not answer")]
     NoVolume(VolumeName),
     /// The index says no.
     #[error(transparent)]

@@ -47,6 +47,16 @@ impl Paths {
         self.record().join("record.lock")
     }
 
+    /// The ledger: its log, and the key that it is signed with.
+    pub fn ledger(&self) -> PathBuf {
+        self.record().join("ledger")
+    }
+
+    /// Where other commands leave entries for the ledger.
+    pub fn ledger_spool(&self) -> PathBuf {
+        self.state.join("ledger-spool")
+    }
+
     /// Where the sockets are: `/run/custodian` for the standard state folder, else beside the state. The same for all services.
     pub fn run(&self) -> PathBuf {
         if self.state == Path::new(STATE) { PathBuf::from(RUN) } else { self.state.join("run") }

@@ -5,6 +5,7 @@ use super::{
     camera_url::CameraUrl,
     choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, Transport, Unlock, WhenShort},
     read::{At, Named, OneOrMore, table},
+    recipient::Recipient,
     schedule::Hours,
     values::{Day, Days, Directory, DiskId, Length, Mac, Slug, Text, TimeOfDay, Whole, Zone},
 };
@@ -38,7 +39,7 @@ table! {
         /// How the recorder's health is reported.
         later health: Health,
         /// What is backed up, and where to.
-        later backup: Backup,
+        optional backup: Backup,
         /// When the system may be updated.
         later update: Update,
     }
@@ -280,11 +281,11 @@ table! {
         optional what: List<BackupWhat>,
         /// Areas whose whole footage is backed up too.
         optional areas: List<AreaId>,
-        /// Who can read it: age recipients (age1…). Nobody else can, neither can the recorder.
-        required recipients: List<Text>,
+        /// Who can read it: age recipients (age1…), as `age-keygen` prints them. Nobody else can, neither can the recorder.
+        required recipients: List<Recipient>,
         /// When, each day.
         required at: TimeOfDay,
-        /// How long a backup is kept.
+        /// How long a backup is kept. Without it nothing is ever removed.
         optional keep_days: Days,
         /// How much of the network or disk it may use at most.
         optional rate: BitRate,
@@ -296,11 +297,11 @@ table! {
     BackupPlace {
         /// What kind of place.
         required kind: BackupKind,
-        /// For `disk`: its name below /dev/disk/by-id.
+        /// For `disk`: its name below /dev/disk/by-id. Its first partition is used, with the file system that is there.
         optional disk: DiskId,
-        /// For `directory`: its full path.
+        /// For `directory`: its full path. What is mounted there must be prepared once with `custodian backup init`.
         optional path: Directory,
-        /// For `s3`: the name of its address with access key in secrets.toml.
+        /// For `s3`: the name of its address with access key in secrets.toml, `https://KEY:SECRET@host/bucket/folder`.
         optional url_secret: SecretName,
     }
 

@@ -1,25 +1,26 @@
 //! The store as the recorder uses it: volumes with their workers, the index queue, and what each stream has so far.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
 use tokio::sync::broadcast;
-use uuid::Uuid;
 
 use super::{
     Footage, Refused, StoreEvent,
+    identity::Trace,
     index::{IndexQueue, SegmentState},
-    recovery::{Finding, Found},
+    recovery::Finding,
     segment::Written,
+    streams::Streams,
     volume::Volume,
     worker::{Report, Timing, Worker},
 };
 use crate::{
-    sys::{Clock, Disk},
+    sys::{Clock, Disk, Space},
     types::{
         ByteSize, CameraId, Cause, CauseKind, Fragment, GapBefore, RunId, StreamId, StreamKey, StreamKind, VolumeName,
         WallNs, wire,
@@ -31,6 +32,10 @@ use crate::{
 pub struct VolumeSetup {
     /// Opened by [`super::volume::open`].
     pub volume: Volume,
+    /// Its room when it was opened.
+    pub space: Space,
+    /// What [`super::recovery::look()`] found on it.
+    pub traces: Vec<Trace>,
     /// How long its disk may take.
     pub timing: Timing,
 }
@@ -58,36 +63,14 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Where rows go.
     pub index: Arc<IndexQueue>,
-    /// What was found of earlier recording.
-    pub found: Found,
+    /// What the index knows of earlier recording.
+    pub known: Vec<Trace>,
     /// Former names of cameras: (former, present).
     pub renamed: Vec<(CameraId, CameraId)>,
     /// Where cameras belong.
     pub places: HashMap<CameraId, Place>,
     /// Why the recorder was not running until now.
     pub downtime: Cause,
-}
-
-#[derive(Debug, Default)]
-struct StreamState {
-    /// Corrected end of what was handed in, and of what is on disk for good.
-    submitted: Option<WallNs>,
-    committed: Option<WallNs>,
-    /// The volume that it belongs on, and the one that it is on.
-    home: Option<VolumeName>,
-    volume: Option<VolumeName>,
-    /// Where its copy went last.
-    copy: Option<VolumeName>,
-    pending: Option<GapBefore>,
-}
-
-struct Streams {
-    ids: HashMap<(CameraId, StreamKind), StreamId>,
-    states: HashMap<StreamId, StreamState>,
-    /// Runs that are being written on a volume, or were until it failed.
-    live: HashSet<(RunId, VolumeName)>,
-    /// Those of them that take no more fragments, and whose last segment is about to be closed.
-    ending: HashSet<(RunId, VolumeName)>,
 }
 
 struct Inner {
@@ -104,7 +87,6 @@ pub struct Store {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     share: ByteSize,
-    renamed: HashMap<CameraId, CameraId>,
     places: RwLock<HashMap<CameraId, Place>>,
 }
 
@@ -149,6 +131,11 @@ impl Report for Inner {
         let _ = self.events.send(StoreEvent::VolumeFailed { volume: volume.clone(), cause });
     }
 
+    fn streams_file(&self, had: u64, now: WallNs) -> Option<(u64, Vec<u8>)> {
+        let streams = self.streams();
+        (streams.version > had).then(|| (streams.version, streams.identities.file(now)))
+    }
+
     fn back(&self, volume: &VolumeName) {
         log::info!(VOLUME = volume.as_str(); "volume {volume} takes footage again");
         let _ = self.events.send(StoreEvent::VolumeBack(volume.clone()));
@@ -158,44 +145,30 @@ impl Report for Inner {
 impl Store {
     /// Starts the workers.
     pub fn start(setup: Setup) -> std::io::Result<Self> {
-        let Setup { volumes, volume_count, memory, disk, clock, index, found, renamed, places, downtime } = setup;
-        let mut streams =
-            Streams { ids: HashMap::new(), states: HashMap::new(), live: HashSet::new(), ending: HashSet::new() };
-        for (key, before) in found.streams {
-            streams.ids.insert((key.camera, key.kind), key.id);
-            let pending =
-                before.open_gap.or_else(|| before.last_end.map(|since| GapBefore { since, cause: downtime.clone() }));
-            streams.states.insert(
-                key.id,
-                StreamState {
-                    submitted: before.last_end,
-                    committed: before.last_end,
-                    home: before.volume,
-                    volume: None,
-                    copy: None,
-                    pending,
-                },
-            );
-        }
+        let Setup { volumes, volume_count, memory, disk, clock, index, known, renamed, places, downtime } = setup;
+        let mut streams = Streams::new(renamed, downtime);
+        // Before a stream of any camera is asked for: that all volumes are known, as far as they are there.
+        let mut names = streams.learn(&known);
+        volumes.iter().for_each(|v| names.extend(streams.learn(&v.traces)));
+        index.put(|batch| batch.streams.extend(names));
         let (events, _) = broadcast::channel(64);
         let inner = Arc::new(Inner { streams: Mutex::new(streams), index, events });
         let share = ByteSize(memory.0 / volume_count.max(volumes.len()).max(1) as u64);
-        let renamed = renamed.into_iter().map(|(former, present)| (present, former)).collect();
-        let store =
-            Self { inner, workers: RwLock::default(), disk, clock, share, renamed, places: RwLock::new(places) };
+        let store = Self { inner, workers: RwLock::default(), disk, clock, share, places: RwLock::new(places) };
         for setup in volumes {
             store.add(setup)?;
         }
         Ok(store)
     }
 
-    /// Takes a volume into use that could not be opened at the start, or is new.
+    /// Takes a volume into use that could not be opened at the start, or is new. A camera whose older recording is on it goes on with
+    /// that one from its next key frame on.
     pub fn add(&self, setup: VolumeSetup) -> std::io::Result<()> {
-        let VolumeSetup { volume, timing } = setup;
-        let name = volume.name.clone();
-        let worker =
-            Worker::start(volume, self.disk.clone(), self.clock.clone(), self.inner.clone(), timing, self.share)?;
-        let id = worker.volume().marker.id.to_string();
+        let name = setup.volume.name.clone();
+        let names = self.inner.streams().learn(&setup.traces);
+        self.inner.index.put(|batch| batch.streams.extend(names));
+        let worker = Worker::start(setup, self.disk.clone(), self.clock.clone(), self.inner.clone(), self.share)?;
+        let id = worker.id();
         self.inner.index.put(|batch| {
             batch.volumes.insert(name.clone(), id);
         });
@@ -218,7 +191,7 @@ impl Store {
     }
 
     fn place(&self, streams: &Streams, stream: StreamId) -> Option<Place> {
-        let camera = streams.ids.iter().find(|(_, id)| **id == stream).map(|((camera, _), _)| camera)?;
+        let camera = streams.identities.camera(stream)?;
         self.places.read().unwrap_or_else(PoisonError::into_inner).get(camera).cloned()
     }
 
@@ -229,7 +202,14 @@ impl Store {
 
     /// Where the volumes are.
     pub fn roots(&self) -> BTreeMap<VolumeName, PathBuf> {
-        self.workers().iter().map(|(name, w)| (name.clone(), w.volume().root.clone())).collect()
+        self.workers().iter().map(|(name, w)| (name.clone(), w.root().to_owned())).collect()
+    }
+
+    /// Where those volumes are whose disks answer.
+    pub fn answering(&self) -> BTreeMap<VolumeName, PathBuf> {
+        let workers = self.workers();
+        let answering = workers.iter().filter(|(_, w)| w.healthy() || !w.stuck());
+        answering.map(|(name, w)| (name.clone(), w.root().to_owned())).collect()
     }
 
     /// End of the newest second of a stream that a power cut would leave.
@@ -239,14 +219,7 @@ impl Store {
 
     /// All streams that have footage or are to have some.
     pub fn streams(&self) -> Vec<StreamKey> {
-        let streams = self.inner.streams();
-        let mut keys: Vec<StreamKey> = streams
-            .ids
-            .iter()
-            .map(|((camera, kind), id)| StreamKey { id: *id, camera: camera.clone(), kind: *kind })
-            .collect();
-        keys.sort_by(|a, b| (&a.camera, a.kind).cmp(&(&b.camera, b.kind)));
-        keys
+        self.inner.streams().identities.keys()
     }
 
     /// Where a stream's present segment is.
@@ -274,7 +247,7 @@ impl Store {
 
     /// An opened volume.
     pub fn volume(&self, name: &VolumeName) -> Option<Volume> {
-        Some(self.worker(name)?.volume().clone())
+        Some(self.worker(name)?.volume())
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -304,23 +277,31 @@ impl Store {
         self.inner.index.stop();
     }
 
+    /// The volumes that take footage, with their sizes. Asked before the streams are locked: a volume may turn out to have failed.
+    fn healthy(&self, avoid: Option<&VolumeName>) -> BTreeMap<VolumeName, u64> {
+        let workers = self.workers().clone();
+        let healthy = workers.iter().filter(|(name, worker)| Some(*name) != avoid && worker.healthy());
+        healthy.map(|(name, worker)| (name.clone(), worker.size())).collect()
+    }
+
     /// The emptiest volume for its size.
-    fn assign(streams: &Streams, healthy: &BTreeMap<VolumeName, Arc<Worker>>) -> Option<VolumeName> {
-        let load = |name: &VolumeName| streams.states.values().filter(|s| s.home.as_ref() == Some(name)).count();
-        let score = |name: &VolumeName, worker: &Worker| (load(name) + 1) as f64 / worker.status().size.0.max(1) as f64;
-        healthy.iter().min_by(|a, b| score(a.0, a.1).total_cmp(&score(b.0, b.1))).map(|(name, _)| name.clone())
+    fn assign(streams: &Streams, healthy: &BTreeMap<VolumeName, u64>) -> Option<VolumeName> {
+        // Where it is counts, and for one that is nowhere now, where it belongs: those of a failed volume spread over all others.
+        let load = |name: &VolumeName| {
+            streams.states.values().filter(|s| s.volume.as_ref().or(s.home.as_ref()) == Some(name)).count()
+        };
+        let score = |name: &VolumeName, size: u64| (load(name) + 1) as f64 / size.max(1) as f64;
+        healthy.iter().min_by(|a, b| score(a.0, *a.1).total_cmp(&score(b.0, *b.1))).map(|(name, _)| name.clone())
     }
 }
 
 impl Footage for Store {
     fn stream_id(&self, camera: &CameraId, kind: StreamKind) -> StreamId {
         let mut streams = self.inner.streams();
-        if let Some(id) = streams.ids.get(&(camera.clone(), kind)) {
-            return *id;
+        if let Some(id) = streams.identities.get(camera, kind) {
+            return id;
         }
-        let former = self.renamed.get(camera).and_then(|former| streams.ids.remove(&(former.clone(), kind)));
-        let id = former.unwrap_or_else(|| StreamId::from(Uuid::new_v4()));
-        streams.ids.insert((camera.clone(), kind), id);
+        let id = streams.identities.make(camera, kind);
         streams.states.entry(id).or_default();
         drop(streams);
         let key = StreamKey { id, camera: camera.clone(), kind };
@@ -339,9 +320,8 @@ impl Footage for Store {
     }
 
     fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName> {
+        let healthy = self.healthy(avoid);
         let workers = self.workers().clone();
-        let mut healthy = workers.clone();
-        healthy.retain(|name, worker| Some(name) != avoid && worker.healthy());
         let mut streams = self.inner.streams();
         let home = (self.place(&streams, stream))
             .and_then(|p| p.volumes.into_iter().next())
@@ -351,16 +331,16 @@ impl Footage for Store {
             Some(home) if healthy.contains_key(home) => Some(home.clone()),
             _ => Self::assign(&streams, &healthy),
         };
+        // One that has a home which is not there yet goes there when it comes.
         let state = streams.states.entry(stream).or_default();
-        if home.is_none() {
+        if state.home.is_none() {
             state.home.clone_from(&chosen);
         }
         chosen
     }
 
     fn choose_copy(&self, stream: StreamId, beside: &VolumeName) -> Option<VolumeName> {
-        let mut healthy = self.workers().clone();
-        healthy.retain(|name, worker| name != beside && worker.healthy());
+        let healthy = self.healthy(Some(beside));
         let mut streams = self.inner.streams();
         let place = self.place(&streams, stream).filter(|p| p.copies > 1)?;
         let had = streams.states.get(&stream).and_then(|s| s.copy.clone());
@@ -371,15 +351,12 @@ impl Footage for Store {
     }
 
     fn write(&self, volume: &VolumeName, fragment: Fragment) -> Result<(), Refused> {
-        let (stream, end) = (fragment.run.stream.id, fragment.span.end.offset(fragment.run.clock_correction));
+        let stream = fragment.run.stream.id;
+        let [start, end] = [fragment.span.start, fragment.span.end].map(|t| t.offset(fragment.run.clock_correction));
         self.write_copy(volume, fragment)?;
         let mut streams = self.inner.streams();
-        let state = streams.states.entry(stream).or_default();
-        state.submitted = Some(end);
-        state.pending = None;
-        if state.volume.as_ref() != Some(volume) {
-            state.volume = Some(volume.clone());
-        }
+        streams.states.entry(stream).or_default().handed_in(end, volume);
+        streams.recorded(stream, start);
         Ok(())
     }
 

@@ -23,6 +23,21 @@ pub fn segment_path(camera: &CameraId, kind: StreamKind, start: WallNs, run: Run
     )
 }
 
+/// The uncorrected start that a file name states, whole milliseconds of it.
+pub fn parse_start(name: &Path) -> Option<WallNs> {
+    let start = name.file_name()?.to_str()?.get(..20)?;
+    Some(
+        jiff::fmt::strtime::parse("%Y%m%dT%H%M%S%.3fZ", start)
+            .ok()?
+            .to_datetime()
+            .ok()?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .into(),
+    )
+}
+
 /// Run and number that a file name states; nothing for a name that is not a segment's.
 pub fn parse_name(name: &Path) -> Option<(RunId, u32)> {
     let stem = name.file_name()?.to_str()?.strip_suffix(".mp4")?;
@@ -48,6 +63,8 @@ mod tests {
             "footage/gate-1/main/2026-11-22/20261122T085500.120Z-07070707070707070707070707070707-000003.mp4"
         );
         assert_eq!(parse_name(Path::new(&path)), Some((run, 3)));
+        assert_eq!(parse_start(Path::new(&path)), Some(WallNs(1_795_337_700_120_000_000)));
+        assert_eq!(parse_start(Path::new("holiday-video-of-the-year.mp4")), None);
         assert_eq!(parse_name(Path::new("holiday-video-1.mp4")), None);
     }
 }

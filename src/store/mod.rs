@@ -4,12 +4,14 @@
 
 mod footage;
 pub mod format;
+pub mod identity;
 pub mod index;
 pub mod layout;
 mod probe;
 pub mod recovery;
 mod retire;
 mod segment;
+mod streams;
 pub mod verify;
 pub mod volume;
 mod worker;

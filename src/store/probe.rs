@@ -24,9 +24,14 @@ pub(super) fn full(space: Space) -> Option<String> {
     })
 }
 
-/// Tries a volume that has failed: its marker, twice the reserve of room, a file written and synced.
-pub(super) fn probe(disk: &dyn Disk, volume: &Volume) -> io::Result<Space> {
-    volume::open(disk, &volume.name, &volume.root, Some(&volume.marker.id.to_string())).map_err(io::Error::other)?;
+/// Tries a volume that has failed: its marker, twice the reserve of room, a file written and synced. Answers its room, and which file
+/// system it is on now.
+pub(super) fn probe(disk: &dyn Disk, volume: &Volume) -> io::Result<(Space, u64)> {
+    let id = volume.marker.id.to_string();
+    let now = volume::open(disk, &volume.name, &volume.root, Some(&id)).map_err(io::Error::other)?;
+    if volume.mount_point && !now.mount_point {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it was a file system of its own, and is not mounted now"));
+    }
     let space = disk.space(&volume.root)?;
     if space.free < 2 * reserve(space.size) {
         return Err(io::ErrorKind::StorageFull.into());
@@ -40,5 +45,5 @@ pub(super) fn probe(disk: &dyn Disk, volume: &Volume) -> io::Result<Space> {
     file.write_at(&[io::IoSlice::new(b"custodian looks whether this disk answers\n")], 0)?;
     file.sync()?;
     disk.remove(&path)?;
-    Ok(space)
+    Ok((space, now.file_system))
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     index::{IndexQueue, Reader, RunRow, SegmentRow, SegmentState, Writer},
-    recovery::{self, Finding},
+    recovery::{self, Beside, Finding, Known, Reconciled},
     *,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     },
 };
 
+mod faults;
 mod retire;
 
 const T0: i64 = 1_795_337_700_000_000_000;
@@ -61,26 +62,38 @@ impl Bench {
     fn start(&mut self, memory: u64) {
         let path = self.index_path();
         let writer = Writer::open(&path).unwrap();
-        let found = recovery::look(&self.volumes(), &Reader::open(&path).unwrap()).unwrap();
-        let timing = Timing {
-            commit: Duration::from_millis(10),
-            limit: Duration::from_secs(3),
-            retry: Duration::from_millis(10),
-        };
+        let known = recovery::known(&Reader::open(&path).unwrap()).unwrap();
         let store = Store::start(Setup {
-            volumes: self.volumes().into_iter().map(|volume| VolumeSetup { volume, timing }).collect(),
+            volumes: self.volumes().into_iter().map(|volume| self.setup(volume, &known)).collect(),
             volume_count: 2,
             memory: ByteSize(memory),
             disk: Arc::new(self.disk.clone()),
             clock: Arc::new(self.clock.clone()),
             index: Arc::new(IndexQueue::start(writer, path).unwrap()),
-            found,
+            known: known.traces,
             renamed: vec![("old-gate".parse().unwrap(), "new-gate".parse().unwrap())],
             places: [].into(),
             downtime: Cause::new(CauseKind::Restart, "killed"),
         })
         .unwrap();
         self.store = Some(store);
+    }
+
+    fn setup(&self, volume: volume::Volume, known: &Known) -> VolumeSetup {
+        let timing = Timing {
+            commit: Duration::from_millis(10),
+            limit: Duration::from_secs(3),
+            retry: Duration::from_millis(10),
+        };
+        let traces = recovery::look(&volume, &"a".parse().unwrap(), known);
+        VolumeSetup { space: volume.space(&self.disk).unwrap(), volume, traces, timing }
+    }
+
+    /// Compares a volume with the index, beside the store at work.
+    fn reconcile(&self, volume: &VolumeName) -> Reconciled {
+        let rows = self.reader().volume_segments(volume).unwrap();
+        let found = self.store().volume(volume).unwrap();
+        recovery::reconcile(&RealDisk, &found, rows, &mut AtWork { store: self.store(), volume })
     }
 
     fn store(&self) -> &Store {
@@ -105,6 +118,39 @@ impl Bench {
     fn story(&self, stream: StreamId) -> (Vec<RunRow>, Vec<SegmentRow>, Vec<wire::Gap>) {
         let r = self.reader();
         (r.runs(stream).unwrap(), r.segments(stream, Span::all()).unwrap(), r.gaps(stream, Span::all()).unwrap())
+    }
+}
+
+struct AtWork<'a> {
+    store: &'a Store,
+    volume: &'a VolumeName,
+}
+
+impl Beside for AtWork<'_> {
+    fn is_live(&self, run: RunId) -> bool {
+        self.store.is_live(run, self.volume)
+    }
+    fn go_on(&self) -> bool {
+        true
+    }
+    fn found(&mut self, finding: Finding) {
+        self.store.found(finding);
+    }
+}
+
+/// What is found where no recorder is at work.
+#[derive(Default)]
+struct Alone(Vec<Finding>);
+
+impl Beside for Alone {
+    fn is_live(&self, _: RunId) -> bool {
+        false
+    }
+    fn go_on(&self) -> bool {
+        true
+    }
+    fn found(&mut self, finding: Finding) {
+        self.0.push(finding);
     }
 }
 
@@ -195,15 +241,19 @@ fn reindexed(bench: &Bench) -> Writer {
     let path = bench.index_path();
     std::fs::remove_file(&path).unwrap();
     let mut writer = Writer::open(&path).unwrap();
+    let traces: Vec<_> =
+        bench.volumes().iter().flat_map(|v| recovery::look(v, &"a".parse().unwrap(), &Known::default())).collect();
+    let names = identity::settle(&traces).into_iter().collect();
+    writer.apply(&index::Batch { streams: names, ..index::Batch::default() }).unwrap();
     for v in bench.volumes() {
+        let mut alone = Alone::default();
+        recovery::reconcile(&RealDisk, &v, Vec::new(), &mut alone);
         let mut batch = index::Batch::default();
-        recovery::reconcile(&RealDisk, &v, Vec::new(), &|_| false, &mut |f| match f {
-            Finding::Segment(rows) => {
-                batch.runs.insert(rows.0.id, rows.0);
-                batch.segment(rows.1);
-            }
-            Finding::Gone(..) => panic!("an empty index has no rows to lose"),
-        });
+        for finding in alone.0 {
+            let Finding::Segment(rows) = finding else { panic!("an empty index has no rows to lose") };
+            batch.runs.insert(rows.0.id, rows.0);
+            batch.segment(rows.1);
+        }
         writer.apply(&batch).unwrap();
     }
     writer
@@ -281,10 +331,7 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
         until("its return", || matches!(events.try_recv(), Ok(StoreEvent::VolumeBack(v)) if v == volume));
         assert_eq!(bench.store().choose(run.stream.id, None), Some(volume.clone()), "the camera goes home");
         // What could not be closed while the disk failed is closed by the look at the volume that follows its return.
-        let rows = bench.reader().volume_segments(&volume).unwrap();
-        let back = bench.store().volume(&volume).unwrap();
-        let is_live = |run| bench.store().is_live(run, &volume);
-        let mended = recovery::reconcile(&RealDisk, &back, rows, &is_live, &mut |f| bench.store().found(f));
+        let mended = bench.reconcile(&volume);
         assert_eq!((mended.segments, mended.gone), (1, 0));
         until("the closed segment", || bench.rows(&run).first().is_some_and(|s| s.state != SegmentState::Open));
         let row = &bench.rows(&run)[0];

@@ -123,6 +123,8 @@ pub struct Volume {
     pub marker: Marker,
     /// Whether it is a file system of its own, which is committed as a whole.
     pub mount_point: bool,
+    /// Which file system it is on, see [`Disk::file_system`].
+    pub file_system: u64,
 }
 
 /// Prepares an empty folder as a volume. Its parent must be there.
@@ -196,13 +198,10 @@ pub fn open(disk: &dyn Disk, name: &VolumeName, root: &Path, id: Option<&str>) -
         let found = format!("its id is {}, this recorder's {volume} is {id}", marker.id);
         return Err(VolumeError::WrongMarker { volume, root: root.to_owned(), found });
     }
-    let mount_point = disk.is_mount_point(root).map_err(|source| VolumeError::Io {
-        volume,
-        what: "cannot look at",
-        path: root.to_owned(),
-        source,
-    })?;
-    Ok(Volume { name: name.clone(), root: root.to_owned(), marker, mount_point })
+    let seen = disk.is_mount_point(root).and_then(|mount_point| Ok((mount_point, disk.file_system(root)?)));
+    let (mount_point, file_system) =
+        seen.map_err(|source| VolumeError::Io { volume, what: "cannot look at", path: root.to_owned(), source })?;
+    Ok(Volume { name: name.clone(), root: root.to_owned(), marker, mount_point, file_system })
 }
 
 impl Volume {

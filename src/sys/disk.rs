@@ -34,6 +34,8 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes a folder that is empty. False if it is not.
     fn remove_empty_dir(&self, path: &Path) -> io::Result<bool>;
+    /// Gives a file another name in its folder; a file that has that name already is replaced, whole or not at all.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes a folder's entries durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes everything on the file system that holds `path` durable.
@@ -42,6 +44,8 @@ pub trait Disk: Send + Sync + 'static {
     fn space(&self, path: &Path) -> io::Result<Space>;
     /// Whether `path` is a mount point, that is, whether its file system holds nothing else.
     fn is_mount_point(&self, path: &Path) -> io::Result<bool>;
+    /// Which file system `path` is on, as the kernel numbers those that are mounted.
+    fn file_system(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// A file on a footage disk.
@@ -105,7 +109,8 @@ impl DiskFile for RealFile {
     fn reserve(&self, len: u64) -> io::Result<()> {
         let len = i64::try_from(len).map_err(io::Error::other)?;
         match fallocate(&self.0, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len) {
-            Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP) => Ok(()),
+            // So much at once may not be there any more; whether there is room is for the write to say.
+            Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSPC) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }
@@ -156,6 +161,10 @@ impl Disk for RealDisk {
         }
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
@@ -170,10 +179,17 @@ impl Disk for RealDisk {
     }
 
     fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
-        let here = std::fs::metadata(path)?;
-        let above = std::fs::metadata(path.join(".."))?;
-        Ok(here.dev() != above.dev())
+        Ok(self.file_system(path)? != self.file_system(&path.join(".."))?)
     }
+
+    fn file_system(&self, path: &Path) -> io::Result<u64> {
+        Ok(std::fs::metadata(path)?.dev())
+    }
+}
+
+/// What is read of a file from now on comes from the disk and not from memory: after a sync has failed, the two may differ.
+pub fn forget_cached(file: &File) -> io::Result<()> {
+    Ok(nix::fcntl::posix_fadvise(file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
 }
 
 /// A disk that can be told to fail: the real one, until then.
@@ -193,6 +209,8 @@ pub struct Faults {
     pub full: AtomicBool,
     /// Writes fail with ENOSPC, whatever was reported.
     pub no_room: AtomicBool,
+    /// Another file system is in its place.
+    pub exchanged: AtomicBool,
     hanging: Mutex<bool>,
     released: Condvar,
 }
@@ -287,6 +305,10 @@ impl Disk for FaultyDisk {
         self.faults.wait();
         RealDisk.remove_empty_dir(path)
     }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.faults.before_write()?;
+        RealDisk.rename(from, to)
+    }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.faults.before_sync()?;
         RealDisk.sync_dir(path)
@@ -301,6 +323,9 @@ impl Disk for FaultyDisk {
     }
     fn is_mount_point(&self, path: &Path) -> io::Result<bool> {
         RealDisk.is_mount_point(path)
+    }
+    fn file_system(&self, path: &Path) -> io::Result<u64> {
+        Ok(RealDisk.file_system(path)? + u64::from(self.faults.exchanged.load(Ordering::SeqCst)))
     }
 }
 

@@ -69,9 +69,12 @@ impl Library {
         }
     }
 
-    /// The volumes from now on, after site.toml has changed.
-    pub fn set_volumes(&self, volumes: BTreeMap<VolumeName, PathBuf>) {
-        *self.volumes.write().unwrap_or_else(PoisonError::into_inner) = volumes;
+    /// The volumes that may be read from now on. True if they are others than before.
+    pub fn set_volumes(&self, volumes: BTreeMap<VolumeName, PathBuf>) -> bool {
+        let mut now = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = *now != volumes;
+        *now = volumes;
+        changed
     }
 
     /// Asks the index itself.

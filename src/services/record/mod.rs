@@ -12,16 +12,17 @@ mod signals;
 mod start;
 mod status;
 mod upkeep;
+mod volumes;
 
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
-pub(in crate::services) use self::{config::recorder, upkeep::places};
+pub(in crate::services) use self::{config::recorder, volumes::places};
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
-use self::{config::Files, upkeep::Absent};
+use self::{config::Files, volumes::Absent};
 use crate::{
     capture::Supervisor,
     retrieve::Library,
@@ -71,7 +72,7 @@ impl Shared {
 /// A recorder at work.
 pub struct Recorder {
     shared: Arc<Shared>,
-    sockets: tokio::runtime::Runtime,
+    sockets: [tokio::runtime::Runtime; 2],
     upkeep: Vec<std::thread::JoinHandle<()>>,
     _lock: lock::Lock,
 }
@@ -101,8 +102,10 @@ impl Recorder {
         crate::sys::notify::stopping();
         self.shared.stopping.store(true, Ordering::SeqCst);
         log::info!("stopping: {who}");
-        self.sockets.block_on(self.shared.supervisor.stop(who));
-        self.sockets.shutdown_background();
+        self.sockets[1].block_on(self.shared.supervisor.stop(who));
+        for runtime in self.sockets {
+            runtime.shutdown_background();
+        }
         self.shared.index.put(|batch| {
             batch.meta.insert(start::STOPPED.into(), who.to_owned());
         });

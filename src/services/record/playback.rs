@@ -49,10 +49,12 @@ fn cameras(shared: &Shared) -> Vec<wire::Camera> {
     cameras
 }
 
-/// After a volume was taken into use.
+/// After volumes came, or their disks fell silent: footage is read where disks answer, so that readers of one that does not
+/// take no threads from the others.
 pub(super) fn volumes_changed(shared: &Shared) {
-    shared.library.set_volumes(shared.store.roots());
-    note_roots(&shared.index, &shared.store);
+    if shared.library.set_volumes(shared.store.answering()) {
+        note_roots(&shared.index, &shared.store);
+    }
 }
 
 /// The library of a recorder that starts.

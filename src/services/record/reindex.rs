@@ -4,17 +4,18 @@ use std::{collections::BTreeSet, path::Path};
 
 use anyhow::Context as _;
 
-use super::{config, lock::Lock, upkeep};
+use super::{config, lock::Lock, volumes};
 use crate::{
     services::paths::Paths,
     site::Site,
     store::{
-        index::{Batch, Writer},
-        recovery::{self, Finding},
-        volume,
+        identity,
+        index::{Batch, IndexError, Writer},
+        recovery::{self, Beside, Finding, Known},
+        volume::{self, Volume},
     },
     sys::RealDisk,
-    types::{RecorderId, RunId, wire::Reindexed},
+    types::{RecorderId, RunId, VolumeName, wire::Reindexed},
 };
 
 /// Rows in one transaction.
@@ -41,31 +42,33 @@ pub fn reindex(
         let _ = std::fs::remove_file(format!("{}{suffix}", fresh.display()));
     }
     let mut writer = Writer::open(&fresh)?;
+    let places = volumes::places(site, &recorder).into_iter();
+    let volumes: Vec<Volume> =
+        places.map(|(name, root)| volume::open(&RealDisk, &name, &root, None)).collect::<Result<_, _>>()?;
+    // First whose the streams are: the files may lie under former names.
+    let traces: Vec<_> = volumes.iter().flat_map(|v| recovery::look(v, &recorder, &Known::default())).collect();
+    let mut names = Batch::default();
+    names.streams.extend(identity::settle(&traces));
+    writer.apply(&names)?;
     let mut report = Reindexed::default();
     let mut runs: BTreeSet<RunId> = BTreeSet::new();
-    for (name, root) in upkeep::places(site, &recorder) {
-        let volume = volume::open(&RealDisk, &name, &root, None)?;
-        let mut batch = Batch::default();
-        batch.volumes.insert(name.clone(), volume.marker.id.to_string());
-        let mut failed = None;
-        let mut segments = 0;
-        let found = recovery::reconcile(&RealDisk, &volume, Vec::new(), &|_| false, &mut |finding| {
-            let Finding::Segment(rows) = finding else { return };
-            runs.insert(rows.0.id);
-            batch.runs.entry(rows.0.id).or_insert(rows.0);
-            batch.segment(rows.1);
-            segments += 1;
-            if batch.segments.len() >= BATCH {
-                if let Err(e) = writer.apply(&std::mem::take(&mut batch)) {
-                    failed.get_or_insert(e);
-                }
-                progress(name.as_str(), segments);
-            }
-        });
-        if let Some(e) = failed {
+    for volume in volumes {
+        let name = &volume.name;
+        let mut filling = Filling {
+            writer: &mut writer,
+            runs: &mut runs,
+            batch: Batch::default(),
+            segments: 0,
+            failed: None,
+            progress,
+            name,
+        };
+        filling.batch.volumes.insert(name.clone(), volume.marker.id.to_string());
+        let found = recovery::reconcile(&RealDisk, &volume, Vec::new(), &mut filling);
+        filling.write();
+        if let Some(e) = filling.failed {
             return Err(e).context("the new index cannot be written; the old one is as it was");
         }
-        writer.apply(&batch).context("the new index cannot be written; the old one is as it was")?;
         report.segments += found.segments;
         report.recovered += found.recovered;
         report.foreign.extend(found.foreign);
@@ -82,4 +85,43 @@ pub fn reindex(
     }
     std::fs::rename(&fresh, paths.index()).context("the new index cannot take the old one's place")?;
     Ok(report)
+}
+
+/// The new index, as it is filled from one volume.
+struct Filling<'a> {
+    writer: &'a mut Writer,
+    runs: &'a mut BTreeSet<RunId>,
+    batch: Batch,
+    segments: u64,
+    failed: Option<IndexError>,
+    progress: &'a dyn Fn(&str, u64),
+    name: &'a VolumeName,
+}
+
+impl Filling<'_> {
+    fn write(&mut self) {
+        if let Err(e) = self.writer.apply(&std::mem::take(&mut self.batch)) {
+            self.failed.get_or_insert(e);
+        }
+        (self.progress)(self.name.as_str(), self.segments);
+    }
+}
+
+impl Beside for Filling<'_> {
+    fn is_live(&self, _: RunId) -> bool {
+        false
+    }
+    fn go_on(&self) -> bool {
+        self.failed.is_none()
+    }
+    fn found(&mut self, finding: Finding) {
+        let Finding::Segment(rows) = finding else { return };
+        self.runs.insert(rows.0.id);
+        self.batch.runs.entry(rows.0.id).or_insert(rows.0);
+        self.batch.segment(rows.1);
+        self.segments += 1;
+        if self.batch.segments.len() >= BATCH {
+            self.write();
+        }
+    }
 }

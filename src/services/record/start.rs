@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Options, Recorder, Shared, api, config, hours, lock::Lock, playback, upkeep};
+use super::{Options, Recorder, Shared, api, config, hours, lock::Lock, playback, upkeep, volumes};
 use crate::{
     capture::{Env, Settings, Supervisor},
     services::{
@@ -51,20 +51,11 @@ impl Recorder {
 
         let writer = open_index(&paths.index(), started)?;
         let reader = Reader::open(&paths.index())?;
-        let (mut volumes, mut absent) = (Vec::new(), Vec::new());
-        let places = upkeep::places(&site, &recorder);
+        let known = recovery::known(&reader)?;
+        let context = volumes::Context { index: paths.index(), recorder: recorder.clone() };
+        let places = volumes::places(&site, &recorder);
         let volume_count = places.len();
-        for (name, root) in places {
-            match upkeep::open(&name, root, Some(&reader)) {
-                Ok(setup) => volumes.push(setup),
-                Err(problem) => {
-                    log::error!(VOLUME = name.as_str(); "{}", problem.problem);
-                    absent.push(problem);
-                }
-            }
-        }
-        let opened: Vec<_> = volumes.iter().map(|v| v.volume.clone()).collect();
-        let found = recovery::look(&opened, &reader)?;
+        let (volumes, absent) = volumes::open_all(places, &context, &*clock);
         let downtime = match reader.meta(STOPPED)? {
             Some(who) if !who.is_empty() => Cause::new(CauseKind::Stopped, who),
             _ => Cause::new(CauseKind::Restart, "killed, crashed, or without power"),
@@ -83,7 +74,7 @@ impl Recorder {
             disk: Arc::new(RealDisk),
             clock: clock.clone(),
             index: index.clone(),
-            found,
+            known: known.traces,
             renamed: site
                 .cameras()
                 .iter()
@@ -176,20 +167,23 @@ fn open_index(path: &Path, now: crate::types::WallNs) -> anyhow::Result<Writer> 
     }
 }
 
-/// The sockets have threads of their own: a slow disk under a reader never delays capture.
-fn serve(shared: &Arc<Shared>) -> anyhow::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .max_blocking_threads(8)
-        .thread_name("sockets")
-        .enable_all()
-        .build()?;
-    let _inside = runtime.enter();
-    for (path, whom, router) in [
-        (shared.paths.media_socket(), For::Group, api::media(shared)),
-        (shared.paths.status_socket(), For::Group, api::status(shared)),
-        (shared.paths.control_socket(), For::Owner, api::control(shared)),
+/// The sockets have threads of their own: a slow disk under a reader never delays capture, nor the answer to how the recorder is.
+fn serve(shared: &Arc<Shared>) -> anyhow::Result<[tokio::runtime::Runtime; 2]> {
+    let runtime = |name: &str| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(8)
+            .thread_name(name)
+            .enable_all()
+            .build()
+    };
+    let runtimes = [runtime("media")?, runtime("sockets")?];
+    for (runtime, path, whom, router) in [
+        (&runtimes[0], shared.paths.media_socket(), For::Group, api::media(shared)),
+        (&runtimes[1], shared.paths.status_socket(), For::Group, api::status(shared)),
+        (&runtimes[1], shared.paths.control_socket(), For::Owner, api::control(shared)),
     ] {
+        let _inside = runtime.enter();
         let listener = socket::listen(&path, whom)?;
         runtime.spawn(async move {
             if let Err(e) = axum::serve(listener, router).await {
@@ -197,7 +191,7 @@ fn serve(shared: &Arc<Shared>) -> anyhow::Result<tokio::runtime::Runtime> {
             }
         });
     }
-    Ok(runtime)
+    Ok(runtimes)
 }
 
 /// An error with its sources, in one line.

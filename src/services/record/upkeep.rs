@@ -1,74 +1,32 @@
-//! What goes on beside recording: volumes that come late or come back, and the look at what earlier recording left.
+//! What goes on beside recording: volumes that come late or come back, and the look at what earlier recording left. Each disk is touched by
+//! threads of its own only, so that one that hangs keeps nobody from the others.
 
 use std::{
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, atomic::Ordering},
+    thread::JoinHandle,
     time::Duration,
 };
 
-use super::Shared;
-use crate::{
-    services::paths,
-    site::{Site, VolumePlace},
-    store::{Footage as _, StoreEvent, Timing, VolumeSetup, index::Reader, recovery, volume},
-    sys::{Disk, RealDisk},
-    types::{ByteSize, RecorderId, VolumeName, wire},
+use super::{
+    Shared,
+    volumes::{Absent, Context, places},
 };
-
-/// A volume of the site that can't be written to yet.
-#[derive(Debug, Clone)]
-pub(super) struct Absent {
-    pub name: VolumeName,
-    pub root: PathBuf,
-    pub problem: String,
-}
-
-impl Absent {
-    pub(super) fn status(&self) -> wire::VolumeStatus {
-        wire::VolumeStatus {
-            name: self.name.clone(),
-            healthy: false,
-            problem: Some(self.problem.clone()),
-            free: ByteSize(0),
-            size: ByteSize(0),
-            queued: ByteSize(0),
-        }
-    }
-}
+use crate::{
+    site::Site,
+    store::{
+        Footage as _, StoreEvent,
+        index::Reader,
+        recovery::{self, Beside, Finding},
+    },
+    sys::{Disk, RealDisk},
+    types::{RunId, VolumeName},
+};
 
 /// How often absent volumes are looked for: booting does not wait for their mounts, so they may come a moment after the recorder.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Names and places of a recorder's volumes.
-pub(in crate::services) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
-    let place = |v: &crate::site::Volume| match &v.place {
-        VolumePlace::Disk(_) => paths::mount_point(&v.name),
-        VolumePlace::Path(path) => path.clone(),
-    };
-    site.volumes_of(recorder).iter().map(|v| (v.name.clone(), place(v))).collect()
-}
-
-/// Opens a volume, if its marker is the expected one.
-pub(super) fn open(name: &VolumeName, root: PathBuf, index: Option<&Reader>) -> Result<VolumeSetup, Absent> {
-    let id = index.and_then(|index| index.volume_id(name).ok().flatten());
-    // Which disk a volume is says site.toml, and its mount unit mounts no other. A folder has only its marker to be known by.
-    let disk = root == paths::mount_point(name);
-    match volume::open(&RealDisk, name, &root, id.as_deref().filter(|_| !disk)) {
-        Ok(volume) => {
-            if id.is_some_and(|id| id != volume.marker.id.to_string()) {
-                log::warn!(VOLUME = name.as_str(); "volume {name} is another disk than before");
-            }
-            // A folder shares its disk with everything else on this machine; that it is slow does not mean that it is broken.
-            let limit = if volume.mount_point { Duration::from_secs(3) } else { Duration::from_secs(30) };
-            let timing = Timing { commit: Duration::from_secs(2), limit, retry: Duration::from_secs(10) };
-            Ok(VolumeSetup { volume, timing })
-        }
-        Err(e) => {
-            let problem = super::start::story(&e);
-            Err(Absent { name: name.clone(), root, problem })
-        }
-    }
-}
+/// How long a stop waits for disks that are being looked at.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// After a reload: volumes that are new in the site are taken into use as soon as they are there.
 pub(super) fn expect_volumes(shared: &Shared, site: &Site) {
@@ -77,55 +35,86 @@ pub(super) fn expect_volumes(shared: &Shared, site: &Site) {
     for name in known.keys().filter(|n| !places.iter().any(|(p, _)| p == *n)) {
         log::warn!(VOLUME = name.as_str(); "volume {name} has left the site; it is used until the recorder is restarted");
     }
-    *shared.absent.lock().unwrap_or_else(PoisonError::into_inner) = places
-        .into_iter()
-        .filter(|(name, _)| !known.contains_key(name))
-        .map(|(name, root)| Absent { name, root, problem: "not looked for yet".into() })
-        .collect();
+    let mut absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
+    // A look that is under way goes on.
+    absent.retain(|a| places.iter().any(|(name, root)| *name == a.name && *root == a.root));
+    for (name, root) in places {
+        if !known.contains_key(&name) && !absent.iter().any(|a| a.name == name) {
+            absent.push(Absent::new(name, root));
+        }
+    }
 }
 
 /// Runs until the recorder stops.
 pub(super) fn run(shared: &Arc<Shared>) {
     let mut events = shared.store.events();
-    for name in shared.store.roots().into_keys() {
-        reconcile(shared, &name);
-    }
+    let mut due: BTreeSet<VolumeName> = shared.store.roots().into_keys().collect();
+    let mut busy: BTreeMap<VolumeName, JoinHandle<()>> = BTreeMap::new();
     while !shared.stopping.load(Ordering::SeqCst) {
+        busy.retain(|_, thread| !thread.is_finished());
+        due.retain(|name| busy.contains_key(name) || !compare(shared, name, &mut busy));
         std::thread::park_timeout(LOOK);
         look_for_absent(shared);
+        super::playback::volumes_changed(shared);
         while let Ok(event) = events.try_recv() {
             if let StoreEvent::VolumeBack(name) = event {
-                reconcile(shared, &name);
+                due.insert(name);
             }
         }
+    }
+    let leave = shared.clock.monotonic();
+    while busy.values().any(|thread| !thread.is_finished()) && shared.clock.monotonic().since(leave) < LEAVE {
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
 fn look_for_absent(shared: &Shared) {
-    let absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if absent.is_empty() || shared.stopping.load(Ordering::SeqCst) {
-        return;
-    }
-    let index = Reader::open(&shared.paths.index()).ok();
-    let mut still = Vec::new();
-    for was in absent {
-        match open(&was.name, was.root.clone(), index.as_ref()) {
-            Ok(setup) => match shared.store.add(setup) {
-                Ok(()) => {
-                    super::playback::volumes_changed(shared);
-                    log::info!(VOLUME = was.name.as_str(); "volume {} is there now and is used", was.name);
-                }
-                Err(e) => still.push(Absent { problem: e.to_string(), ..was }),
-            },
-            Err(now) => {
-                if now.problem != was.problem {
-                    log::error!(VOLUME = now.name.as_str(); "{}", now.problem);
-                }
-                still.push(now);
+    let context = Context { index: shared.paths.index(), recorder: shared.recorder.clone() };
+    let mut absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
+    absent.retain_mut(|volume| {
+        let Some(setup) = volume.look(&context, &*shared.clock) else { return true };
+        match shared.store.add(setup) {
+            Ok(()) => {
+                log::info!(VOLUME = volume.name.as_str(); "volume {} is there now and is used", volume.name);
+                false
+            }
+            Err(e) => {
+                volume.say(e.to_string());
+                true
             }
         }
+    });
+}
+
+/// Begins to compare a volume with the index. False if that could not be begun.
+fn compare(shared: &Arc<Shared>, name: &VolumeName, busy: &mut BTreeMap<VolumeName, JoinHandle<()>>) -> bool {
+    let (inside, volume) = (shared.clone(), name.clone());
+    let thread = std::thread::Builder::new().name(format!("look {name}"));
+    match thread.spawn(move || reconcile(&inside, &volume)) {
+        Ok(thread) => busy.insert(name.clone(), thread).is_none(),
+        Err(e) => {
+            log::error!(VOLUME = name.as_str(); "volume {name} is not compared with the index yet: {e}");
+            false
+        }
     }
-    *shared.absent.lock().unwrap_or_else(PoisonError::into_inner) = still;
+}
+
+/// The recorder as one volume is compared with the index.
+struct AtWork<'a> {
+    shared: &'a Shared,
+    volume: &'a VolumeName,
+}
+
+impl Beside for AtWork<'_> {
+    fn is_live(&self, run: RunId) -> bool {
+        self.shared.store.is_live(run, self.volume)
+    }
+    fn go_on(&self) -> bool {
+        !self.shared.stopping.load(Ordering::SeqCst)
+    }
+    fn found(&mut self, finding: Finding) {
+        self.shared.store.found(finding);
+    }
 }
 
 /// Compares a volume with the index and mends what is torn.
@@ -139,14 +128,15 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         }
     };
     let disk: &dyn Disk = &RealDisk;
-    let report = recovery::reconcile(disk, &volume, rows, &|run| shared.store.is_live(run, name), &mut |finding| {
-        shared.store.found(finding);
-    });
+    let report = recovery::reconcile(disk, &volume, rows, &mut AtWork { shared, volume: name });
     log::info!(
         VOLUME = name.as_str();
         "volume {name}: {} segments; {} were new to the index, {} were torn and are closed now, {} are no more",
         report.segments, report.added, report.recovered, report.gone
     );
+    for lost in &report.lost {
+        log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
+    }
     for foreign in &report.foreign {
         log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
     }

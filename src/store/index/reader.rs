@@ -333,6 +333,15 @@ impl Reader {
         })
     }
 
+    /// When a stream's oldest footage begins, corrected.
+    pub fn oldest(&self, stream: StreamId) -> Result<Option<WallNs>, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached("SELECT min(start) FROM segment WHERE stream = ?1")?
+                .query_row([self.number(stream)?], |r| Ok(r.get::<_, Option<i64>>(0)?.map(WallNs)))
+        })
+    }
+
     /// The newest footage of a stream: corrected end.
     pub fn last_end(&self, stream: StreamId) -> Result<Option<WallNs>, IndexError> {
         Ok(self.newest(stream)?.map(|s| s.span.end))

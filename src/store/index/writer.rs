@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Batch, IndexError, RunRow, SegmentRow, schema};
-use crate::types::{SegmentId, StreamKey, VolumeName};
+use crate::{
+    store::identity::name_beside,
+    types::{SegmentId, StreamId, StreamKey, VolumeName},
+};
 
 /// The index, open for writing.
 #[derive(Debug)]
@@ -99,10 +102,21 @@ impl Writer {
     }
 }
 
+/// A camera's stream under its present name. A stream that had the name, because volumes came late, keeps its footage under another one; if
+/// it has none, it goes.
 fn put_stream(tx: &Transaction<'_>, key: &StreamKey) -> rusqlite::Result<()> {
-    // A renamed camera keeps its uuid; a name taken over by another camera leaves its former owner.
-    tx.prepare_cached("UPDATE stream SET camera = camera || '~' || n WHERE camera = ?1 AND kind = ?2 AND uuid <> ?3")?
-        .execute(params![key.camera.as_str(), key.kind.as_str(), key.id.as_bytes()])?;
+    if let Some((n, holder)) = holder(tx, key)?.filter(|(_, holder)| *holder != key.id) {
+        tx.prepare_cached("DELETE FROM open_gap WHERE stream = ?1")?.execute([n])?;
+        let gone = tx
+            .prepare_cached(
+                "DELETE FROM stream WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE run.stream = stream.n)",
+            )?
+            .execute([n])?;
+        if gone == 0 {
+            tx.prepare_cached("UPDATE stream SET camera = ?2 WHERE n = ?1")?
+                .execute(params![n, name_beside(&key.camera, holder).as_str()])?;
+        }
+    }
     tx.prepare_cached(
         "INSERT INTO stream (uuid, camera, kind) VALUES (?1, ?2, ?3)
          ON CONFLICT (uuid) DO UPDATE SET camera = excluded.camera",
@@ -111,13 +125,23 @@ fn put_stream(tx: &Transaction<'_>, key: &StreamKey) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The stream that has a name now.
+fn holder(tx: &Transaction<'_>, key: &StreamKey) -> rusqlite::Result<Option<(i64, StreamId)>> {
+    tx.prepare_cached("SELECT n, uuid FROM stream WHERE camera = ?1 AND kind = ?2")?
+        .query_row([key.camera.as_str(), key.kind.as_str()], |r| Ok((r.get(0)?, StreamId::from_bytes(r.get(1)?))))
+        .optional()
+}
+
 fn put_run(tx: &Transaction<'_>, run: &RunRow) -> rusqlite::Result<()> {
     let known: Option<i64> = tx
         .prepare_cached("SELECT n FROM stream WHERE uuid = ?1")?
         .query_row([run.stream.id.as_bytes()], |r| r.get(0))
         .optional()?;
     if known.is_none() {
-        put_stream(tx, &run.stream)?;
+        // Whose it is now says nobody; so it takes no name from another one.
+        let taken = holder(tx, &run.stream)?.is_some();
+        let beside = || StreamKey { camera: name_beside(&run.stream.camera, run.stream.id), ..run.stream.clone() };
+        put_stream(tx, &if taken { beside() } else { run.stream.clone() })?;
     }
     let before = run.before.as_ref();
     tx.prepare_cached(

@@ -68,10 +68,10 @@ fn a_cut_between_marking_and_unlinking_is_completed() {
     let marked = bench.reader().retiring().unwrap();
     assert_eq!(marked.len(), 3);
     // Reconciling finds the one whose file is gone, and does not call the others footage.
-    let mut gone = Vec::new();
+    let mut alone = Alone::default();
     let known = bench.reader().volume_segments(&"a1".parse().unwrap()).unwrap();
-    recovery::reconcile(&RealDisk, &bench.volumes()[0], known, &|_| false, &mut |f| gone.push(f));
-    assert_eq!(gone, [Finding::Gone(rows[0].id, "a1".parse().unwrap())]);
+    recovery::reconcile(&RealDisk, &bench.volumes()[0], known, &mut alone);
+    assert_eq!(alone.0, [Finding::Gone(rows[0].id, "a1".parse().unwrap())]);
     assert_eq!(retire(&bench, &marked).unwrap().segments, 3);
     assert_eq!(bench.rows(&run), rows[3..]);
     assert_eq!(files(&bench.dir.path().join("a1")).len(), 1);

@@ -5,29 +5,30 @@
 //!   what was committed last; the rest becomes a gap with cause disk; nothing is written again over pages whose sync failed.
 //! - A disk that is merely slower than its cameras fills its share of memory. Then single fragments are refused, which ends
 //!   those runs, and their cameras go to another volume.
+//! - A volume whose mount went away, or was exchanged, has failed too: what is synced then is another file system.
 //! - A failed volume is tried again every [`Timing::retry`]: marker, room, and a small file written and synced in time.
+
+mod commit;
+mod writer;
 
 use std::{
     collections::HashMap,
     io,
+    path::Path,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Sender, channel},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
-use super::{
-    Refused,
-    probe::{full, probe},
-    segment::{OpenSegment, Written},
-    volume::Volume,
-};
+use self::{commit::commit_loop, writer::Writer};
+use super::{Refused, VolumeSetup, probe::full, segment::Written, volume::Volume};
 use crate::{
     sys::{Clock, Disk, Monotonic, Space},
-    types::{ByteSize, Fragment, RunId, SegmentId, VolumeName, wire},
+    types::{ByteSize, Fragment, RunId, SegmentId, VolumeName, WallNs, wire},
 };
 
 /// How long things may take.
@@ -49,6 +50,8 @@ pub(super) trait Report: Send + Sync + 'static {
     fn failed(&self, volume: &VolumeName, problem: &str);
     /// It does again.
     fn back(&self, volume: &VolumeName);
+    /// The file that names all streams, if it has changed since version `had`.
+    fn streams_file(&self, had: u64, now: WallNs) -> Option<(u64, Vec<u8>)>;
 }
 
 enum Job {
@@ -65,6 +68,8 @@ struct State {
     /// The writer has let go of everything that was open when the volume failed.
     abandoned: bool,
     space: Space,
+    /// Which file system the volume was on when it was last found to be well.
+    file_system: u64,
     stop: bool,
 }
 
@@ -95,19 +100,20 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    /// Starts the threads. Touches no disk itself.
     pub(super) fn start(
-        volume: Volume,
+        setup: VolumeSetup,
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
         report: Arc<dyn Report>,
-        timing: Timing,
         share: ByteSize,
     ) -> io::Result<Self> {
-        let space = volume.space(&*disk)?;
+        let VolumeSetup { volume, space, timing, traces: _ } = setup;
         let problem = full(space);
+        let file_system = volume.file_system;
         let shared = Arc::new(Shared {
             failed: AtomicBool::new(problem.is_some()),
-            state: Mutex::new(State { abandoned: true, problem, space, stop: false }),
+            state: Mutex::new(State { abandoned: true, problem, space, file_system, stop: false }),
             volume,
             disk,
             clock,
@@ -147,6 +153,11 @@ impl Worker {
         !self.shared.failed.load(Ordering::Acquire)
     }
 
+    /// Its size when last looked at.
+    pub(super) fn size(&self) -> u64 {
+        self.shared.state().space.size
+    }
+
     fn fail(&self, problem: &str) {
         self.shared.fail(problem);
         // The writer may be stuck; it finds the word when it is not.
@@ -175,8 +186,19 @@ impl Worker {
         let _ = self.jobs.send(Job::EndRun(run));
     }
 
-    pub(super) fn volume(&self) -> &Volume {
-        &self.shared.volume
+    /// The volume, as it was when it was last found to be well.
+    pub(super) fn volume(&self) -> Volume {
+        Volume { file_system: self.shared.state().file_system, ..self.shared.volume.clone() }
+    }
+
+    /// The volume's own identity.
+    pub(super) fn id(&self) -> String {
+        self.shared.volume.marker.id.to_string()
+    }
+
+    /// Where it is.
+    pub(super) fn root(&self) -> &Path {
+        &self.shared.volume.root
     }
 
     pub(super) fn status(&self) -> wire::VolumeStatus {
@@ -212,7 +234,8 @@ impl Worker {
         }
     }
 
-    fn stuck(&self) -> bool {
+    /// Whether its disk has not answered for longer than it may.
+    pub(super) fn stuck(&self) -> bool {
         let now = self.shared.clock.monotonic();
         [&self.shared.writing, &self.shared.committing].into_iter().any(|since| {
             let since = since.load(Ordering::Acquire);
@@ -250,222 +273,10 @@ impl Shared {
     }
 }
 
-struct Writer {
-    shared: Arc<Shared>,
-    open: HashMap<RunId, OpenSegment>,
-    /// Segments whose later fragments are void: the volume failed while they were open. A copy may go on with a later one.
-    ended: HashMap<RunId, u32>,
-}
-
-impl Writer {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: HashMap::new(), ended: HashMap::new() }
-    }
-
-    fn run(mut self, inbox: &Receiver<Job>) {
-        while let Ok(job) = inbox.recv() {
-            let shared = self.shared.clone();
-            match job {
-                Job::Fragment(fragment) => {
-                    let bytes = fragment.sample_bytes() as u64;
-                    if !shared.failed.load(Ordering::Acquire)
-                        && let Err(e) = shared.timed(&shared.writing, || self.write(&fragment))
-                    {
-                        self.refuse(&fragment, &e);
-                    }
-                    drop(fragment);
-                    shared.queued.fetch_sub(bytes, Ordering::AcqRel);
-                }
-                Job::EndRun(run) => {
-                    if let Err(e) = shared.timed(&shared.writing, || self.close(run)) {
-                        shared.fail(&explain("close a segment on", &e));
-                    }
-                }
-                Job::Wake => {}
-                Job::Stop => break,
-            }
-            if shared.failed.load(Ordering::Acquire) {
-                self.abandon();
-            }
-        }
-        for run in self.open.keys().copied().collect::<Vec<_>>() {
-            if let Err(e) = self.close(run) {
-                log::error!("volume {}: a segment could not be closed: {e}", self.shared.volume.name);
-            }
-        }
-        self.shared.state().stop = true;
-        self.shared.wake.notify_all();
-    }
-
-    fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
-        let run = fragment.run.id;
-        if self.ended.get(&run).is_some_and(|seq| fragment.seq <= *seq) {
-            return Ok(());
-        }
-        if self.open.get(&run).is_some_and(|s| s.id.seq != fragment.seq) {
-            self.close(run)?;
-        }
-        if let Some(segment) = self.open.get_mut(&run) {
-            segment.append(fragment)?;
-        } else {
-            let segment = OpenSegment::create(&*self.shared.disk, &self.shared.volume, fragment)?;
-            self.open.insert(run, segment);
-        }
-        if let Some(segment) = self.open.get_mut(&run) {
-            let written = segment.written();
-            self.mark_dirty(written);
-        }
-        Ok(())
-    }
-
-    /// A fragment could not be written: the disk's fault, or the fragment's own.
-    fn refuse(&mut self, fragment: &Fragment, e: &io::Error) {
-        if e.kind() != io::ErrorKind::InvalidInput {
-            return self.shared.fail(&explain("write to", e));
-        }
-        log::error!(
-            CAMERA = fragment.run.stream.camera.as_str();
-            "camera {}: {e}: a mistake in this program; that fragment is lost", fragment.run.stream.camera
-        );
-    }
-
-    fn close(&mut self, run: RunId) -> io::Result<()> {
-        let Some(segment) = self.open.remove(&run) else { return Ok(()) };
-        let written = segment.close()?;
-        self.mark_dirty(written);
-        Ok(())
-    }
-
-    fn mark_dirty(&self, written: Written) {
-        use std::collections::hash_map::Entry;
-        match self.shared.dirty().entry(written.row.id) {
-            Entry::Occupied(mut old) => {
-                // The first word on a segment brings its run and its new folders: keep them until they are committed.
-                let old = old.get_mut();
-                let (run, folders) = (old.run.take(), std::mem::take(&mut old.folders));
-                *old = Written { run: written.run.or(run), folders: [folders, written.folders].concat(), ..written };
-            }
-            Entry::Vacant(place) => {
-                place.insert(written);
-            }
-        }
-    }
-
-    /// Closes what was open at the last committed length, and forgets what was not committed.
-    fn abandon(&mut self) {
-        if self.shared.state().abandoned {
-            return;
-        }
-        self.shared.dirty().clear();
-        self.ended.clear();
-        for (run, segment) in std::mem::take(&mut self.open) {
-            self.ended.insert(run, segment.id.seq);
-            let id = segment.id;
-            match segment.abandon(&*self.shared.disk) {
-                Ok(Some(written)) => self.mark_dirty(written),
-                Ok(None) => {}
-                Err(e) => log::warn!(
-                    "volume {}: segment {}-{} is left as it is until recovery: {e}",
-                    self.shared.volume.name,
-                    id.run,
-                    id.seq
-                ),
-            }
-        }
-        self.shared.state().abandoned = true;
-    }
-}
-
 fn explain(what: &str, e: &io::Error) -> String {
     match e.kind() {
         io::ErrorKind::StorageFull => "it is full".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only".to_owned(),
         _ => format!("cannot {what} it: {e}"),
-    }
-}
-
-fn commit_loop(shared: &Shared, writer: &Sender<Job>) {
-    loop {
-        let failed = shared.failed.load(Ordering::Acquire);
-        let pause = if failed { shared.timing.retry } else { shared.timing.commit };
-        let (state, _) =
-            shared.wake.wait_timeout_while(shared.state(), pause, |s| !s.stop).unwrap_or_else(PoisonError::into_inner);
-        let stop = state.stop;
-        drop(state);
-        if shared.failed.load(Ordering::Acquire) {
-            take_back(shared);
-        } else if let Err(e) = shared.timed(&shared.committing, || commit(shared)) {
-            shared.fail(&explain("commit to", &e));
-            let _ = writer.send(Job::Wake);
-        }
-        if stop {
-            return;
-        }
-    }
-}
-
-/// Makes everything written so far durable, then says so.
-fn commit(shared: &Shared) -> io::Result<()> {
-    let space = shared.volume.space(&*shared.disk)?;
-    shared.state().space = space;
-    let dirty = std::mem::take(&mut *shared.dirty());
-    if !dirty.is_empty() {
-        if shared.volume.mount_point {
-            shared.disk.sync_file_system(&shared.volume.root)?;
-        } else {
-            // Beside other people's data: sync ours alone.
-            for written in dirty.values() {
-                written.file.sync()?;
-                for folder in &written.folders {
-                    shared.disk.sync_dir(folder)?;
-                }
-            }
-        }
-        if shared.failed.load(Ordering::Acquire) {
-            // It took too long: its cameras have gone elsewhere, and the writer is closing at the former length.
-            return Ok(());
-        }
-        let dirty: Vec<Written> = dirty.into_values().collect();
-        for written in &dirty {
-            written.committed.store(written.row.bytes, Ordering::Release);
-        }
-        shared.report.committed(&shared.volume.name, &dirty);
-    }
-    match full(space) {
-        Some(problem) => Err(io::Error::new(io::ErrorKind::StorageFull, problem)),
-        None => Ok(()),
-    }
-}
-
-/// Takes a failed volume back if its disk works again.
-fn take_back(shared: &Shared) {
-    if !shared.state().abandoned {
-        return;
-    }
-    let outcome = shared.timed(&shared.committing, || {
-        let began = shared.clock.monotonic();
-        let space = probe(&*shared.disk, &shared.volume)?;
-        // The segments closed at the failure.
-        let closed: Vec<Written> = std::mem::take(&mut *shared.dirty()).into_values().collect();
-        for written in &closed {
-            written.file.sync()?;
-        }
-        Ok::<_, io::Error>((space, closed, shared.clock.monotonic().since(began)))
-    });
-    match outcome {
-        Ok((space, closed, took)) => {
-            if !closed.is_empty() {
-                shared.report.committed(&shared.volume.name, &closed);
-            }
-            if took <= shared.timing.limit {
-                let mut state = shared.state();
-                state.space = space;
-                state.problem = None;
-                shared.failed.store(false, Ordering::Release);
-                drop(state);
-                shared.report.back(&shared.volume.name);
-            }
-        }
-        Err(e) => log::debug!("volume {} is not usable yet: {e}", shared.volume.name),
     }
 }
