@@ -25,6 +25,7 @@ mod segments;
 mod status;
 mod table;
 mod time;
+mod verify;
 mod volume;
 mod web;
 mod window;
@@ -70,6 +71,7 @@ enum Command {
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
     Reindex(reindex::Args),
+    Verify(verify::Args),
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
@@ -90,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args, cli.lang),
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
+        Command::Verify(args) => verify::run(args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),

@@ -5,9 +5,9 @@ pub mod backup;
 pub mod demo;
 pub mod disks;
 pub mod holding;
-
 mod lock;
 pub mod paths;
 pub mod planning;
 pub mod record;
 pub mod socket;
+pub mod verify;

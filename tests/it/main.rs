@@ -22,3 +22,4 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod units;
+mod verify;

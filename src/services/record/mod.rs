@@ -22,10 +22,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
-pub(super) use self::config::recorder;
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
+pub(in crate::services) use self::{config::recorder, volumes::places};
 use crate::{
     capture::Supervisor,
     ledger::Journal,

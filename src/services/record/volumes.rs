@@ -146,7 +146,7 @@ pub(super) fn open_all(
 }
 
 /// Names and places of a recorder's volumes.
-pub(super) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
+pub(in crate::services) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
     let place = |v: &crate::site::Volume| match &v.place {
         VolumePlace::Disk(_) => paths::mount_point(&v.name),
         VolumePlace::Path(path) => path.clone(),

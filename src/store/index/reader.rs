@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{IndexError, RunRow, SegmentRow, SegmentState, StreamRow, schema};
+use super::{
+    IndexError, RunRow, SegmentRow, SegmentState, StreamRow,
+    schema::{self, ReadOnly},
+};
 use crate::{
     store::layout,
     types::{
@@ -18,10 +21,11 @@ use crate::{
 pub struct Reader {
     pub(super) db: Connection,
     path: PathBuf,
+    at_rest: Option<PathBuf>,
 }
 
 /// A row that does not have the shape that we wrote.
-fn strange(e: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn strange(e: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
 }
 
@@ -32,15 +36,15 @@ where
     row.get_ref(column)?.as_str()?.parse().map_err(strange)
 }
 
-fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.max(0).cast_unsigned())
 }
 
-const SEGMENT: &str = "SELECT run.uuid, s.seq, s.volume, s.start, s.end, s.raw_start, run.correction, s.bytes, s.frames, \
+pub(super) const SEGMENT: &str = "SELECT run.uuid, s.seq, s.volume, s.start, s.end, s.raw_start, run.correction, s.bytes, s.frames, \
      s.lost, s.state, run.folder, stream.kind, stream.uuid, s.holes, s.root \
      FROM segment s JOIN run ON run.n = s.run JOIN stream ON stream.n = s.stream";
 
-fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
+pub(super) fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
     let run = RunId::from_bytes(row.get(0)?);
     let seq = row.get(1)?;
     let raw_start = WallNs(row.get(5)?);
@@ -72,7 +76,13 @@ fn holes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Span>> {
 impl Reader {
     /// Opens the index at `path`.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        Ok(Self { db: schema::open_read_only(path)?, path: path.to_owned() })
+        let ReadOnly { db, at_rest } = schema::open_read_only(path)?;
+        Ok(Self { db, path: path.to_owned(), at_rest })
+    }
+
+    /// Whether it was opened while nobody wrote, by one who may not write beside it, and now somebody does: it is to be opened again.
+    pub fn is_outdated(&self) -> bool {
+        self.at_rest.as_ref().is_some_and(|log| log.exists())
     }
 
     fn at(&self) -> impl FnOnce(rusqlite::Error) -> IndexError + '_ {
