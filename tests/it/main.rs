@@ -8,6 +8,7 @@ mod apply;
 mod browser;
 mod capture;
 mod disks;
+mod disks_fail;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
