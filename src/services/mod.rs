@@ -3,6 +3,7 @@
 pub mod applying;
 pub mod demo;
 pub mod disks;
+mod in_force;
 pub mod paths;
 pub mod planning;
 pub mod record;
