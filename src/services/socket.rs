@@ -48,7 +48,9 @@ pub fn listen(path: &Path, whom: For) -> io::Result<UnixListener> {
 
 /// Asks a socket and reads the JSON that it answers.
 pub async fn ask<T: DeserializeOwned>(socket: &Path, method: reqwest::Method, path: &str) -> Result<T, AskError> {
-    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().build()?;
+    // Nothing is encrypted on it: a machine that knows no certificates asks all the same.
+    let none: [reqwest::Certificate; 0] = [];
+    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().tls_certs_only(none).build()?;
     let answer = match client.request(method, format!("http://recorder{path}")).send().await {
         Err(e) if e.is_connect() => return Err(AskError::Nobody(socket.to_owned())),
         other => other?,
