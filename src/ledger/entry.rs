@@ -233,6 +233,9 @@ pub enum What {
         by: Salted,
         /// Why, with the case's reference.
         reason: Salted,
+        /// Whether it was ordered though the promise of cameras breaks by it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        even_if_short: bool,
     },
     /// A site came into force.
     Generation {

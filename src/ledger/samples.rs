@@ -45,6 +45,7 @@ pub(crate) fn samples() -> Vec<Entry> {
         cameras,
         by: someone("head of security"),
         reason: someone("case 12"),
+        even_if_short: change == Change::Added,
     };
     let gap = |end| What::Gap {
         stream,

@@ -18,7 +18,7 @@ mod units;
 
 use std::collections::BTreeMap;
 
-pub use capacity::{Capacity, Given, Measured, Need, USUAL_RATE, VolumeUse, capacity};
+pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity};
 pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};
@@ -27,8 +27,8 @@ pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};
 pub use units::{
-    HEADER, KEY_FILE, KEY_LABEL, RECORD, Units, VOLUMES, WEB, escape_path, is_mount, mount_point, mount_unit,
-    partition, units, unlock_unit,
+    BACKUP_DISKS, HEADER, KEY_FILE, KEY_LABEL, RECORD, Units, VOLUMES, WEB, backup_mount_point, escape_path, is_mount,
+    mount_point, mount_unit, partition, units, unlock_unit,
 };
 
 use crate::{
@@ -54,6 +54,8 @@ pub struct Input<'a> {
     pub fingerprint: Option<&'a str>,
     /// Measured bit rates.
     pub measured: &'a Measured,
+    /// What holds keep.
+    pub held: &'a Held,
 }
 
 /// The generation that is current.
@@ -100,6 +102,7 @@ pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
         measured: input.measured,
         before: before.map_or(&empty, |b| b.layout),
         inventory: input.inventory,
+        held: input.held,
     };
     // Disks that this machine has not used, because it was another recorder, are new to it.
     let same = input.before.is_none_or(|b| b.recorder == input.recorder);

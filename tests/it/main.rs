@@ -5,6 +5,7 @@
 mod acceptance;
 mod activation;
 mod apply;
+mod backup;
 mod browser;
 mod capture;
 mod disks;
@@ -12,6 +13,7 @@ mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod holds;
 mod layering;
 mod ledger;
 mod plan;
@@ -20,3 +22,4 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod units;
+mod verify;

@@ -93,12 +93,13 @@ impl Words<'_> {
                 self.t("clock_step", &[("seconds", &seconds)])
             }
             What::ClockConfirmed { by } => self.t("clock_confirmed", &[("person", &by.short())]),
-            What::Hold { hold, change, span, cameras, by, .. } => {
+            What::Hold { hold, change, span, cameras, by, even_if_short, .. } => {
                 let change = serde_json::to_value(change).ok();
                 let change = change.as_ref().and_then(|c| c.as_str()).unwrap_or_default();
                 let (id, cameras) = (hold.as_simple().to_string(), self.cameras(cameras));
                 let values = [("hold", &id[..8]), ("cameras", &cameras), ("span", &self.span(*span))];
-                self.t(&format!("hold_{change}"), &[&values[..], &[("person", &by.short())]].concat())
+                let text = self.t(&format!("hold_{change}"), &[&values[..], &[("person", &by.short())]].concat());
+                if *even_if_short { text + &self.t("hold_short", &[]) } else { text }
             }
             What::Generation { number, by, .. } => {
                 self.t("generation", &[("number", &number.to_string()), ("person", &by.short())])

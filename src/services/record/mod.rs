@@ -3,6 +3,7 @@
 
 mod api;
 mod config;
+mod holds;
 mod hours;
 mod journal;
 mod live;
@@ -24,6 +25,7 @@ use std::{
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
+pub(in crate::services) use self::{config::recorder, volumes::places};
 use crate::{
     capture::Supervisor,
     ledger::Journal,
@@ -58,6 +60,7 @@ struct Shared {
     index: Arc<IndexQueue>,
     supervisor: Supervisor,
     library: Arc<Library>,
+    holds: holds::Holding,
     site: Mutex<Arc<Site>>,
     wanted: Mutex<hours::Wanted>,
     journal: Journal,

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Options, Recorder, Shared, api, config, hours, journal, lock::Lock, playback, upkeep, volumes};
+use super::{Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, upkeep, volumes};
 use crate::{
     capture::{Env, Settings, Supervisor},
     services::{
@@ -97,11 +97,13 @@ impl Recorder {
             recorder: recorder.clone(),
             settings: Settings::default(),
         })?;
+        let holding = holds::Holding::open(&paths.record(), &site, &recorder, started);
         let streams = config::streams(&site, &secrets, &recorder);
         let recorded = streams.iter().filter(|s| s.record).count();
         let shared = Arc::new(Shared {
             files,
             library: playback::library(paths.index(), &store),
+            holds: holding,
             recorder,
             paths,
             clock,
@@ -119,6 +121,10 @@ impl Recorder {
         });
         hours::take_over(&shared, &shared.site(), streams);
         hours::follow(&shared);
+        // The cameras are recorded by now: a disk that does not answer keeps nobody waiting but those who ask for holds.
+        let there = shared.store.roots().into_keys().filter_map(|name| shared.store.volume(&name));
+        shared.holds.mount(there, started);
+        shared.holds.follow(&shared.site(), &shared.recorder, started);
         let sockets = serve(&shared)?;
         let behind = shared.clone();
         let feeders = journal::Feeders::start(&shared, events)?;
