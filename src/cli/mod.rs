@@ -12,6 +12,7 @@ mod disk;
 mod gaps;
 mod generations;
 mod help;
+mod hold;
 mod inventory;
 mod ledger;
 pub mod logger;
@@ -24,6 +25,7 @@ mod segments;
 mod status;
 mod table;
 mod time;
+mod verify;
 mod volume;
 mod web;
 mod window;
@@ -59,6 +61,7 @@ enum Command {
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
+    Hold(hold::Args),
     Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
@@ -68,6 +71,7 @@ enum Command {
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
     Reindex(reindex::Args),
+    Verify(verify::Args),
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
@@ -88,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args, cli.lang),
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
+        Command::Verify(args) => verify::run(args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
@@ -95,6 +100,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
+        Command::Hold(args) => hold::run(args, cli.lang),
         Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),

@@ -92,6 +92,11 @@ impl Paths {
         self.run().join("control.sock")
     }
 
+    /// What the verifier notes: its user has a folder of its own in the standard state folder, and one below any other.
+    pub fn verify(&self) -> PathBuf {
+        self.state.join("verify")
+    }
+
     /// Makes the state folder, the recorder's own and the run folder, one level each.
     pub fn make(&self) -> io::Result<()> {
         for dir in [self.state.clone(), self.record(), self.run()] {

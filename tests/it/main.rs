@@ -13,10 +13,13 @@ mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod holds;
 mod layering;
+mod ledger;
 mod plan;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod units;
+mod verify;
