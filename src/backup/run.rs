@@ -37,6 +37,8 @@ pub struct Job<'a> {
     pub items: &'a [Item],
     /// What could not even be looked at, one line each.
     pub missing: Vec<String>,
+    /// Whether something that cannot be read is still wanted: footage may have come to its end meanwhile.
+    pub wanted: &'a dyn Fn(&Item) -> bool,
     /// What is removed afterwards.
     pub keep: Keep,
     /// The time.
@@ -180,6 +182,7 @@ fn bring(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Brought, B
         written = upload.written;
         match ensured {
             Ok(line) => files.push(line),
+            Err(Trouble::Source(_)) if !(job.wanted)(item) => {}
             Err(Trouble::Source(e)) => {
                 log::warn!("{} cannot be backed up: {e}", item.path);
                 missing.push(format!("{}: {e}", item.path));

@@ -4,6 +4,7 @@
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
 mod apply;
+mod backup;
 mod check;
 mod clip;
 mod demo;
@@ -16,6 +17,7 @@ mod inventory;
 mod ledger;
 pub mod logger;
 mod plan;
+mod progress;
 mod record;
 mod reindex;
 mod schema;
@@ -23,6 +25,7 @@ mod segments;
 mod status;
 mod table;
 mod time;
+mod verify;
 mod volume;
 mod web;
 mod window;
@@ -68,11 +71,13 @@ enum Command {
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
     Reindex(reindex::Args),
+    Verify(verify::Args),
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
     Schema(schema::Args),
     Web(web::Args),
+    Backup(backup::Args),
 }
 
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
@@ -87,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args, cli.lang),
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
+        Command::Verify(args) => verify::run(args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
@@ -105,6 +111,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => generations::diff(args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
+        Command::Backup(args) => backup::run(&args, cli.lang),
     }
 }
 

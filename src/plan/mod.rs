@@ -27,8 +27,8 @@ pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};
 pub use units::{
-    HEADER, KEY_FILE, KEY_LABEL, RECORD, Units, VOLUMES, WEB, escape_path, is_mount, mount_point, mount_unit,
-    partition, units, unlock_unit,
+    BACKUP_DISKS, HEADER, KEY_FILE, KEY_LABEL, RECORD, Units, VOLUMES, WEB, backup_mount_point, escape_path, is_mount,
+    mount_point, mount_unit, partition, units, unlock_unit,
 };
 
 use crate::{

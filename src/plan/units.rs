@@ -18,6 +18,9 @@ pub type Units = BTreeMap<String, String>;
 /// Below this folder the disks are mounted, each under its volume's name.
 pub const VOLUMES: &str = "/var/lib/custodian/volumes";
 
+/// Below this folder the disks for backups are mounted, each under its name below `/dev/disk/by-id`.
+pub const BACKUP_DISKS: &str = "/var/lib/custodian/backup-disks";
+
 /// The service that records.
 pub const RECORD: &str = "custodian-record.service";
 /// The service that serves the pages.
@@ -49,6 +52,11 @@ pub fn mount_point(volume: &VolumeName) -> PathBuf {
 /// The mount unit of a disk's volume.
 pub fn mount_unit(volume: &VolumeName) -> String {
     format!("{}.mount", escape_path(&mount_point(volume).display().to_string()))
+}
+
+/// Where a disk for backups is mounted.
+pub fn backup_mount_point(disk: &str) -> PathBuf {
+    Path::new(BACKUP_DISKS).join(disk)
 }
 
 /// The partition of a disk that holds its volume: `disk init` makes one.

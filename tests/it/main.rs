@@ -5,6 +5,7 @@
 mod acceptance;
 mod activation;
 mod apply;
+mod backup;
 mod browser;
 mod capture;
 mod disks;
@@ -21,3 +22,4 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 mod units;
+mod verify;

@@ -8,6 +8,7 @@ pub mod mounts;
 pub mod own;
 pub mod probe;
 pub mod recorder;
+pub mod school;
 
 use std::{
     thread,

@@ -138,6 +138,7 @@ fn what_does_not_come_back_as_it_was_written_is_no_backup() {
         sealer: &world.sealer,
         items: &[item("a", b"a")],
         missing: Vec::new(),
+        wanted: &|_| true,
         keep: Keep::default(),
         clock: &world.clock,
     };

@@ -131,6 +131,7 @@ impl World {
             sealer: &self.sealer,
             items,
             missing: Vec::new(),
+            wanted: &|_| true,
             keep,
             clock: &self.clock,
         };

@@ -67,7 +67,7 @@ pub(super) fn places(files: &Files, site: &Site) -> HashMap<CameraId, Place> {
 }
 
 /// Which recorder this is.
-pub(super) fn recorder(site: &Site, wanted: Option<&RecorderId>) -> anyhow::Result<RecorderId> {
+pub(in crate::services) fn recorder(site: &Site, wanted: Option<&RecorderId>) -> anyhow::Result<RecorderId> {
     let names = || site.recorders().map(|r| r.id.as_str()).collect::<Vec<_>>().join(", ");
     match wanted {
         Some(id) => {

@@ -25,6 +25,7 @@ use std::{
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
+pub(in crate::services) use self::{config::recorder, volumes::places};
 use crate::{
     capture::Supervisor,
     ledger::Journal,

@@ -52,6 +52,7 @@ impl Absent {
             name: self.name.clone(),
             healthy: false,
             problem: Some(self.problem.clone()),
+            full: false,
             free: ByteSize(0),
             size: ByteSize(0),
             queued: ByteSize(0),
@@ -145,7 +146,7 @@ pub(super) fn open_all(
 }
 
 /// Names and places of a recorder's volumes.
-pub(super) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
+pub(in crate::services) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
     let place = |v: &crate::site::Volume| match &v.place {
         VolumePlace::Disk(_) => paths::mount_point(&v.name),
         VolumePlace::Path(path) => path.clone(),

@@ -12,7 +12,10 @@ use super::{
     moof::{Moof, parse_moof},
     scan::{FragmentAt, Verify, fragment_at, scan_on},
 };
-use crate::types::{SegmentId, SenderReport};
+use crate::{
+    sys::ColdFile,
+    types::{SegmentId, SenderReport},
+};
 
 /// Largest `ftyp`, `moov` and head box taken seriously; together they are about 2 KiB.
 const MAX_HEAD_BOX: u64 = 1 << 20;
@@ -32,6 +35,12 @@ pub trait ReadAt {
 impl ReadAt for File {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buf, offset)
+    }
+}
+
+impl ReadAt for ColdFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        Self::read_at(self, buf, offset)
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{RunRow, SegmentRow, Writer};
-use crate::types::{GapBefore, RunId, SegmentId, StreamId, StreamKey, VolumeName, WallNs};
+use super::{KeptRow, RunRow, SegmentRow, Writer};
+use crate::types::{GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs};
 
 /// Changes to the index, the last word on each thing. Applied in the order of the fields.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,10 @@ pub struct Batch {
     pub gone: BTreeSet<(SegmentId, VolumeName)>,
     /// Up to where retention has removed footage.
     pub retired: BTreeMap<StreamId, WallNs>,
+    /// Footage that is lost.
+    pub lost: BTreeSet<(StreamId, Span)>,
+    /// What was measured on a day.
+    pub kept: BTreeMap<(StreamId, String), KeptRow>,
     /// Gaps that last, or have ended.
     pub open_gaps: BTreeMap<StreamId, Option<GapBefore>>,
     /// Notes such as the site's time zone.
@@ -49,6 +53,8 @@ impl Batch {
             && self.retiring.is_empty()
             && self.gone.is_empty()
             && self.retired.is_empty()
+            && self.lost.is_empty()
+            && self.kept.is_empty()
             && self.open_gaps.is_empty()
             && self.meta.is_empty()
             && self.volumes.is_empty()
@@ -84,6 +90,10 @@ impl Batch {
         self.gone.extend(older.gone);
         for (k, v) in older.retired {
             self.retired.entry(k).or_insert(v);
+        }
+        self.lost.extend(older.lost);
+        for (k, v) in older.kept {
+            self.kept.entry(k).or_insert(v);
         }
         for (k, v) in older.open_gaps {
             self.open_gaps.entry(k).or_insert(v);

@@ -3,6 +3,8 @@ use std::path::Path;
 use super::*;
 use crate::types::{Cause, CauseKind, GapBefore, StreamId};
 
+mod keeping;
+
 const S: i64 = 1_000_000_000;
 
 fn key() -> StreamKey {
@@ -204,7 +206,7 @@ fn an_index_of_format_1_is_brought_up_to_date_and_a_copy_kept() {
     // What format 1 had: the same without what has come since.
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch(
-        "DROP INDEX segment_retiring; DROP INDEX segment_unlogged; ALTER TABLE segment DROP COLUMN root;
+        "DROP TABLE kept; DROP TABLE lost; DROP INDEX segment_retiring; DROP INDEX segment_unlogged; ALTER TABLE segment DROP COLUMN root;
          ALTER TABLE segment DROP COLUMN logged; ALTER TABLE stream DROP COLUMN retired;
          DELETE FROM meta WHERE key = 'min_reader'; PRAGMA user_version = 1;",
     )

@@ -122,6 +122,28 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All names.
+    pub const CODES: [&str; 18] = [
+        "file-missing",
+        "removed",
+        "no-row",
+        "not-in-ledger",
+        "unreadable",
+        "foreign",
+        "too-new",
+        "head",
+        "swapped",
+        "fragment",
+        "missing",
+        "close",
+        "root-ledger",
+        "root-index",
+        "facts-ledger",
+        "facts-index",
+        "shorter",
+        "longer",
+    ];
+
     /// Its name, for machines and as the key of its text.
     pub fn code(&self) -> &'static str {
         match self {

@@ -271,7 +271,10 @@ pub struct VolumeStatus {
     pub healthy: bool,
     /// Why not.
     pub problem: Option<String>,
-    /// Free space for footage.
+    /// Whether that is only because it is full.
+    #[serde(default)]
+    pub full: bool,
+    /// Free space for footage; what is reserved for segments that are being written counts.
     pub free: ByteSize,
     /// Size of its file system.
     pub size: ByteSize,
