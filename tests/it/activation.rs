@@ -246,7 +246,40 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
         (other != pid && other != "0").then_some(())
     });
     wait_until_recorded(&machine, &all[..2]);
+
+    // What came into force is in the ledger, the end of the trial too: left by root, taken up by the recorder's user.
+    wait_for("the generations in the ledger", Duration::from_secs(20), || {
+        let shown = machine.run(&["custodian", "ledger", "show", "--all", "--kind", "generation", "--json"]);
+        let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+        let numbers: Vec<u64> = shown.iter().filter_map(|e| e["entry"]["number"].as_u64()).collect();
+        (numbers == [1, 2, 3, 2, 4]).then_some(())
+    });
     machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.run(&["custodian", "ledger", "verify"]);
+    let key = "/var/lib/custodian/record/ledger/key";
+    assert_eq!(machine.run(&["stat", "--format=%a %U", key]).trim(), "600 custodian-record");
+    for (how, path) in [("-w", "/var/lib/custodian/ledger-spool"), ("-r", "/var/lib/custodian/record/ledger/public")] {
+        assert!(!machine.try_run(&["runuser", "--user", "custodian-web", "--", "test", how, path]).status.success());
+    }
+
+    // A key that the machine holds is the one that counts: another one than the log's is refused, with its own it goes on.
+    machine.run(&[
+        "sh",
+        "-c",
+        "mkdir -p /etc/credstore && head -c 32 /dev/urandom > /etc/credstore/custodian.ledger-key",
+    ]);
+    machine.run(&["systemctl", "start", "custodian-record.service"]);
+    let problem = wait_for("a problem", Duration::from_secs(20), || status(&machine)?.ledger?.problem);
+    assert!(problem.contains("is not the one that this log is signed with"), "{problem}");
+    let own = "mv /var/lib/custodian/record/ledger/key /etc/credstore/custodian.ledger-key";
+    machine.run(&["sh", "-c", own]);
+    machine.run(&["systemctl", "restart", "custodian-record.service"]);
+    wait_for("the ledger to go on", Duration::from_secs(20), || {
+        let ledger = status(&machine)?.ledger?;
+        (ledger.problem.is_none() && ledger.entries.is_some()).then_some(())
+    });
+    machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.run(&["custodian", "ledger", "verify"]);
     machine.cut();
 }
 
