@@ -71,7 +71,7 @@ impl Holds {
     }
 
     /// Lets a hold go. It stays among these for [`TOMBSTONE`].
-    pub fn release(&mut self, id: HoldId, order: Order, stamp: Stamp) -> Result<(), ChangeError> {
+    pub fn release(&mut self, id: HoldId, order: Order, stamp: Stamp) -> Result<Change, ChangeError> {
         self.get_mut(id)?.release(order, stamp)
     }
 

@@ -67,6 +67,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         looks = looks.wrapping_add(1);
         if looks.is_multiple_of(MEND) {
             shared.holds.mend(shared.clock.wall());
+            super::holds::catch_up(shared);
         }
     }
     let leave = shared.clock.monotonic();

@@ -237,7 +237,7 @@ fn extend(keeper: &Keeper, n: u128, to: i64, stamp_no: u128) -> Result<Vec<Refus
 }
 
 fn release(keeper: &Keeper, n: u128, stamp_no: u128) -> Result<Vec<Refusal>, ApplyError> {
-    keeper.apply(|holds| holds.release(id(n), order("closed"), stamp(stamp_no)))
+    keeper.apply(|holds| holds.release(id(n), order("closed"), stamp(stamp_no)).map(drop))
 }
 
 fn in_force(keeper: &Keeper) -> Vec<HoldId> {

@@ -1,6 +1,7 @@
 //! Holds in the recorder: when their copies are read and written, and what is said of them.
 
 mod command;
+mod ledger;
 
 use std::{
     io,
@@ -10,7 +11,10 @@ use std::{
 
 use uuid::Uuid;
 
-pub(super) use self::command::{HoldError, command};
+pub(super) use self::{
+    command::{HoldError, command},
+    ledger::catch_up,
+};
 use super::Shared;
 use crate::{
     retention::holds::{Cameras, Expected, Keeper, Order, Renamed, Salt, Stamp, Wider, Words},
