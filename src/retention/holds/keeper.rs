@@ -6,19 +6,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
-    ops::Deref,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
 use super::{
     copies::{Place, Replica, silent},
     file::{self, Content},
+    held::{ApplyError, Held, Refusal, Steady},
     hold::ChangeError,
     set::{Holds, Renamed},
-    spans::Spans,
 };
 use crate::{
     store::volume::Volume,
@@ -29,35 +27,6 @@ use crate::{
 /// How long a disk may take for its copy.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A copy that did not take a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// On which volume; none: the recorder's own.
-    pub volume: Option<VolumeName>,
-    /// Why.
-    pub why: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.volume {
-            Some(volume) => write!(f, "volume {volume}: {}", self.why),
-            None => write!(f, "the recorder's folder: {}", self.why),
-        }
-    }
-}
-
-/// Why a change is not in force.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApplyError {
-    /// It makes no sense.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
-    /// No copy took it.
-    #[error("the holds can be written nowhere, so nothing was changed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Nowhere(Vec<Refusal>),
-}
-
 /// What the site says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expected {
@@ -65,53 +34,6 @@ pub struct Expected {
     pub volumes: BTreeSet<VolumeName>,
     /// Cameras that had other names.
     pub renamed: Vec<Renamed>,
-}
-
-/// What is held, at one moment.
-#[derive(Debug, Default)]
-pub struct Held {
-    /// The holds.
-    pub holds: Holds,
-    /// What they keep.
-    pub spans: Spans,
-    /// Per volume that is there, why its footage must not be deleted.
-    doubts: BTreeMap<VolumeName, Option<String>>,
-    /// What is wrong with the recorder's own copy.
-    own: Option<String>,
-}
-
-impl Held {
-    /// Whether what is not held may be deleted on a volume, as far as the holds are known.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn may_delete(&self, volume: &VolumeName) -> Result<(), String> {
-        match self.doubts.get(volume) {
-            Some(None) => Ok(()),
-            Some(Some(why)) => Err(why.clone()),
-            None => Err("its copy of the holds has not been read".into()),
-        }
-    }
-
-    /// Volumes on which nothing is deleted, and why.
-    pub fn unread(&self) -> Vec<(VolumeName, String)> {
-        self.doubts.iter().filter_map(|(volume, doubt)| Some((volume.clone(), doubt.clone()?))).collect()
-    }
-
-    /// What is wrong with the recorder's own copy.
-    pub fn own_copy(&self) -> Option<&str> {
-        self.own.as_deref()
-    }
-}
-
-/// What is held; while this is kept nobody can change it. Not to be kept while disks are waited for any longer than need be.
-pub struct Steady<'a>(RwLockReadGuard<'a, Arc<Held>>);
-
-impl Deref for Steady<'_> {
-    type Target = Held;
-    fn deref(&self) -> &Held {
-        &self.0
-    }
 }
 
 struct Inner {
