@@ -4,6 +4,7 @@ pub mod applying;
 pub mod backup;
 pub mod demo;
 pub mod disks;
+mod in_force;
 pub mod holding;
 mod lock;
 pub mod paths;

@@ -57,7 +57,9 @@ pub async fn tell<T: DeserializeOwned>(socket: &Path, path: &str, body: &impl Se
 }
 
 fn request(socket: &Path, method: reqwest::Method, path: &str) -> Result<reqwest::RequestBuilder, AskError> {
-    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().build()?;
+    // Nothing is encrypted on it: a machine that knows no certificates asks all the same.
+    let none: [reqwest::Certificate; 0] = [];
+    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().tls_certs_only(none).build()?;
     Ok(client.request(method, format!("http://recorder{path}")))
 }
 

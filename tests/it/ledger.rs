@@ -151,6 +151,12 @@ fn a_recorder_that_is_killed_goes_on_with_one_log() {
         }
     }
 
+    // What lies on a volume is a kept checkpoint too, the newest.
+    let deposit = site.path("v2/custodian-ledger.json");
+    good(custodian(&site, &["verify", "--checkpoint", deposit.to_str().unwrap()]));
+    let deposit: Value = serde_json::from_slice(&fs::read(deposit).unwrap()).unwrap();
+    assert_eq!(deposit["checkpoint"], good(custodian(&site, &["checkpoint"])));
+
     // Anywhere else, with a copy of the public folder and the key that was noted.
     let (public, copy) = (site.path("state/ledger/public"), site.path("copy"));
     assert!(Command::new("cp").arg("-r").args([&public, &copy]).status().unwrap().success());
@@ -181,6 +187,31 @@ fn a_recorder_that_is_killed_goes_on_with_one_log() {
         !out.status.success() && String::from_utf8_lossy(&out.stdout).contains("is not the one whose hash"),
         "{out:?}"
     );
+}
+
+#[test]
+fn what_was_applied_comes_into_the_ledger_through_the_spool() {
+    let cameras = OwnCameras::start(2);
+    let site = cameras.site();
+    // While no recorder runs, and while one does.
+    site.apply(&[]);
+    let recorder = site.record_applied();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for("the first generation in the ledger", LIMIT, || {
+        (of_kind(&entries(&site), "generation").len() == 1).then_some(())
+    });
+    site.write(|name| name == cameras.names[0]);
+    site.apply(&["--reason", "the hall is being painted"]);
+    wait_for("the second one", LIMIT, || (of_kind(&entries(&site), "generation").len() == 2).then_some(()));
+    // Applied again, nothing has come into force.
+    site.apply(&[]);
+    stop(recorder);
+    let entries = entries(&site);
+    let generations = of_kind(&entries, "generation");
+    assert_eq!(generations.iter().map(|e| e["number"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!((generations[0].get("reason"), generations[1]["reason"].as_str().map(str::len)), (None, Some(64)));
+    assert!(generations.iter().all(|e| e["spool"].is_string() && e["by"].as_str().unwrap().len() == 64));
+    assert!(fs::read_dir(site.path("state/ledger-spool")).unwrap().next().is_none(), "taken up and removed");
 }
 
 #[test]

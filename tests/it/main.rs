@@ -9,6 +9,7 @@ mod backup;
 mod browser;
 mod capture;
 mod disks;
+mod disks_fail;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;

@@ -183,17 +183,21 @@ fn open_index(path: &Path, now: crate::types::WallNs) -> anyhow::Result<Writer> 
     }
 }
 
+/// Readers that may be waiting for disks at once. Of one that hangs, only those that came before it was noticed stay there: see
+/// [`playback::volumes_changed`].
+const READERS: usize = 128;
+
 /// The sockets have threads of their own: a slow disk under a reader never delays capture, nor the answer to how the recorder is.
 fn serve(shared: &Arc<Shared>) -> anyhow::Result<[tokio::runtime::Runtime; 2]> {
-    let runtime = |name: &str| {
+    let runtime = |name: &str, blocking: usize| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(8)
+            .max_blocking_threads(blocking)
             .thread_name(name)
             .enable_all()
             .build()
     };
-    let runtimes = [runtime("media")?, runtime("sockets")?];
+    let runtimes = [runtime("media", READERS)?, runtime("sockets", 8)?];
     for (runtime, path, whom, router) in [
         (&runtimes[0], shared.paths.media_socket(), For::Group, api::media(shared)),
         (&runtimes[1], shared.paths.status_socket(), For::Group, api::status(shared)),
