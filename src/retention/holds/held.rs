@@ -40,7 +40,7 @@ pub enum ApplyError {
 }
 
 /// What is held, at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// The holds.
     pub holds: Holds,
@@ -77,11 +77,14 @@ impl Held {
 }
 
 /// What is held; while this is kept nobody can change it. Not to be kept while disks are waited for any longer than need be.
-pub struct Steady<'a>(pub(super) RwLockReadGuard<'a, Arc<Held>>);
+pub struct Steady<'a> {
+    pub(super) held: Arc<Held>,
+    pub(super) _gate: RwLockReadGuard<'a, ()>,
+}
 
 impl Deref for Steady<'_> {
     type Target = Held;
     fn deref(&self) -> &Held {
-        &self.0
+        &self.held
     }
 }

@@ -50,7 +50,9 @@ pub struct Keeper {
     files: Arc<dyn Files>,
     patience: Duration,
     inner: Mutex<Inner>,
-    held: RwLock<Arc<Held>>,
+    held: Mutex<Arc<Held>>,
+    /// Who decides by what is held goes in here; who changes it waits until they have come out.
+    gate: RwLock<()>,
 }
 
 impl Keeper {
@@ -61,7 +63,13 @@ impl Keeper {
         let unseen = content.as_ref().map_or(&expected.volumes, |c| &c.unseen) & &expected.volumes;
         let holds = content.map(|c| c.holds).unwrap_or_default();
         let inner = Inner { holds, own, copies: BTreeMap::new(), unseen, renamed: expected.renamed };
-        let keeper = Self { files, patience: PATIENCE, inner: Mutex::new(inner), held: RwLock::default() };
+        let keeper = Self {
+            files,
+            patience: PATIENCE,
+            inner: Mutex::new(inner),
+            held: Mutex::default(),
+            gate: RwLock::default(),
+        };
         let mut inner = keeper.inner();
         keeper.write(&mut inner);
         keeper.publish(&inner);
@@ -80,12 +88,13 @@ impl Keeper {
 
     /// What is held now.
     pub fn held(&self) -> Arc<Held> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is held; no hold is acknowledged until that is dropped. Whoever deletes decides and deletes under one of these.
     pub fn steady(&self) -> Steady<'_> {
-        Steady(self.held.read().unwrap_or_else(PoisonError::into_inner))
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        Steady { held: self.held(), _gate: gate }
     }
 
     /// Volumes on which nothing may be deleted, and why.
@@ -220,8 +229,14 @@ impl Keeper {
             doubts,
             own: inner.own.doubt(),
         };
-        let before = std::mem::replace(&mut *self.held.write().unwrap_or_else(PoisonError::into_inner), Arc::new(held));
-        let after = self.held();
+        let before = self.held();
+        if held == *before {
+            return;
+        }
+        let after = Arc::new(held);
+        let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = after.clone();
+        drop(gate);
         for (name, doubt) in &after.doubts {
             let was = before.doubts.get(name).cloned().flatten();
             match doubt {
