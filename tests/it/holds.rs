@@ -212,11 +212,11 @@ fn what_would_break_the_promise_is_refused_with_the_arithmetic() {
     assert_eq!(marked.iter().filter(|m| **m).count(), 1, "{marked:?}");
     let entries: Vec<bool> = logged(&site).iter().map(|(_, e)| e["even_if_short"] == true).collect();
     assert_eq!(entries, [false, true]);
-    let plan = || {
-        let mut command = site.custodian(&["plan", "--offline", "--json", "--recorder", "a"]);
-        command.arg("--state").arg(site.path("state")).output().unwrap()
+    let plan = |how: &[&str]| {
+        let mut command = site.custodian(&["plan", "--offline", "--recorder", "a", "--lang", "en"]);
+        command.args(how).arg("--state").arg(site.path("state")).output().unwrap().stdout
     };
-    let planned: serde_json::Value = serde_json::from_slice(&plan().stdout).unwrap();
+    let planned: Value = serde_json::from_slice(&plan(&["--json"])).unwrap();
     assert_eq!((&planned["ok"], &planned["why"]), (&false.into(), &"short".into()));
     let held = planned["short"]["held"].as_u64().unwrap();
     assert!(held > 43_000_000_000, "two days of a camera, to come: {held}");
@@ -225,10 +225,12 @@ fn what_would_break_the_promise_is_refused_with_the_arithmetic() {
     // Two days of 21.7 GB: released, there is room again.
     let id = list(&site).holds.iter().find(|h| h.changes[0].even_if_short).unwrap().id.to_string();
     ok(&site.hold(&[&["release", &id][..], ORDER].concat()));
-    let planned: serde_json::Value = serde_json::from_slice(&plan().stdout).unwrap();
+    let planned: Value = serde_json::from_slice(&plan(&["--json"])).unwrap();
     let held: u64 =
         planned["capacity"]["volumes"].as_array().unwrap().iter().map(|v| v["held"].as_u64().unwrap()).sum();
     assert!(held > 0, "the shorter one holds on: {planned}");
+    let shown = text(&plan(&[]));
+    assert!(shown.contains("Promised  ") && shown.contains("  Held  "), "{shown}");
 }
 
 #[test]

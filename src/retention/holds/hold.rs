@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::change::{Act, Cameras, Change, Day, Extent, Order, Stamp};
+use super::{
+    change::{Act, Change, Order, Stamp},
+    extent::{Cameras, Extent},
+    words::Day,
+};
 use crate::types::{CameraId, HoldId, Span, WallNs};
 
 /// Why a hold is not changed.

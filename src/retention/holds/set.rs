@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    change::{Cameras, Change, Day, Extent, Order, Stamp},
+    change::{Change, Order, Stamp},
+    extent::{Cameras, Extent},
     hold::{ChangeError, Hold, Wider},
     spans::Spans,
+    words::Day,
 };
 use crate::types::{CameraId, HoldId, Span, WallNs};
 

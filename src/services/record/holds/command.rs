@@ -112,7 +112,7 @@ pub(in crate::services::record) fn command(
             let review = review.as_deref().map(|text| day(shared, text)).transpose()?;
             let wider = Wider { cameras, from: *from, to: *to, review };
             order(wanted, false)?;
-            let extent = shared.holds.keeper.held().holds.wider(*hold, &wider)?;
+            let extent = shared.holds.held().holds.wider(*hold, &wider)?;
             let reckoned = reckon(shared, &extent);
             if let Some(short) = refused(&reckoned, wanted) {
                 return Ok(wire::HoldAnswer::Short(short));
@@ -126,7 +126,7 @@ pub(in crate::services::record) fn command(
         }
         wire::HoldCommand::Release { hold, order: wanted } => {
             let (order, stamp) = (order(wanted, false)?, stamp(shared.clock.wall())?);
-            let mut after = shared.holds.keeper.held().holds.clone();
+            let mut after = shared.holds.held().holds.clone();
             let release = after.release(*hold, order, stamp)?;
             // What lets footage go is on record first.
             ledger::commit(shared, *hold, &release)
@@ -172,7 +172,7 @@ fn day(shared: &Shared, text: &str) -> Result<Day, HoldError> {
 /// What it takes if that is held too. That it cannot be reckoned keeps nobody from holding footage.
 fn reckon(shared: &Shared, extent: &Extent) -> Result<Reckoned, String> {
     let (site, now) = (shared.site(), shared.clock.wall());
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     let after = held.spans.with(extent);
     let layout: Layout =
         config::places(&shared.files, &site).into_iter().map(|(camera, place)| (camera, place.volumes)).collect();
@@ -229,7 +229,7 @@ fn done(
     refusals: &[Refusal],
     ledger: Option<String>,
 ) -> Result<wire::HoldAnswer, HoldError> {
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     let hold = told(held.holds.get(id)?, today(shared));
     let (reckoned, unreckoned) = match reckoned {
         Some(Ok(reckoned)) => (Some(reckoned), None),

@@ -34,7 +34,7 @@ pub(super) fn commit(shared: &Shared, hold: HoldId, change: &Change) -> Result<(
 
 /// Takes a change that is in force into the ledger, and notes that it is there. Returns why not.
 pub(super) fn record(shared: &Shared, hold: HoldId, change: Uuid) -> Option<String> {
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     let change = held.holds.unlogged().find(|(id, c)| *id == hold && c.stamp.id == change)?.1;
     if let Err(why) = commit(shared, hold, change) {
         return Some(why);
@@ -57,7 +57,7 @@ pub(in crate::services::record) fn catch_up(shared: &Shared) {
         // Somebody is at work on a hold: the next time.
         Err(TryLockError::WouldBlock) => return,
     };
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     for (hold, change) in held.holds.unlogged().filter(|_| open) {
         if let Some(why) = record(shared, hold, change.stamp.id) {
             log::warn!("a change of hold {hold} is not in the ledger yet: {why}");

@@ -17,7 +17,7 @@ pub(super) use self::{
 };
 use super::Shared;
 use crate::{
-    retention::holds::{Cameras, Expected, Keeper, Order, Renamed, Salt, Stamp, Wider, Words},
+    retention::holds::{Cameras, Expected, Held, Keeper, Order, Renamed, Salt, Stamp, Wider, Words},
     services::holding::{self, is_due},
     site::Site,
     store::volume::Volume,
@@ -51,6 +51,11 @@ impl Holding {
     /// Volumes are there, or there again.
     pub(super) fn mount(&self, volumes: impl IntoIterator<Item = Volume>, now: WallNs) {
         self.keeper.mount(volumes, now);
+    }
+
+    /// What is held now.
+    pub(super) fn held(&self) -> Arc<Held> {
+        self.keeper.held()
     }
 
     /// To be called every now and then.
@@ -96,14 +101,14 @@ fn today(shared: &Shared) -> jiff::civil::Date {
 
 /// All holds, with their texts.
 pub(super) fn list(shared: &Shared) -> wire::HoldList {
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     let own_copy = held.own_copy().map(str::to_owned);
     wire::HoldList { holds: holding::list(&held.holds, today(shared)), unread: held.unread(), own_copy }
 }
 
 /// How they are, without a name.
 pub(super) fn health(shared: &Shared) -> wire::HoldsHealth {
-    let (held, today) = (shared.holds.keeper.held(), today(shared));
+    let (held, today) = (shared.holds.held(), today(shared));
     wire::HoldsHealth {
         in_force: held.holds.in_force().count(),
         due: held.holds.iter().filter(|h| is_due(h, today)).count(),
