@@ -18,7 +18,7 @@ mod units;
 
 use std::collections::BTreeMap;
 
-pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity};
+pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity, daily};
 pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};

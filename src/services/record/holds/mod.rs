@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub(super) use self::command::{HoldError, command};
 use super::Shared;
 use crate::{
-    retention::holds::{Cameras, Expected, Keeper, Order, Renamed, Salt, Stamp, Wider, Words},
+    retention::holds::{Cameras, Expected, Held, Keeper, Order, Renamed, Salt, Stamp, Steady, Wider, Words},
     services::holding::{self, is_due},
     site::Site,
     store::volume::Volume,
@@ -46,6 +46,16 @@ impl Holding {
     /// Volumes are there, or there again.
     pub(super) fn mount(&self, volumes: impl IntoIterator<Item = Volume>, now: WallNs) {
         self.keeper.mount(volumes, now);
+    }
+
+    /// What is held now.
+    pub(super) fn held(&self) -> Arc<Held> {
+        self.keeper.held()
+    }
+
+    /// What is held, while nobody can hold more: see [`Keeper::steady`].
+    pub(super) fn steady(&self) -> Steady<'_> {
+        self.keeper.steady()
     }
 
     /// To be called every now and then.
