@@ -115,7 +115,8 @@ impl Feed {
             let draft = self.draft(&index, rows)?;
             self.append(draft, last)?;
         }
-        if settled {
+        // Rows of disks that do not answer were not looked at.
+        if settled && self.aside.is_empty() {
             self.known.iter_mut().for_each(HashMap::clear);
             self.note(format!("{} {vkey}", log.size()));
         }
