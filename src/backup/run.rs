@@ -113,7 +113,7 @@ pub fn run(job: Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Done, Bac
     let mut text = serde_json::to_vec_pretty(&sealed).unwrap_or_default();
     text.push(b'\n');
     put(job.place, &job.id.record(), &text)?;
-    let keep = Keep { doubt: job.keep.doubt.clone().or_else(|| doubt(&missing)), ..job.keep };
+    let keep = Keep { doubt: job.keep.doubt.clone().or_else(|| doubt(&missing)), ..job.keep.clone() };
     let expired = expire::expire(job.place, job.catalogue, &sealed, there.keys().copied(), &keep);
     Ok(Done { sealed, missing, lost, expired })
 }

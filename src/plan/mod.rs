@@ -3,6 +3,7 @@
 //! [`make`] compares, lays cameras on volumes, works out the steps, and has the result checked by [`lint()`], which
 //! trusts none of the others.
 
+mod backup;
 mod capacity;
 mod changes;
 mod disks;
@@ -18,7 +19,8 @@ mod units;
 
 use std::collections::BTreeMap;
 
-pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity};
+pub use backup::{BACKUP, BACKUP_DISKS, BACKUP_TIMER, backup_mount_point, is_volume_mount};
+pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity, daily};
 pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};
@@ -27,8 +29,8 @@ pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};
 pub use units::{
-    BACKUP_DISKS, HEADER, KEY_FILE, KEY_LABEL, RECORD, Units, VOLUMES, WEB, backup_mount_point, escape_path, is_mount,
-    mount_point, mount_unit, partition, units, unlock_unit,
+    HEADER, KEY_FILE, KEY_LABEL, RECORD, Units, VOLUMES, WEB, escape_path, is_mount, mount_point, mount_unit,
+    partition, units, unlock_unit,
 };
 
 use crate::{

@@ -35,7 +35,8 @@ fn modules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/units")
 }
 
-const SERVICES: [&str; 3] = ["custodian-apply.service", "custodian-record.service", "custodian-web.service"];
+const SERVICES: [&str; 4] =
+    ["custodian-apply.service", "custodian-record.service", "custodian-web.service", "custodian-backup.timer"];
 
 impl Appliance {
     fn new(cameras: &OwnCameras) -> Self {
@@ -79,7 +80,8 @@ impl Appliance {
             (modules().join("tmpfiles.d/custodian.conf"), "/usr/lib/tmpfiles.d/custodian.conf".into()),
         ];
         binds.extend_from_slice(more);
-        binds.extend(SERVICES.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
+        let units = SERVICES.into_iter().chain(["custodian-backup.service"]);
+        binds.extend(units.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
         let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
         Machine::boot(self.dir.path(), &binds)
     }
@@ -363,6 +365,76 @@ fn loop_a_disk_comes_dies_returns_and_goes_beside_a_recorder_at_work() {
     assert!(!machine.try_run(&findmnt).status.success(), "it is let go");
     wait_until_recorded(&machine, &all);
     assert_ne!(recorder_pid(&machine), pid);
+    assert_eq!(failed_units(&machine), "");
+    machine.cut();
+}
+
+#[test]
+fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(1);
+    let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
+    let appliance = Appliance::new(&cameras);
+    let nas = appliance.path("nas");
+    fs::create_dir(&nas).unwrap();
+    let machine = appliance.boot_with(&[(nas.clone(), "/srv/nas".into())]);
+    let active = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
+    assert_eq!(active("custodian-backup.timer").trim(), "inactive", "a site without backups has no timer");
+    appliance.site(&all);
+    machine.run(&["custodian", "volume", "init"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
+    machine.run(&["custodian", "apply"]);
+    wait_until_recorded(&machine, &all);
+
+    let key = age::x25519::Identity::generate();
+    let site = appliance.path("etc/site.toml");
+    let without = fs::read_to_string(&site).unwrap();
+    let backup = format!(
+        "\n[backup]\nareas = [\"y\"]\nrecipients = [\"{}\"]\nat = \"02:30\"\nto = {{ kind = \"directory\", path = \"/srv/nas\" }}\n",
+        key.to_public()
+    );
+    fs::write(&site, format!("{without}{backup}")).unwrap();
+    let pid = recorder_pid(&machine);
+    machine.run(&["custodian", "apply", "--reason", "the school wants backups"]);
+    assert_eq!(active("custodian-backup.timer").trim(), "active");
+    let times = machine.run(&["systemctl", "show", "--property=TimersCalendar", "custodian-backup.timer"]);
+    assert!(times.contains("*-*-* 02:30:00 Asia/Ho_Chi_Minh ;") && times.matches("OnCalendar").count() == 1, "{times}");
+    assert_eq!(recorder_pid(&machine), pid, "the recorder has nothing to do with it");
+
+    // Closed files are backed up: a recorder that is started anew closes them.
+    machine.run(&["systemctl", "restart", "custodian-record.service"]);
+    machine.run(&["custodian", "backup", "init", "--same-disk"]);
+    machine.run(&["systemctl", "start", "custodian-backup.service"]);
+    let records: serde_json::Value =
+        serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
+    assert_eq!(records[0]["outcome"], "complete", "{records:#}");
+    let kinds: Vec<&str> =
+        records[0]["contents"].as_array().unwrap().iter().map(|c| c["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"footage") && kinds.contains(&"database"), "{kinds:?}");
+    assert!(records[0]["ledger"].is_string(), "{records:#}");
+
+    let may = |how: &str, path: &str| {
+        machine.try_run(&["runuser", "--user", "custodian-backup", "--", "test", how, path]).status.success()
+    };
+    assert!(may("-r", "/var/lib/custodian/record/index.db") && !may("-w", "/var/lib/custodian/record/index.db"));
+    assert!(may("-x", "/srv/v1/footage/") && !may("-w", "/srv/v1/footage"));
+    assert!(!may("-w", "/var/lib/custodian/current/site.toml") && may("-w", "/srv/nas/custodian-a"));
+
+    // Also while nobody records, when nobody has the index open.
+    machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.run(&["systemctl", "start", "custodian-backup.service"]);
+    let records: serde_json::Value =
+        serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
+    assert_eq!(records[1]["outcome"], "complete", "{records:#}");
+    machine.run(&["systemctl", "start", "custodian-record.service"]);
+    assert!(machine.run(&["custodian", "backup", "verify"]).contains("Damaged: 0."));
+
+    // A site that wants no backups any more.
+    fs::write(&site, without).unwrap();
+    machine.run(&["custodian", "apply", "--reason", "the school wants no backups"]);
+    assert_eq!(active("custodian-backup.timer").trim(), "inactive");
     assert_eq!(failed_units(&machine), "");
     machine.cut();
 }

@@ -1,9 +1,14 @@
 //! Holds as a school meets them: by the command, beside a recorder that is killed, loses its folder, or misses a volume.
 
-use std::{fs, process::Output, time::Duration};
+use std::{
+    fs,
+    process::{Command, Output},
+    time::Duration,
+};
 
 use custodian::types::wire::{HoldAnswer, HoldChanged, HoldList, HoldsHealth};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::support::{
     own::OwnCameras,
@@ -49,6 +54,15 @@ fn health(recorder: &Recorder) -> HoldsHealth {
     recorder.try_get("status.sock", "/v1/holds").expect("how the holds are")
 }
 
+/// What the ledger says of holds: what was done, and the entry.
+fn logged(site: &Site) -> Vec<(String, Value)> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
+    command.args(["ledger", "show", "--all", "--json", "--kind", "hold", "--state"]).arg(site.path("state"));
+    let all: Vec<Value> = serde_json::from_str(&ok(&command.output().unwrap())).unwrap();
+    let entries = all.into_iter().map(|mut e| e["entry"].take());
+    entries.map(|e| (e["change"].as_str().unwrap().to_owned(), e)).collect()
+}
+
 /// Waits until it answers, and has read the volumes.
 fn wait_until_up(recorder: &Recorder) {
     wait_for("the recorder to be up", limit(30), || {
@@ -64,6 +78,7 @@ fn an_acknowledged_hold_outlives_the_recorder_and_its_folder() {
     let recorder = site.record();
     recorder.wait_until_recording(&cameras.names);
     let done = add(&site, camera, "-1h", "+1h");
+    assert_eq!(done.ledger, None, "it is in the ledger before it is acknowledged");
     assert!(done.files > 0 && done.refused.is_empty() && done.unreckoned.is_none(), "{done:?}");
     assert!(done.effects.iter().any(|e| e.to_come.0 > 0 && e.counts_from.is_some()), "{done:?}");
     recorder.signal(Signal::SIGKILL);
@@ -97,6 +112,11 @@ fn an_acknowledged_hold_outlives_the_recorder_and_its_folder() {
     assert!(list(&site).holds[0].released.is_some());
     let again = refused(&site.hold(&[&["release", id][..], ORDER].concat()));
     assert!(again.contains("was released"), "{again}");
+
+    // The ledger of the folder that was lost had the first entry; who and why stand in none of them.
+    let entries = logged(&site);
+    assert_eq!(entries.iter().map(|(c, _)| c.as_str()).collect::<Vec<_>>(), ["extended", "released"]);
+    assert!(!format!("{entries:?}").contains("Hoa") && entries[0].1["cameras"][0] == camera.as_str(), "{entries:?}");
 
     // Without the recorder they can be read, and not changed.
     recorder.signal(Signal::SIGTERM);
@@ -190,11 +210,13 @@ fn what_would_break_the_promise_is_refused_with_the_arithmetic() {
     assert!(text(&out.stderr).contains("though the promise"), "{}", text(&out.stderr));
     let marked: Vec<bool> = list(&site).holds.iter().map(|h| h.changes[0].even_if_short).collect();
     assert_eq!(marked.iter().filter(|m| **m).count(), 1, "{marked:?}");
-    let plan = || {
-        let mut command = site.custodian(&["plan", "--offline", "--json", "--recorder", "a"]);
-        command.arg("--state").arg(site.path("state")).output().unwrap()
+    let entries: Vec<bool> = logged(&site).iter().map(|(_, e)| e["even_if_short"] == true).collect();
+    assert_eq!(entries, [false, true]);
+    let plan = |how: &[&str]| {
+        let mut command = site.custodian(&["plan", "--offline", "--recorder", "a", "--lang", "en"]);
+        command.args(how).arg("--state").arg(site.path("state")).output().unwrap().stdout
     };
-    let planned: serde_json::Value = serde_json::from_slice(&plan().stdout).unwrap();
+    let planned: Value = serde_json::from_slice(&plan(&["--json"])).unwrap();
     assert_eq!((&planned["ok"], &planned["why"]), (&false.into(), &"short".into()));
     let held = planned["short"]["held"].as_u64().unwrap();
     assert!(held > 43_000_000_000, "two days of a camera, to come: {held}");
@@ -203,10 +225,12 @@ fn what_would_break_the_promise_is_refused_with_the_arithmetic() {
     // Two days of 21.7 GB: released, there is room again.
     let id = list(&site).holds.iter().find(|h| h.changes[0].even_if_short).unwrap().id.to_string();
     ok(&site.hold(&[&["release", &id][..], ORDER].concat()));
-    let planned: serde_json::Value = serde_json::from_slice(&plan().stdout).unwrap();
+    let planned: Value = serde_json::from_slice(&plan(&["--json"])).unwrap();
     let held: u64 =
         planned["capacity"]["volumes"].as_array().unwrap().iter().map(|v| v["held"].as_u64().unwrap()).sum();
     assert!(held > 0, "the shorter one holds on: {planned}");
+    let shown = text(&plan(&[]));
+    assert!(shown.contains("Promised  ") && shown.contains("  Held  "), "{shown}");
 }
 
 #[test]
@@ -252,4 +276,7 @@ fn mistakes_are_told_and_a_renamed_camera_is_held_on() {
         (names.contains(&"renamed") && names.contains(&one.as_str())).then_some(())
     });
     assert!(fs::read_to_string(site.path("v1").join(FILE)).unwrap().contains("renamed"), "for good");
+    wait_for("the ledger to have that as well", limit(30), || {
+        (health(&recorder).unlogged == 0).then_some(()).filter(|()| logged(&site).iter().any(|(c, _)| c == "extended"))
+    });
 }

@@ -9,6 +9,7 @@ mod backup;
 mod browser;
 mod capture;
 mod disks;
+mod disks_fail;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
@@ -17,6 +18,7 @@ mod holds;
 mod layering;
 mod ledger;
 mod plan;
+mod retention;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]

@@ -66,9 +66,10 @@ impl HttpConnector for Connector {
             .connect_timeout(self.patience.connect)
             .https_only(self.https_only)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("custodian/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| object_store::Error::Generic { store: "S3", source: Box::new(e) })?;
+            .user_agent(concat!("custodian/", env!("CARGO_PKG_VERSION")));
+        // Without TLS none of the system's certificates, which a machine may lack.
+        let client = if self.https_only { client } else { client.tls_certs_only([]) };
+        let client = client.build().map_err(|e| object_store::Error::Generic { store: "S3", source: Box::new(e) })?;
         Ok(HttpClient::new(Paced { client, pace: Arc::clone(&self.pace), stall: self.patience.stall }))
     }
 }

@@ -85,6 +85,7 @@ pub(super) fn doubts(done: &HoldChanged, shown: &Shown, lang: Lang) -> String {
         lines.extend(lacks(short, shown, lang));
     }
     lines.extend(done.refused.iter().map(|why| t(lang, "hold.copy_refused", &[("why", why)])));
+    lines.extend(done.ledger.iter().map(|why| t(lang, "hold.not_logged", &[("why", why)])));
     lines.join("\n")
 }
 

@@ -64,6 +64,7 @@ fn changed() -> HoldChanged {
         short: Some(short()),
         unreckoned: None,
         refused: vec!["volume v2: its disk does not answer".into()],
+        ledger: Some("its disk is slow".into()),
     }
 }
 

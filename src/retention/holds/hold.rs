@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::change::{Act, Cameras, Change, Day, Extent, Order, Stamp};
+use super::{
+    change::{Act, Change, Order, Stamp},
+    extent::{Cameras, Extent},
+    words::Day,
+};
 use crate::types::{CameraId, HoldId, Span, WallNs};
 
 /// Why a hold is not changed.
@@ -122,10 +126,6 @@ impl Hold {
         if self.released().is_some() { Err(ChangeError::Released(self.id)) } else { Ok(()) }
     }
 
-    fn put(&mut self, act: Act, extent: Extent, order: Order, stamp: Stamp) {
-        self.changes.insert(stamp.id, Change { act, extent, order, stamp, logged: false });
-    }
-
     /// The extent that it would have then.
     pub(super) fn wider(&self, wider: &Wider) -> Result<Extent, ChangeError> {
         self.in_force()?;
@@ -142,15 +142,17 @@ impl Hold {
 
     pub(super) fn extend(&mut self, wider: &Wider, order: Order, stamp: Stamp) -> Result<(), ChangeError> {
         let extent = self.wider(wider)?;
-        self.put(Act::Extended { review: wider.review }, extent, order, stamp);
+        let act = Act::Extended { review: wider.review };
+        self.changes.insert(stamp.id, Change { act, extent, order, stamp, logged: false });
         Ok(())
     }
 
-    pub(super) fn release(&mut self, order: Order, stamp: Stamp) -> Result<(), ChangeError> {
+    pub(super) fn release(&mut self, order: Order, stamp: Stamp) -> Result<Change, ChangeError> {
         self.in_force()?;
         let known = self.changes.keys().copied().collect();
-        self.put(Act::Released { known }, self.extent(), order, stamp);
-        Ok(())
+        let release = Change { act: Act::Released { known }, extent: self.extent(), order, stamp, logged: false };
+        self.changes.insert(release.stamp.id, release.clone());
+        Ok(release)
     }
 
     /// Notes that the ledger has a change.

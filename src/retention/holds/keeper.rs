@@ -6,19 +6,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
-    ops::Deref,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
 use super::{
     copies::{Place, Replica, silent},
     file::{self, Content},
+    held::{ApplyError, Held, Refusal, Steady},
     hold::ChangeError,
     set::{Holds, Renamed},
-    spans::Spans,
 };
 use crate::{
     store::volume::Volume,
@@ -29,35 +27,6 @@ use crate::{
 /// How long a disk may take for its copy.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A copy that did not take a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// On which volume; none: the recorder's own.
-    pub volume: Option<VolumeName>,
-    /// Why.
-    pub why: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.volume {
-            Some(volume) => write!(f, "volume {volume}: {}", self.why),
-            None => write!(f, "the recorder's folder: {}", self.why),
-        }
-    }
-}
-
-/// Why a change is not in force.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApplyError {
-    /// It makes no sense.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
-    /// No copy took it.
-    #[error("the holds can be written nowhere, so nothing was changed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Nowhere(Vec<Refusal>),
-}
-
 /// What the site says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expected {
@@ -65,53 +34,6 @@ pub struct Expected {
     pub volumes: BTreeSet<VolumeName>,
     /// Cameras that had other names.
     pub renamed: Vec<Renamed>,
-}
-
-/// What is held, at one moment.
-#[derive(Debug, Default)]
-pub struct Held {
-    /// The holds.
-    pub holds: Holds,
-    /// What they keep.
-    pub spans: Spans,
-    /// Per volume that is there, why its footage must not be deleted.
-    doubts: BTreeMap<VolumeName, Option<String>>,
-    /// What is wrong with the recorder's own copy.
-    own: Option<String>,
-}
-
-impl Held {
-    /// Whether what is not held may be deleted on a volume, as far as the holds are known.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn may_delete(&self, volume: &VolumeName) -> Result<(), String> {
-        match self.doubts.get(volume) {
-            Some(None) => Ok(()),
-            Some(Some(why)) => Err(why.clone()),
-            None => Err("its copy of the holds has not been read".into()),
-        }
-    }
-
-    /// Volumes on which nothing is deleted, and why.
-    pub fn unread(&self) -> Vec<(VolumeName, String)> {
-        self.doubts.iter().filter_map(|(volume, doubt)| Some((volume.clone(), doubt.clone()?))).collect()
-    }
-
-    /// What is wrong with the recorder's own copy.
-    pub fn own_copy(&self) -> Option<&str> {
-        self.own.as_deref()
-    }
-}
-
-/// What is held; while this is kept nobody can change it. Not to be kept while disks are waited for any longer than need be.
-pub struct Steady<'a>(RwLockReadGuard<'a, Arc<Held>>);
-
-impl Deref for Steady<'_> {
-    type Target = Held;
-    fn deref(&self) -> &Held {
-        &self.0
-    }
 }
 
 struct Inner {
@@ -128,7 +50,9 @@ pub struct Keeper {
     files: Arc<dyn Files>,
     patience: Duration,
     inner: Mutex<Inner>,
-    held: RwLock<Arc<Held>>,
+    held: Mutex<Arc<Held>>,
+    /// Who decides by what is held goes in here; who changes it waits until they have come out.
+    gate: RwLock<()>,
 }
 
 impl Keeper {
@@ -139,7 +63,13 @@ impl Keeper {
         let unseen = content.as_ref().map_or(&expected.volumes, |c| &c.unseen) & &expected.volumes;
         let holds = content.map(|c| c.holds).unwrap_or_default();
         let inner = Inner { holds, own, copies: BTreeMap::new(), unseen, renamed: expected.renamed };
-        let keeper = Self { files, patience: PATIENCE, inner: Mutex::new(inner), held: RwLock::default() };
+        let keeper = Self {
+            files,
+            patience: PATIENCE,
+            inner: Mutex::new(inner),
+            held: Mutex::default(),
+            gate: RwLock::default(),
+        };
         let mut inner = keeper.inner();
         keeper.write(&mut inner);
         keeper.publish(&inner);
@@ -158,12 +88,13 @@ impl Keeper {
 
     /// What is held now.
     pub fn held(&self) -> Arc<Held> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is held; no hold is acknowledged until that is dropped. Whoever deletes decides and deletes under one of these.
     pub fn steady(&self) -> Steady<'_> {
-        Steady(self.held.read().unwrap_or_else(PoisonError::into_inner))
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        Steady { held: self.held(), _gate: gate }
     }
 
     /// Volumes on which nothing may be deleted, and why.
@@ -298,8 +229,14 @@ impl Keeper {
             doubts,
             own: inner.own.doubt(),
         };
-        let before = std::mem::replace(&mut *self.held.write().unwrap_or_else(PoisonError::into_inner), Arc::new(held));
-        let after = self.held();
+        let before = self.held();
+        if held == *before {
+            return;
+        }
+        let after = Arc::new(held);
+        let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = after.clone();
+        drop(gate);
         for (name, doubt) in &after.doubts {
             let was = before.doubts.get(name).cloned().flatten();
             match doubt {

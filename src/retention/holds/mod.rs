@@ -7,17 +7,23 @@
 mod change;
 pub mod charge;
 mod copies;
+mod extent;
 pub mod file;
+mod held;
 mod hold;
 mod keeper;
 mod set;
 mod spans;
+mod words;
 
-pub use change::{Act, BadWords, Cameras, Change, Day, Extent, Order, Salt, Stamp, Words};
+pub use change::{Act, Change, Order, Stamp};
+pub use extent::{Cameras, Extent};
+pub use held::{ApplyError, Held, Refusal, Steady};
 pub use hold::{ChangeError, Hold, Wider};
-pub use keeper::{ApplyError, Expected, Held, Keeper, Refusal, Steady};
+pub use keeper::{Expected, Keeper};
 pub use set::{Holds, Renamed, TOMBSTONE};
 pub use spans::Spans;
+pub use words::{BadWords, Day, Salt, Words};
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    change::{Cameras, Change, Day, Extent, Order, Stamp},
+    change::{Change, Order, Stamp},
+    extent::{Cameras, Extent},
     hold::{ChangeError, Hold, Wider},
     spans::Spans,
+    words::Day,
 };
 use crate::types::{CameraId, HoldId, Span, WallNs};
 
@@ -71,7 +73,7 @@ impl Holds {
     }
 
     /// Lets a hold go. It stays among these for [`TOMBSTONE`].
-    pub fn release(&mut self, id: HoldId, order: Order, stamp: Stamp) -> Result<(), ChangeError> {
+    pub fn release(&mut self, id: HoldId, order: Order, stamp: Stamp) -> Result<Change, ChangeError> {
         self.get_mut(id)?.release(order, stamp)
     }
 

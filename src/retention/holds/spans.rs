@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::change::{Cameras, Extent};
+use super::extent::{Cameras, Extent};
 use crate::types::{CameraId, Span};
 
 /// Held spans, per camera: ascending, neither overlapping nor touching.

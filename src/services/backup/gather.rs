@@ -15,7 +15,11 @@ use crate::{
         snapshot,
     },
     ledger,
-    services::paths::{mount_point, root_note},
+    retention::holds::file,
+    services::{
+        holding,
+        paths::{mount_point, root_note},
+    },
     site::{BackupWhat, VolumePlace},
     store::index::{IndexError, Reader},
     types::{Span, VolumeName},
@@ -63,6 +67,12 @@ impl Backups {
     }
 
     fn databases(&self, work: &Path, all: &mut Gathered) {
+        let holds = self.paths.record().join(file::IN_STATE);
+        match fs::read(&holds) {
+            Ok(bytes) => all.take("holds", Item::small(Kind::Database, format!("databases/{}", file::IN_STATE), bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => all.missing.push(format!("{}: {e}", holds.display())),
+        }
         let index = self.paths.index();
         if index.exists() {
             let copy = work.join("index.db");
@@ -74,18 +84,13 @@ impl Backups {
     }
 
     fn footage(&self, all: &mut Gathered) -> anyhow::Result<()> {
-        let wanted = self.wanted()?;
-        if wanted.is_empty() {
-            return Ok(());
-        }
         let index = match Reader::open(&self.paths.index()) {
             Ok(index) => index,
-            Err(e @ IndexError::Missing(_)) => {
-                all.missing.push(format!("footage: {e}"));
-                return Ok(());
-            }
+            // The recorder has never run: there is nothing yet.
+            Err(IndexError::Missing(_)) => return Ok(()),
             Err(e) => return Err(e.into()),
         };
+        let wanted = self.wanted(&index)?;
         let found = footage::find(&index, &|volume| self.root_of(&index, volume), &wanted)?;
         all.items.extend(found.items);
         all.missing.extend(found.missing);
@@ -93,10 +98,19 @@ impl Backups {
         Ok(())
     }
 
-    /// Footage that the site wants to be backed up: whole areas.
-    fn wanted(&self) -> anyhow::Result<Vec<Wanted>> {
+    /// Footage that is wanted: under a hold, and of whole areas.
+    fn wanted(&self, index: &Reader) -> anyhow::Result<Vec<Wanted>> {
         let areas = self.site.cameras_of(&self.recorder).filter(|c| self.backup.areas.contains(&c.area));
-        Ok(areas.map(|c| Wanted { camera: Some(c.id.clone()), span: Span::all() }).collect())
+        let mut wanted: Vec<Wanted> = areas.map(|c| Wanted { camera: c.id.clone(), span: Span::all() }).collect();
+        if self.backup.what.contains(&BackupWhat::Holds) {
+            let spans = holding::read(self.paths.state())?.spans(&holding::renamed(&self.site));
+            // Cameras that have left the site too: a hold on their footage holds.
+            for camera in index.streams()?.into_iter().map(|s| s.key.camera) {
+                let held = spans.of(&camera).iter().map(|span| Wanted { camera: camera.clone(), span: *span });
+                wanted.extend(held);
+            }
+        }
+        Ok(wanted)
     }
 
     /// Where a volume is: as the recorder noted it last, else as the site says.

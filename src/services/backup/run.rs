@@ -100,7 +100,7 @@ impl Backups {
                 items: &gathered.items,
                 missing: gathered.missing.clone(),
                 wanted: &|item| self.still_there(item),
-                keep: Keep { days: self.backup.keep_days, doubt: None },
+                keep: Keep { days: self.backup.keep_days, doubt: None, synchronised: false },
                 clock: &RealClock,
             };
             Ok(backup::run(job, &mut |progress| tell(Told::Progress(&label, progress)))?)

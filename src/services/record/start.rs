@@ -11,7 +11,9 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, upkeep, volumes};
+use super::{
+    Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, retention, upkeep, volumes,
+};
 use crate::{
     capture::{Env, Settings, Supervisor},
     services::{
@@ -63,6 +65,7 @@ impl Recorder {
             .meta(STOPPED)?
             .map(|who| if who.is_empty() { killed() } else { Cause::new(CauseKind::Stopped, who) });
         let downtime = before.clone().unwrap_or_else(killed);
+        let retention = retention::Retention::new(clock.clone(), &reader, journal::newest(&paths));
         drop(reader);
         let index = Arc::new(IndexQueue::start(writer, paths.index())?);
         index.put(|batch| {
@@ -104,6 +107,7 @@ impl Recorder {
             files,
             library: playback::library(paths.index(), &store),
             holds: holding,
+            retention,
             recorder,
             paths,
             clock,
@@ -128,6 +132,7 @@ impl Recorder {
         let sockets = serve(&shared)?;
         let behind = shared.clone();
         let feeders = journal::Feeders::start(&shared, events)?;
+        let sweeper = retention::Sweeper::start(&shared)?;
         let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;
         log::info!("recorder {}: {recorded} streams to record", shared.recorder);
         if let Some(limit) = notify::watchdog() {
@@ -135,7 +140,7 @@ impl Recorder {
         }
         notify::ready();
         notify::status(&format!("recording {recorded} streams"));
-        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, _lock: lock })
+        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, sweeper, _lock: lock })
     }
 }
 
@@ -183,17 +188,21 @@ fn open_index(path: &Path, now: crate::types::WallNs) -> anyhow::Result<Writer> 
     }
 }
 
+/// Readers that may be waiting for disks at once. Of one that hangs, only those that came before it was noticed stay there: see
+/// [`playback::volumes_changed`].
+const READERS: usize = 128;
+
 /// The sockets have threads of their own: a slow disk under a reader never delays capture, nor the answer to how the recorder is.
 fn serve(shared: &Arc<Shared>) -> anyhow::Result<[tokio::runtime::Runtime; 2]> {
-    let runtime = |name: &str| {
+    let runtime = |name: &str, blocking: usize| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(8)
+            .max_blocking_threads(blocking)
             .thread_name(name)
             .enable_all()
             .build()
     };
-    let runtimes = [runtime("media")?, runtime("sockets")?];
+    let runtimes = [runtime("media", READERS)?, runtime("sockets", 8)?];
     for (runtime, path, whom, router) in [
         (&runtimes[0], shared.paths.media_socket(), For::Group, api::media(shared)),
         (&runtimes[1], shared.paths.status_socket(), For::Group, api::status(shared)),

@@ -189,6 +189,8 @@ pub struct HoldChanged {
     pub unreckoned: Option<String>,
     /// Copies that did not take it, in words; it stands all the same.
     pub refused: Vec<String>,
+    /// Why the ledger does not have it yet; it will.
+    pub ledger: Option<String>,
 }
 
 /// What came of a command.

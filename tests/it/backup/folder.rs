@@ -2,6 +2,16 @@
 
 use std::fs;
 
+use custodian::{
+    retention::holds::{
+        Cameras, Day, Extent, Holds, Order, Salt, Stamp, Words,
+        file::{self, Content},
+    },
+    types::Span,
+};
+use uuid::Uuid;
+
+use crate::footage::{EIGHT, SECOND};
 use crate::support::school::{School, files, text};
 
 #[test]
@@ -149,4 +159,36 @@ fn one_place_that_fails_is_no_matter_of_the_other() {
     );
     assert!(school.fails(&["run", "--place", "3"], 1).contains("site.toml names no place"));
     assert_eq!(school.json(&["run", "--place", "2"])["backups"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_held_is_backed_up_though_its_area_is_not() {
+    let school = School::new();
+    school.ok(&["init", "--same-disk"]);
+    let words = |text: &str| Words::try_from(text.to_owned()).unwrap();
+    let order = Order {
+        by: words("Hiệu trưởng"),
+        reason: words("a fall on the stairs"),
+        case: None,
+        entered_by: words("root"),
+        even_if_short: false,
+    };
+    let stamp =
+        Stamp { id: Uuid::from_u128(5), at: EIGHT, by_salt: Salt::new([1; 16]), reason_salt: Salt::new([2; 16]) };
+    // A second of the classroom's first file.
+    let span = Span { start: EIGHT.offset(61 * SECOND), end: EIGHT.offset(62 * SECOND) };
+    let extent = Extent::new(Cameras::These(["class-1".parse().unwrap()].into()), span).unwrap();
+    let mut holds = Holds::default();
+    holds.add(Uuid::from_u128(7).into(), extent, Day(jiff::civil::date(2027, 1, 1)), order, stamp);
+    fs::write(school.path("holds.json"), file::to_bytes(&Content { holds, ..Content::default() })).unwrap();
+    let made = school.run();
+    let of = |camera: &str| {
+        let lines = made["contents"].as_array().unwrap().iter().filter(|c| c["camera"] == camera);
+        lines.map(|c| c["files"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!((of("class-1"), of("gate-1")), (1, 2), "{made:#}");
+    // Where the register of holds cannot be read, nothing is said to be complete.
+    fs::write(school.path("holds.json"), "{").unwrap();
+    let said = school.fails(&["run"], 1);
+    assert!(said.contains("holds.json"), "{said}");
 }

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::Facts;
 use crate::{
-    retention::holds::{change::Extent, spans::Spans},
+    retention::holds::{extent::Extent, spans::Spans},
     types::{CameraId, Span, VolumeName, WallNs},
 };
 

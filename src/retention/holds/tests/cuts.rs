@@ -1,7 +1,7 @@
 //! The power is cut at every write of a change, before it, in its middle and after it; then all copies are there, or only some of them.
 
 use super::*;
-use crate::sys::{Cut, FakeFiles};
+use crate::sys::{Cut, FakeFiles, Files as _};
 
 type Act = dyn Fn(&Keeper) -> Result<Vec<Refusal>, ApplyError>;
 

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeSet, io, sync::atomic::Ordering};
 
-use super::{Shared, new_id, stamp, today};
+use super::{Shared, ledger, new_id, stamp, today};
 use crate::{
     plan::Layout,
     retention::holds::{
-        ApplyError, Cameras, ChangeError, Day, Extent, Order, Refusal, Spans, Stamp, Wider, Words,
+        ApplyError, Cameras, ChangeError, Day, Extent, Order, Refusal, Spans, Wider, Words,
         charge::{Facts, Remedies},
     },
     services::{
@@ -94,14 +94,14 @@ pub(in crate::services::record) fn command(
             if let Some(short) = refused(&reckoned, wanted) {
                 return Ok(wire::HoldAnswer::Short(short));
             }
-            let order = order(wanted, is_short(&reckoned))?;
-            let wide = extent.clone();
+            let (order, wide, change) = (order(wanted, is_short(&reckoned))?, extent.clone(), stamp.id);
             let refusals = shared.holds.keeper.apply(|holds| {
                 holds.add(id, wide, review, order, stamp);
                 Ok(())
             })?;
             log::info!("hold {id} is added");
-            Ok(done(shared, id, &extent, Some(reckoned), &refusals)?)
+            let ledger = ledger::record(shared, id, change);
+            Ok(done(shared, id, &extent, Some(reckoned), &refusals, ledger)?)
         }
         wire::HoldCommand::Extend { hold, cameras, all_cameras, from, to, review, order: wanted } => {
             let cameras = match (*all_cameras, cameras.is_empty()) {
@@ -112,22 +112,33 @@ pub(in crate::services::record) fn command(
             let review = review.as_deref().map(|text| day(shared, text)).transpose()?;
             let wider = Wider { cameras, from: *from, to: *to, review };
             order(wanted, false)?;
-            let extent = shared.holds.keeper.held().holds.wider(*hold, &wider)?;
+            let extent = shared.holds.held().holds.wider(*hold, &wider)?;
             let reckoned = reckon(shared, &extent);
             if let Some(short) = refused(&reckoned, wanted) {
                 return Ok(wire::HoldAnswer::Short(short));
             }
             let (order, stamp) = (order(wanted, is_short(&reckoned))?, stamp(shared.clock.wall())?);
+            let change = stamp.id;
             let refusals = shared.holds.keeper.apply(|holds| holds.extend(*hold, &wider, order, stamp))?;
             log::info!("hold {hold} is extended");
-            Ok(done(shared, *hold, &extent, Some(reckoned), &refusals)?)
+            let ledger = ledger::record(shared, *hold, change);
+            Ok(done(shared, *hold, &extent, Some(reckoned), &refusals, ledger)?)
         }
         wire::HoldCommand::Release { hold, order: wanted } => {
-            let extent = shared.holds.keeper.held().holds.get(*hold)?.extent();
-            let (order, stamp): (Order, Stamp) = (order(wanted, false)?, stamp(shared.clock.wall())?);
-            let refusals = shared.holds.keeper.apply(|holds| holds.release(*hold, order, stamp))?;
+            let (order, stamp) = (order(wanted, false)?, stamp(shared.clock.wall())?);
+            let mut after = shared.holds.held().holds.clone();
+            let release = after.release(*hold, order, stamp)?;
+            // What lets footage go is on record first.
+            ledger::commit(shared, *hold, &release)
+                .map_err(|why| HoldError::Disks(format!("the ledger takes no entry, so the hold stands: {why}")))?;
+            let (extent, change) = (release.extent.clone(), release.stamp.id);
+            let refusals = shared.holds.keeper.apply(|holds| {
+                holds.release(*hold, release.order, release.stamp)?;
+                holds.note_logged(*hold, change);
+                Ok(())
+            })?;
             log::info!("hold {hold} is released");
-            Ok(done(shared, *hold, &extent, None, &refusals)?)
+            Ok(done(shared, *hold, &extent, None, &refusals, None)?)
         }
     }
 }
@@ -161,7 +172,7 @@ fn day(shared: &Shared, text: &str) -> Result<Day, HoldError> {
 /// What it takes if that is held too. That it cannot be reckoned keeps nobody from holding footage.
 fn reckon(shared: &Shared, extent: &Extent) -> Result<Reckoned, String> {
     let (site, now) = (shared.site(), shared.clock.wall());
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     let after = held.spans.with(extent);
     let layout: Layout =
         config::places(&shared.files, &site).into_iter().map(|(camera, place)| (camera, place.volumes)).collect();
@@ -216,8 +227,9 @@ fn done(
     extent: &Extent,
     reckoned: Option<Result<Reckoned, String>>,
     refusals: &[Refusal],
+    ledger: Option<String>,
 ) -> Result<wire::HoldAnswer, HoldError> {
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     let hold = told(held.holds.get(id)?, today(shared));
     let (reckoned, unreckoned) = match reckoned {
         Some(Ok(reckoned)) => (Some(reckoned), None),
@@ -232,5 +244,5 @@ fn done(
     });
     let (effects, short) = reckoned.map_or((Vec::new(), None), |r| (r.effects, r.short));
     let refused = refusals.iter().map(ToString::to_string).collect();
-    Ok(wire::HoldAnswer::Done(Box::new(wire::HoldChanged { hold, files, effects, short, unreckoned, refused })))
+    Ok(wire::HoldAnswer::Done(Box::new(wire::HoldChanged { hold, files, effects, short, unreckoned, refused, ledger })))
 }

@@ -1,6 +1,7 @@
 //! Holds in the recorder: when their copies are read and written, and what is said of them.
 
 mod command;
+mod ledger;
 
 use std::{
     io,
@@ -10,10 +11,13 @@ use std::{
 
 use uuid::Uuid;
 
-pub(super) use self::command::{HoldError, command};
+pub(super) use self::{
+    command::{HoldError, command},
+    ledger::catch_up,
+};
 use super::Shared;
 use crate::{
-    retention::holds::{Cameras, Expected, Keeper, Order, Renamed, Salt, Stamp, Wider, Words},
+    retention::holds::{Cameras, Expected, Held, Keeper, Order, Renamed, Salt, Stamp, Steady, Wider, Words},
     services::holding::{self, is_due},
     site::Site,
     store::volume::Volume,
@@ -47,6 +51,16 @@ impl Holding {
     /// Volumes are there, or there again.
     pub(super) fn mount(&self, volumes: impl IntoIterator<Item = Volume>, now: WallNs) {
         self.keeper.mount(volumes, now);
+    }
+
+    /// What is held now.
+    pub(super) fn held(&self) -> Arc<Held> {
+        self.keeper.held()
+    }
+
+    /// What is held, while nobody can hold more: see [`Keeper::steady`].
+    pub(super) fn steady(&self) -> Steady<'_> {
+        self.keeper.steady()
     }
 
     /// To be called every now and then.
@@ -92,14 +106,14 @@ fn today(shared: &Shared) -> jiff::civil::Date {
 
 /// All holds, with their texts.
 pub(super) fn list(shared: &Shared) -> wire::HoldList {
-    let held = shared.holds.keeper.held();
+    let held = shared.holds.held();
     let own_copy = held.own_copy().map(str::to_owned);
     wire::HoldList { holds: holding::list(&held.holds, today(shared)), unread: held.unread(), own_copy }
 }
 
 /// How they are, without a name.
 pub(super) fn health(shared: &Shared) -> wire::HoldsHealth {
-    let (held, today) = (shared.holds.keeper.held(), today(shared));
+    let (held, today) = (shared.holds.held(), today(shared));
     wire::HoldsHealth {
         in_force: held.holds.in_force().count(),
         due: held.holds.iter().filter(|h| is_due(h, today)).count(),
