@@ -12,6 +12,8 @@ use super::{
 };
 use crate::types::{RecorderId, WallNs};
 
+/// The longest note that is taken from a volume: it goes into an entry. Ours have some 200 bytes.
+const LONGEST: usize = 8 << 10;
 /// Version of the file.
 const FORMAT: u16 = 1;
 
@@ -24,6 +26,9 @@ pub enum DepositError {
     /// Of a later version.
     #[error("it wants a reader of version {0}, this one has {FORMAT}: update custodian")]
     TooNew(u16),
+    /// Nothing that a log of ours has signed.
+    #[error("its checkpoint has {0} bytes, which is too much")]
+    TooLong(usize),
     /// Its key is none.
     #[error("its key is none")]
     Key(#[from] NoteError),
@@ -67,6 +72,10 @@ impl Deposit {
         let raw: Raw = serde_json::from_slice(text)?;
         if raw.min_reader > FORMAT {
             return Err(DepositError::TooNew(raw.min_reader));
+        }
+        let length = raw.checkpoint.len() + raw.vkey.len();
+        if length > LONGEST {
+            return Err(DepositError::TooLong(length));
         }
         let verifier: Verifier = raw.vkey.parse()?;
         let checkpoint = Checkpoint::verify(&raw.checkpoint, &verifier)?;

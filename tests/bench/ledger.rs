@@ -134,7 +134,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let entries: Vec<Vec<u8>> = (log.size()..log.size() + size).map(entry).collect();
             log.append(&entries)?;
         }
-        let (took, used) = (began.elapsed().as_secs_f64(), (cpu() - used).as_secs_f64());
+        let (took, used) = (began.elapsed().as_secs_f64(), cpu().saturating_sub(used).as_secs_f64());
         let syncs = (files.0.load(Ordering::Relaxed) - synced) as f64 / times as f64;
         let (rate, each) = (times as f64 / took, used * 1e3 / times as f64);
         say(&format!("| {size} | {rate:.0} | {:.0} | {syncs:.1} | {each:.2} ms |", rate * size as f64));

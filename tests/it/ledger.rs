@@ -171,6 +171,24 @@ fn a_recorder_that_is_killed_goes_on_with_one_log() {
     fs::write(&path, proof.replace("\"n\": 5", "\"n\": 6")).unwrap();
     assert!(!custodian(&site, &check).status.success());
 
+    // As docs/ref/ledger.md says that it is done without custodian.
+    let python = |folder: &Path, kept: &[PathBuf]| {
+        let page = include_str!("../../docs/ref/ledger.md");
+        let script = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        Command::new("python3").arg("-c").arg(script).arg(folder).arg(key.trim()).args(kept).output()
+    };
+    let has_openssl = Command::new("openssl").arg("version").output().is_ok();
+    if let (Ok(out), true) = (python(&public, &kept), has_openssl) {
+        assert!(good(out).contains("3 kept checkpoints agree"));
+        fs::write(site.path("forged"), fs::read_to_string(&kept[0]).unwrap().replacen("\n\n", "1\n\n", 1)).unwrap();
+        assert!(!python(&public, &[site.path("forged")]).unwrap().status.success());
+    } else {
+        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+        {
+            eprintln!("NOT TESTED: python3 or openssl is not installed");
+        }
+    }
+
     // One letter of one entry is changed.
     let bundle = fs::read_dir(copy.join("tile/entries/000.p")).unwrap().map(|e| e.unwrap().path());
     let bundle = bundle.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
@@ -187,6 +205,9 @@ fn a_recorder_that_is_killed_goes_on_with_one_log() {
         !out.status.success() && String::from_utf8_lossy(&out.stdout).contains("is not the one whose hash"),
         "{out:?}"
     );
+    if let (Ok(out), true) = (python(&copy, &[]), has_openssl) {
+        assert!(String::from_utf8_lossy(&out.stderr).contains("not those that were signed"), "{out:?}");
+    }
 }
 
 #[test]
@@ -253,7 +274,7 @@ fn a_log_that_was_lost_is_followed_by_one_that_names_it_and_an_old_copy_is_not_g
             .unwrap()
             .stdout,
     );
-    assert!(status.unwrap().contains("Nothing is written to the ledger: volume v"));
+    assert!(status.unwrap().contains("The ledger is in trouble: volume v"));
     stop(recorder);
     assert_eq!(entries(&site).len() as u64, size, "nothing was appended to the old copy");
     let out = custodian(&site, &["verify", "--lang", "en", "--checkpoint", kept.to_str().unwrap()]);

@@ -44,8 +44,12 @@ impl Batch {
 pub(super) enum Trouble {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The log may not be appended to.
     #[error("{0}")]
     Closed(String),
+    /// All else is appended.
+    #[error("what other commands have left cannot be taken up")]
+    Spool(#[source] LedgerError),
 }
 
 pub(super) struct Keeper {
@@ -115,7 +119,7 @@ impl Keeper {
             Err(e) => {
                 let text = chain(e);
                 if state.problem.as_ref() != Some(&text) {
-                    log::error!("nothing is appended to the ledger: {text}; recording goes on");
+                    log::error!("the ledger is in trouble: {text}; recording goes on");
                 }
                 state.problem = Some(text);
             }
@@ -171,7 +175,7 @@ impl Keeper {
                 let mut batch = self.waiting();
                 // What others left can wait for the queue; it must not be held up by it.
                 if spool.is_ok() {
-                    spool = self.take_up(files, log, &mut batch);
+                    spool = self.take_up(files, log, &mut batch).map_err(Trouble::Spool);
                 }
                 if batch.entries.is_empty() {
                     return spool;
@@ -193,7 +197,7 @@ impl Keeper {
             self.shared.changed.notify_all();
             for (id, path) in batch.left {
                 self.appended.insert(id);
-                spool = spool.and(self.remove(files, id, &path));
+                spool = spool.and(self.remove(files, id, &path).map_err(Trouble::Spool));
             }
         }
     }
@@ -217,7 +221,7 @@ impl Keeper {
     }
 
     /// Adds what lies in the spool and is not in the log.
-    fn take_up(&mut self, files: &dyn Files, log: &Log, batch: &mut Batch) -> Result<(), Trouble> {
+    fn take_up(&mut self, files: &dyn Files, log: &Log, batch: &mut Batch) -> Result<(), LedgerError> {
         for mut taken in spool::look(files, &self.setup.spool)? {
             if batch.entries.len() >= BATCH {
                 break;
@@ -237,7 +241,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn remove(&mut self, files: &dyn Files, id: Uuid, path: &std::path::Path) -> Result<(), Trouble> {
+    fn remove(&mut self, files: &dyn Files, id: Uuid, path: &std::path::Path) -> Result<(), LedgerError> {
         spool::done(files, path)?;
         self.appended.remove(&id);
         Ok(())

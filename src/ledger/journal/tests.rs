@@ -240,3 +240,23 @@ fn what_others_left_is_in_the_log_once() {
     }
     assert!(cuts > 50, "{cuts} cuts");
 }
+
+/// A spool in disorder holds up nothing but itself.
+#[test]
+fn what_cannot_be_taken_up_holds_up_nothing_else() {
+    let world = World::new();
+    let journal = world.journal();
+    until(&journal, |s| s.size == Some(1));
+    world.leave("left").unwrap();
+    until(&journal, |s| s.size == Some(2));
+    // A folder in the place of an entry cannot be read.
+    let stuck = PathBuf::from(format!("/state/spool/{}.json", uuid::Uuid::new_v4().as_simple()));
+    world.files.make_dir(&stuck).unwrap();
+    assert_eq!(journal.commit(vec![stopped("a")], SOON).unwrap().entries(), 2..3);
+    let problem = until(&journal, |s| s.problem.is_some()).problem.unwrap();
+    assert!(problem.contains("what other commands have left"), "{problem}");
+    journal.put(stopped("b"));
+    until(&journal, |s| s.size == Some(4));
+    world.files.remove_dir(&stuck).unwrap();
+    until(&journal, |s| s.problem.is_none());
+}

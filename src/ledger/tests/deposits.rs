@@ -21,6 +21,8 @@ fn a_deposit_comes_back_and_a_forged_one_does_not() {
     let forged = text.replace("record\\n10\\n", "record\\n11\\n");
     assert_ne!(forged, text);
     assert!(matches!(Deposit::parse(forged.as_bytes()), Err(DepositError::Checkpoint(_))));
+    let long = text.replace("\"vkey\": \"", &format!("\"vkey\": \"{}", "x".repeat(9000)));
+    assert!(matches!(Deposit::parse(long.as_bytes()), Err(DepositError::TooLong(9000..))));
     let later = text.replace("\"min_reader\": 1", "\"min_reader\": 9");
     assert!(matches!(Deposit::parse(later.as_bytes()), Err(DepositError::TooNew(9))));
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     ledger::{self, Ticket, View, What},
     services::record::{Shared, volumes},
-    store::index::{Reader, SegmentRow},
+    store::index::{Batch, Reader, SegmentRow},
     sys::{Monotonic, RealFiles},
     types::{RunId, VolumeName, merkle::Hash},
 };
@@ -115,7 +115,8 @@ impl Feed {
             let draft = self.draft(&index, rows)?;
             self.append(draft, last)?;
         }
-        if settled {
+        // Rows of disks that do not answer were not looked at.
+        if settled && self.aside.is_empty() {
             self.known.iter_mut().for_each(HashMap::clear);
             self.note(format!("{} {vkey}", log.size()));
         }
@@ -137,7 +138,7 @@ impl Feed {
             Some((size, of)) if of == vkey => size.parse().unwrap_or(0),
             Some(_) => {
                 log::warn!("this is another ledger than before: all footage that is there goes into it");
-                self.shared.index.put(|batch| batch.forget_logged());
+                self.shared.index.put(Batch::forget_logged);
                 anyhow::ensure!(self.shared.index.flush(LIMIT), "the index is behind");
                 0
             }
@@ -165,7 +166,7 @@ impl Feed {
         let known = |row: &SegmentRow| self.known.as_ref().is_some_and(|known| known.contains_key(&key(row)));
         let passed = self.rootless.len() + if last { self.known.as_ref().map_or(0, HashMap::len) } else { 0 };
         let mut rows = index.unlogged_elsewhere(&aside, u32::try_from(BATCH + passed).unwrap_or(u32::MAX))?;
-        rows.retain(|row| !self.rootless.contains(&key(row)) && !(last && known(row)));
+        rows.retain(|row| !(self.rootless.contains(&key(row)) || last && known(row)));
         Ok(rows)
     }
 

@@ -84,22 +84,22 @@ impl VolumeWatch {
     fn new(shared: &Shared, events: Receiver<StoreEvent>) -> Self {
         let mut this = Self { events, used: BTreeSet::new(), absent: BTreeSet::new() };
         for name in shared.store.roots().into_keys() {
-            this.came(shared, name);
+            this.came(shared, &name);
         }
         this
     }
 
     /// A volume takes footage, for the first time or again.
-    fn came(&mut self, shared: &Shared, name: VolumeName) {
-        self.absent.remove(&name);
+    fn came(&mut self, shared: &Shared, name: &VolumeName) {
+        self.absent.remove(name);
         let event = if self.used.insert(name.clone()) { "opened" } else { "back" };
-        put(shared, &name, event, "");
+        put(shared, name, event, "");
     }
 
     fn look(&mut self, shared: &Shared, long: bool) {
         loop {
             match self.events.try_recv() {
-                Ok(StoreEvent::VolumeBack(name)) => self.came(shared, name),
+                Ok(StoreEvent::VolumeBack(name)) => self.came(shared, &name),
                 Ok(StoreEvent::VolumeFailed { volume, cause }) => put(shared, &volume, "failed", &cause.detail),
                 Err(TryRecvError::Lagged(n)) => log::error!("{n} events of volumes are not in the ledger"),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
