@@ -369,9 +369,30 @@ fn loop_a_disk_comes_dies_returns_and_goes_beside_a_recorder_at_work() {
     machine.cut();
 }
 
+/// A disk with one partition and a file system that nobody of ours has made.
+fn ordinary_disk(loops: &mut Loops, by_id: &str) -> Vec<(PathBuf, String)> {
+    let device = loops.disk(by_id, 200, &[]).display().to_string();
+    let run = |line: &str| {
+        let out = std::process::Command::new("sh").args(["-ec", line]).output().unwrap();
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let definitions = loops.path().join("repart.d");
+    fs::create_dir(&definitions).unwrap();
+    fs::write(definitions.join("backup.conf"), "[Partition]\nType=linux-generic\n").unwrap();
+    let definitions = definitions.display();
+    run(&format!(
+        "systemd-repart --empty=require --dry-run=no --definitions={definitions} {device} && partx --update {device}"
+    ));
+    run(&format!("mkfs.ext4 -q {device}p1"));
+    let partition = format!("{device}p1");
+    symlink(&partition, loops.path().join(format!("by-id/{by_id}-part1"))).unwrap();
+    let names = (loops.path().join("by-id"), "/dev/disk/by-id".into());
+    vec![(device.clone().into(), device), (partition.clone().into(), partition), names]
+}
+
 #[test]
 fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
-    if !possible() {
+    if !possible() || !mounts::possible() {
         return;
     }
     let cameras = OwnCameras::start(1);
@@ -379,7 +400,10 @@ fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
     let appliance = Appliance::new(&cameras);
     let nas = appliance.path("nas");
     fs::create_dir(&nas).unwrap();
-    let machine = appliance.boot_with(&[(nas.clone(), "/srv/nas".into())]);
+    let mut loops = Loops::new();
+    let mut binds = ordinary_disk(&mut loops, "usb-B_1");
+    binds.push((nas.clone(), "/srv/nas".into()));
+    let machine = appliance.boot_with(&binds);
     let active = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
     assert_eq!(active("custodian-backup.timer").trim(), "inactive", "a site without backups has no timer");
     appliance.site(&all);
@@ -392,7 +416,8 @@ fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
     let site = appliance.path("etc/site.toml");
     let without = fs::read_to_string(&site).unwrap();
     let backup = format!(
-        "\n[backup]\nareas = [\"y\"]\nrecipients = [\"{}\"]\nat = \"02:30\"\nto = {{ kind = \"directory\", path = \"/srv/nas\" }}\n",
+        "\n[backup]\nareas = [\"y\"]\nrecipients = [\"{}\"]\nat = \"02:30\"\n\
+         to = [{{ kind = \"directory\", path = \"/srv/nas\" }}, {{ kind = \"disk\", disk = \"usb-B_1\" }}]\n",
         key.to_public()
     );
     fs::write(&site, format!("{without}{backup}")).unwrap();
@@ -405,11 +430,20 @@ fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
 
     // Closed files are backed up: a recorder that is started anew closes them.
     machine.run(&["systemctl", "restart", "custodian-record.service"]);
+    let mounted = ["findmnt", "-no", "FSTYPE,OPTIONS", "/var/lib/custodian/backup-disks/usb-B_1"];
+    let options = machine.run(&mounted);
+    assert!(options.starts_with("ext4") && options.contains("nosuid,nodev,noexec"), "{options}");
+    machine.run(&["custodian", "backup", "init", "--place", "2"]);
     machine.run(&["custodian", "backup", "init", "--same-disk"]);
     machine.run(&["systemctl", "start", "custodian-backup.service"]);
     let records: serde_json::Value =
         serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
     assert_eq!(records[0]["outcome"], "complete", "{records:#}");
+    assert_eq!(
+        (&records[1]["outcome"], &records[1]["to"]),
+        (&"complete".into(), &"disk:usb-B_1".into()),
+        "{records:#}"
+    );
     let kinds: Vec<&str> =
         records[0]["contents"].as_array().unwrap().iter().map(|c| c["kind"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"footage") && kinds.contains(&"database"), "{kinds:?}");
@@ -427,13 +461,23 @@ fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
     machine.run(&["systemctl", "start", "custodian-backup.service"]);
     let records: serde_json::Value =
         serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
-    assert_eq!(records[1]["outcome"], "complete", "{records:#}");
+    assert_eq!(
+        (&records[2]["outcome"], &records[3]["outcome"]),
+        (&"complete".into(), &"complete".into()),
+        "{records:#}"
+    );
     machine.run(&["systemctl", "start", "custodian-record.service"]);
+    // What root does by hand is the service's afterwards.
+    machine.run(&["custodian", "backup", "run"]);
     assert!(machine.run(&["custodian", "backup", "verify"]).contains("Damaged: 0."));
+    machine.run(&["systemctl", "start", "custodian-backup.service"]);
 
-    // A site that wants no backups any more.
+    // A site that wants no backups any more: the disk is let go, and the recorder has nothing to do with it.
+    let pid = recorder_pid(&machine);
     fs::write(&site, without).unwrap();
     machine.run(&["custodian", "apply", "--reason", "the school wants no backups"]);
+    assert!(!machine.try_run(&mounted).status.success());
+    assert_eq!(recorder_pid(&machine), pid);
     assert_eq!(active("custodian-backup.timer").trim(), "inactive");
     assert_eq!(failed_units(&machine), "");
     machine.cut();

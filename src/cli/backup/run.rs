@@ -9,7 +9,7 @@ use crate::{
     backup::{Outcome, Record},
     cli::{print, print_error, progress::Progress, table},
     lang::t,
-    services::backup::Told,
+    services::backup::{Told, as_service},
     types::{ByteSize, Lang},
 };
 
@@ -26,6 +26,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let backups = args.here.backups()?;
     let (lang, _) = args.here.manners(lang);
+    as_service(&args.here.state)?;
     let mut bar = Progress::new(args.json);
     let made = backups.run(args.place.as_deref(), &mut |told| match told {
         Told::Begins(place) => {

@@ -9,7 +9,7 @@ use crate::{
     backup::BackupId,
     cli::{print, print_error, progress::Progress, table},
     lang::t,
-    services::backup::{identity, verify},
+    services::backup::{as_service, identity, verify},
     types::{ByteSize, Lang},
 };
 
@@ -30,8 +30,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let (lang, _) = args.here.manners(lang);
     let identity = args.identity.as_deref().map(identity).transpose()?;
+    let places = args.at.connect(&args.here)?;
+    as_service(&args.here.state)?;
     let mut well = true;
-    for place in args.at.connect(&args.here)? {
+    for place in places {
         let mut bar = Progress::new(args.json);
         let found = verify(&place, &args.ids, identity.as_ref(), &args.here.state, &mut |p| {
             let words = || {

@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
-
 use super::Backups;
 use crate::{
     backup::{
@@ -50,8 +48,7 @@ impl Backups {
         let mut all = Gathered::default();
         let wants = |what| self.backup.what.contains(&what);
         if wants(BackupWhat::Site) {
-            let bytes = fs::read(&self.files.site).with_context(|| self.files.site.display().to_string())?;
-            all.take("site.toml", Item::small(Kind::Site, "site.toml".into(), bytes));
+            all.take("site.toml", Item::small(Kind::Site, "site.toml".into(), self.text.clone().into_bytes()));
         }
         if wants(BackupWhat::Ledger) {
             ledger(&self.paths.ledger(), &mut all);

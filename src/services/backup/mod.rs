@@ -38,10 +38,11 @@ pub struct Ask {
 /// The backups of one recorder.
 pub struct Backups {
     site: Site,
+    /// The text of site.toml.
+    text: String,
     backup: site::Backup,
     secrets: Secrets,
     recorder: RecorderId,
-    files: Ask,
     paths: Paths,
 }
 
@@ -52,12 +53,13 @@ impl Backups {
     /// If they are wrong, or the site has no `[backup]`.
     pub fn open(ask: &Ask) -> anyhow::Result<Self> {
         let site = site::load(&ask.site)?;
+        let text = std::fs::read_to_string(&ask.site).with_context(|| ask.site.display().to_string())?;
         let backup = site.backup().cloned();
         let backup = backup.with_context(|| format!("{} has no [backup]: nothing is backed up", ask.site.display()))?;
         let recorder = record::recorder(&site, ask.recorder.as_ref())?;
         let path = ask.secrets.clone().unwrap_or_else(|| ask.site.with_file_name("secrets.toml"));
         let secrets = places::secrets(&backup.to, &path)?;
-        Ok(Self { site, backup, secrets, recorder, files: ask.clone(), paths: Paths::new(&ask.state) })
+        Ok(Self { site, text, backup, secrets, recorder, paths: Paths::new(&ask.state) })
     }
 
     /// The site.
@@ -69,6 +71,15 @@ impl Backups {
     pub fn connected(&self, named: Option<&str>) -> anyhow::Result<Vec<Connected>> {
         self.chosen(named)?.into_iter().map(|p| self.connect(p).with_context(|| p.label())).collect()
     }
+}
+
+/// Goes on as the user of the service, if this is root on a machine that has it: what root does by hand must not be root's afterwards. Whatever
+/// only root can read is read before.
+///
+/// # Errors
+/// If the system does not allow it.
+pub fn as_service(state: &Path) -> anyhow::Result<()> {
+    places::as_service(state)
 }
 
 /// A place outside of site.toml.

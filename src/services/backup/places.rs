@@ -1,12 +1,14 @@
 //! From the places of site.toml, or one that is named on the command line, to places that can be asked.
 
 use std::{
+    ffi::CString,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
+use nix::unistd::{User, geteuid, initgroups, setgid, setuid};
 
 use super::Backups;
 use crate::{
@@ -129,11 +131,12 @@ impl Backups {
                  first. If the folder itself is meant, add --same-disk",
                 root.display()
             );
-            make(&root.join(folder(recorder)), self.paths.state() == Path::new(STATE))?;
+            make(&root.join(folder(recorder)))?;
         }
         Marker::new(site, recorder, RealClock.wall()).write(&*connected.place)?;
-        // Written as root; the service's user must be able to read it, and write beside it.
-        Marker::expect(&*connected.place, site, recorder)?;
+        if !matches!(place, BackupPlace::S3(_)) {
+            give(&self.root(place).join(folder(recorder)), self.paths.state())?;
+        }
         Ok(Prepared::Now)
     }
 }
@@ -146,21 +149,41 @@ fn on_same_disk(one: &Path, other: &Path) -> anyhow::Result<bool> {
     Ok(device(one)? == device(other)?)
 }
 
-/// Makes the folder, and gives it to the user that makes backups.
-fn make(path: &Path, for_service: bool) -> anyhow::Result<()> {
+/// Makes the folder.
+fn make(path: &Path) -> anyhow::Result<()> {
     match fs::create_dir(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(e).with_context(|| format!("cannot make {}", path.display()));
+            Err(e).with_context(|| format!("cannot make {}", path.display()))
         }
-        _ => {}
+        _ => Ok(()),
     }
-    if !for_service || !nix::unistd::geteuid().is_root() {
-        return Ok(());
+}
+
+/// Gives folder and marker to the user that makes backups, where root has prepared them for the service.
+fn give(root: &Path, state: &Path) -> anyhow::Result<()> {
+    let Some(user) = service_user(state)? else { return Ok(()) };
+    for path in [root.to_owned(), root.join(MARKER)] {
+        nix::unistd::chown(&path, Some(user.uid), Some(user.gid)).with_context(|| {
+            format!("{} cannot be given to the user {OWNER}, who makes the backups: see to it that this user may write there", path.display())
+        })?;
     }
-    let Some(user) = nix::unistd::User::from_name(OWNER)? else { return Ok(()) };
-    nix::unistd::chown(path, Some(user.uid), Some(user.gid)).with_context(|| {
-        format!("{} cannot be given to the user {OWNER}, who makes the backups: make it by hand so that this user may write there", path.display())
-    })
+    Ok(())
+}
+
+/// Who makes backups, if this is root on a machine with the service.
+fn service_user(state: &Path) -> anyhow::Result<Option<User>> {
+    if state != Path::new(STATE) || !geteuid().is_root() {
+        return Ok(None);
+    }
+    Ok(User::from_name(OWNER)?)
+}
+
+/// Goes on as the user of the service, so that what root does by hand is the service's too. Not to be taken back; before the first thread.
+pub(super) fn as_service(state: &Path) -> anyhow::Result<()> {
+    let Some(user) = service_user(state)? else { return Ok(()) };
+    let name = CString::new(user.name.as_str())?;
+    let changed = initgroups(&name, user.gid).and_then(|()| setgid(user.gid)).and_then(|()| setuid(user.uid));
+    changed.with_context(|| format!("cannot go on as the user {OWNER}"))
 }
 
 impl Named {
