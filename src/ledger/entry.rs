@@ -218,6 +218,9 @@ pub enum What {
     ClockConfirmed {
         /// Who.
         by: Salted,
+        /// Why they know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Salted>,
     },
     /// A hold was added, extended or released.
     Hold {

@@ -104,7 +104,7 @@ pub(crate) fn samples() -> Vec<Entry> {
         gap(None),
         gap(Some(NOON.offset(90_000_000_000))),
         What::ClockStep { by: -3_600_000_000_000 },
-        What::ClockConfirmed { by: someone("IT staff") },
+        What::ClockConfirmed { by: someone("IT staff"), reason: Some(someone("set by hand")) },
         hold(Change::Added, vec![camera()]),
         hold(Change::Released, Vec::new()),
         What::Generation { number: 3, site: leaf(b"site.toml"), by: someone("lan"), reason: None },

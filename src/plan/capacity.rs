@@ -195,11 +195,16 @@ fn to_come(held: &Held, camera: &CameraId) -> u64 {
     held.to_come.get(camera).map_or(0, |bytes| bytes.0)
 }
 
+/// Bytes that a camera writes in a day if these streams of it are recorded in its hours, one copy: as measured, else as planned.
+pub fn daily(camera: &Camera, streams: &[StreamKind], measured: &Measured) -> u64 {
+    per_day(camera, streams, measured, Assume::default()).0
+}
+
 /// What a camera writes in a day, and whether that was measured.
-fn per_day(camera: &Camera, measured: &Measured, assume: Assume) -> (u64, bool) {
+fn per_day(camera: &Camera, streams: &[StreamKind], measured: &Measured, assume: Assume) -> (u64, bool) {
     let mut all_measured = true;
     let mut rate = 0_u64;
-    for kind in &camera.record {
+    for kind in streams {
         let known = measured.get(&(camera.id.clone(), *kind));
         all_measured &= known.is_some();
         let planned = match kind {
@@ -230,7 +235,7 @@ fn recorded_share(camera: &Camera) -> f64 {
 }
 
 fn need(camera: &Camera, measured: &Measured, assume: Assume) -> Need {
-    let (bytes, was_measured) = per_day(camera, measured, assume);
+    let (bytes, was_measured) = per_day(camera, &camera.record, measured, assume);
     let min_days = camera.retention.min_days.map(|days| assume.days.unwrap_or(days));
     let days = u64::from(min_days.unwrap_or(LEAST_DAYS));
     // What was recorded at the start of the oldest day goes with its whole segment, so one segment more than the days.

@@ -20,7 +20,7 @@ mod units;
 use std::collections::BTreeMap;
 
 pub use backup::{BACKUP, BACKUP_DISKS, BACKUP_TIMER, backup_mount_point, is_volume_mount};
-pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity};
+pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity, daily};
 pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};

@@ -19,6 +19,46 @@ pub struct Recording<'a> {
     pub since: Option<WallNs>,
 }
 
+/// Less than this between two segments is no gap.
+const SEAM_NS: i64 = 20_000_000;
+
+/// Stretches of footage, from segments whose files can be read and others: ascending by their start, copies in both.
+pub fn stretches(readable: &[Span], unreadable: &[Span]) -> Vec<(Span, bool)> {
+    let (readable, unreadable) = (joined(readable), joined(unreadable));
+    let mut all: Vec<(Span, bool)> = readable.iter().map(|s| (*s, true)).collect();
+    all.extend(minus(&unreadable, &readable).into_iter().map(|s| (s, false)));
+    all.sort();
+    all
+}
+
+/// Spans that adjoin or overlap, joined.
+fn joined(spans: &[Span]) -> Vec<Span> {
+    let mut all: Vec<Span> = Vec::new();
+    for span in spans {
+        match all.last_mut() {
+            Some(last) if span.start.since(last.end) <= SEAM_NS => last.end = last.end.max(span.end),
+            _ => all.push(*span),
+        }
+    }
+    all
+}
+
+/// What is in `these` and in none of `those`, which are ascending and do not overlap.
+fn minus(these: &[Span], those: &[Span]) -> Vec<Span> {
+    let mut all = Vec::new();
+    for span in these {
+        let mut rest = *span;
+        let from = those.partition_point(|o| o.end <= span.start);
+        for other in those[from..].iter().take_while(|o| o.start < span.end) {
+            all.extend(Span::new(rest.start, other.start));
+            rest.start = rest.start.max(other.end);
+        }
+        all.extend(Span::new(rest.start, rest.end));
+    }
+    all.retain(|s| s.len_ns() > SEAM_NS);
+    all
+}
+
 /// What is kept of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
@@ -54,22 +94,6 @@ fn seconds(spans: impl Iterator<Item = Span>, within: Span) -> u64 {
     u64::try_from(ns).unwrap_or(0).div_ceil(1_000_000_000)
 }
 
-/// What is lost and is there in no copy either.
-fn lost(recording: &Recording<'_>) -> Vec<Span> {
-    let mut all = Vec::new();
-    for lost in recording.lost {
-        let mut rest = *lost;
-        let from = recording.footage.partition_point(|(there, _)| there.end <= lost.start);
-        for (there, _) in recording.footage[from..].iter().take_while(|(there, _)| there.start < lost.end) {
-            all.extend(Span::new(rest.start, there.start));
-            rest.start = rest.start.max(there.end);
-        }
-        all.extend(Span::new(rest.start, rest.end));
-    }
-    all.retain(|s| s.len_ns() > 0);
-    all
-}
-
 /// Measures. Without a promise the span that counts is what there is.
 pub fn kept(now: WallNs, min_days: Option<u32>, recording: &Recording<'_>) -> Kept {
     let readable = || recording.footage.iter().filter(|(_, readable)| *readable).map(|(span, _)| *span);
@@ -84,7 +108,9 @@ pub fn kept(now: WallNs, min_days: Option<u32>, recording: &Recording<'_>) -> Ke
     // Gaps end where nothing is known of: a lost span may be told as one.
     let wanted = recording.gaps.iter().filter(|g| !matches!(g.cause.kind, CauseKind::Site | CauseKind::Retention));
     let gaps = wanted.map(|g| Span { start: g.start, end: g.end.unwrap_or(now) });
-    let lost = lost(recording);
+    // What is there in a copy is not lost.
+    let there: Vec<Span> = recording.footage.iter().map(|(span, _)| *span).collect();
+    let lost = minus(recording.lost, &there);
     let lost_seconds = seconds(lost.iter().copied(), promised);
     Kept {
         oldest,
@@ -171,6 +197,14 @@ mod tests {
         let lost = [ago(30, 10), ago(50, 49)];
         let k = measure(&[(ago(60, 25), true), (ago(20, 0), true)], &[], &lost, 1000);
         assert_eq!((k.lost_seconds, k.seconds), (5 * 3600, 20 * 3600));
+    }
+
+    #[test]
+    fn copies_count_where_one_can_be_read() {
+        let (a, b) = ([ago(60, 50), ago(50, 40), ago(20, 0)], [ago(55, 30), ago(20, 10)]);
+        let all = stretches(&a, &b);
+        assert_eq!(all, [(ago(60, 40), true), (ago(40, 30), false), (ago(20, 0), true)]);
+        assert_eq!(stretches(&b, &[]), [(ago(55, 30), true), (ago(20, 10), true)]);
     }
 
     #[test]

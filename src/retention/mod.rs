@@ -8,7 +8,9 @@
 pub mod forecast;
 pub mod holds;
 pub mod kept;
+mod levels;
 pub mod policy;
 pub mod terms;
 
+pub use levels::Levels;
 pub use terms::{DAY_NS, Rules, Terms};

@@ -274,7 +274,8 @@ impl Store {
                 batch.runs.entry(rows.0.id).or_insert(rows.0);
                 batch.segment(rows.1);
             }
-            Finding::Gone(id, volume) => {
+            Finding::Gone(id, volume, lost) => {
+                batch.lost.extend(lost.map(|span| (id.stream, span)));
                 batch.gone.insert((id, volume));
             }
         });

@@ -17,6 +17,7 @@ pub mod volume;
 mod worker;
 
 pub use footage::{Place, Setup, Store, VolumeSetup};
+pub use probe::reserve;
 pub use retire::{Condemned, RetireError, Retired};
 pub use worker::Timing;
 

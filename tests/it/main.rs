@@ -18,6 +18,7 @@ mod holds;
 mod layering;
 mod ledger;
 mod plan;
+mod retention;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]

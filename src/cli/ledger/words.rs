@@ -92,7 +92,7 @@ impl Words<'_> {
                 let seconds = format!("{:+.1}", *by as f64 / 1e9);
                 self.t("clock_step", &[("seconds", &seconds)])
             }
-            What::ClockConfirmed { by } => self.t("clock_confirmed", &[("person", &by.short())]),
+            What::ClockConfirmed { by, .. } => self.t("clock_confirmed", &[("person", &by.short())]),
             What::Hold { hold, change, span, cameras, by, even_if_short, .. } => {
                 let change = serde_json::to_value(change).ok();
                 let change = change.as_ref().and_then(|c| c.as_str()).unwrap_or_default();

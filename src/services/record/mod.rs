@@ -10,6 +10,7 @@ mod live;
 mod lock;
 mod playback;
 mod reindex;
+mod retention;
 mod signals;
 mod start;
 mod status;
@@ -61,6 +62,7 @@ struct Shared {
     supervisor: Supervisor,
     library: Arc<Library>,
     holds: holds::Holding,
+    retention: retention::Retention,
     site: Mutex<Arc<Site>>,
     wanted: Mutex<hours::Wanted>,
     journal: Journal,
@@ -84,6 +86,7 @@ pub struct Recorder {
     sockets: [tokio::runtime::Runtime; 2],
     upkeep: Vec<std::thread::JoinHandle<()>>,
     feeders: journal::Feeders,
+    sweeper: std::thread::JoinHandle<()>,
     _lock: lock::Lock,
 }
 
@@ -115,6 +118,10 @@ impl Recorder {
         self.sockets[1].block_on(self.shared.supervisor.stop(who));
         for runtime in self.sockets {
             runtime.shutdown_background();
+        }
+        self.sweeper.thread().unpark();
+        if self.sweeper.join().is_err() {
+            log::error!("the retention thread panicked");
         }
         self.shared.index.put(|batch| {
             batch.meta.insert(start::STOPPED.into(), who.to_owned());

@@ -11,7 +11,9 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, upkeep, volumes};
+use super::{
+    Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, retention, upkeep, volumes,
+};
 use crate::{
     capture::{Env, Settings, Supervisor},
     services::{
@@ -63,6 +65,7 @@ impl Recorder {
             .meta(STOPPED)?
             .map(|who| if who.is_empty() { killed() } else { Cause::new(CauseKind::Stopped, who) });
         let downtime = before.clone().unwrap_or_else(killed);
+        let retention = retention::Retention::new(clock.clone(), &reader, journal::newest(&paths));
         drop(reader);
         let index = Arc::new(IndexQueue::start(writer, paths.index())?);
         index.put(|batch| {
@@ -104,6 +107,7 @@ impl Recorder {
             files,
             library: playback::library(paths.index(), &store),
             holds: holding,
+            retention,
             recorder,
             paths,
             clock,
@@ -128,6 +132,7 @@ impl Recorder {
         let sockets = serve(&shared)?;
         let behind = shared.clone();
         let feeders = journal::Feeders::start(&shared, events)?;
+        let sweeper = retention::Sweeper::start(&shared)?;
         let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;
         log::info!("recorder {}: {recorded} streams to record", shared.recorder);
         if let Some(limit) = notify::watchdog() {
@@ -135,7 +140,7 @@ impl Recorder {
         }
         notify::ready();
         notify::status(&format!("recording {recorded} streams"));
-        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, _lock: lock })
+        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, sweeper, _lock: lock })
     }
 }
 

@@ -132,8 +132,13 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
     let now = shared.clock.wall();
     shared.holds.mount([volume.clone()], now);
     shared.holds.follow(&shared.site(), &shared.recorder, now);
-    let rows = match Reader::open(&shared.paths.index()).and_then(|index| index.volume_segments(name)) {
-        Ok(rows) => rows,
+    // What retention has in hand is neither there nor gone.
+    let turn = shared.retention.turn(name);
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.compared.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    let read = Reader::open(&shared.paths.index()).and_then(|index| Ok((index.volume_segments(name)?, index)));
+    let (rows, index) = match read {
+        Ok(read) => read,
         Err(e) => {
             log::error!("volume {name} is not compared with the index: {}", super::start::story(&e));
             return;
@@ -147,6 +152,7 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         report.segments, report.added, report.recovered, report.gone
     );
     if !shared.stopping.load(Ordering::SeqCst) {
+        shared.retention.compared(name, &report, &index);
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
     }
     for lost in &report.lost {

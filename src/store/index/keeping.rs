@@ -76,6 +76,20 @@ impl Reader {
         })
     }
 
+    /// Where footage of a stream is, and when, oldest start first; copies each for itself.
+    pub fn each_span(&self, stream: StreamId, found: &mut dyn FnMut(Span, &str)) -> Result<(), IndexError> {
+        self.ask(|| {
+            let mut statement = self.db.prepare_cached(
+                "SELECT start, end, volume FROM segment WHERE stream = ?1 AND state < 3 ORDER BY start",
+            )?;
+            let mut rows = statement.query([self.number(stream)?])?;
+            while let Some(row) = rows.next()? {
+                found(Span { start: WallNs(row.get(0)?), end: WallNs(row.get(1)?) }, row.get_ref(2)?.as_str()?);
+            }
+            Ok(())
+        })
+    }
+
     /// All footage, open segments too, by stream, volume and age in days.
     pub fn stock(&self, now: WallNs) -> Result<Vec<Stock>, IndexError> {
         self.ask(|| {

@@ -74,7 +74,7 @@ fn a_cut_between_marking_and_unlinking_is_completed() {
     let mut alone = Alone::default();
     let known = bench.reader().volume_segments(&"a1".parse().unwrap()).unwrap();
     recovery::reconcile(&RealDisk, &bench.volumes()[0], known, &mut alone);
-    assert_eq!(alone.0, [Finding::Gone(rows[0].id, "a1".parse().unwrap())]);
+    assert_eq!(alone.0, [Finding::Gone(rows[0].id, "a1".parse().unwrap(), None)]);
     let left = Condemned::left(&"a1".parse().unwrap(), marked);
     assert_eq!(bench.store().remove(&left, &mut || true).unwrap().segments, 3);
     assert!(bench.store().index().flush(Duration::from_secs(20)));

@@ -11,6 +11,7 @@
 //! | `GET /v1/hls/{camera}/index.m3u8?from=NS&to=NS` | multivariant playlist (RFC 8216) over `main.m3u8` and `sub.m3u8` with the same query; URIs are relative (`../../segments/…`), so a proxy may put all of it below another path |
 //! | `GET /v1/hls/{camera}/{kind}.m3u8?from=NS&to=NS` | media playlist; ends with `EXT-X-ENDLIST` once no footage can be added to the span |
 //! | `GET /v1/clip/{camera}/{kind}.mp4?from=NS&to=NS[&part=1]` | the span as one file, not re-encoded; a change of parameters begins another part, the header `custodian-parts` says how many there are |
+//! | `GET /v1/kept?camera=ID` | [`CameraKept`] |
 //! | `GET /v1/live/{camera}/{kind}` | an endless body of live messages, see below |
 //!
 //! `status.sock`, where no person is ever named:
@@ -19,12 +20,14 @@
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/holds` | [`HoldsHealth`] |
+//! | `GET /v1/retention` | [`Retention`] |
 //!
 //! `control.sock`, for the recorder's own user and root:
 //!
 //! | request | answer |
 //! |---|---|
 //! | `POST /v1/reload` | re-reads site.toml and secrets.toml: [`Reloaded`], or 422 and [`Problem`] |
+//! | `POST /v1/trust` with a [`Trust`] | nothing; 409 and [`Problem`] if nothing of that is in doubt, 503 if the ledger does not take it |
 //! | `GET /v1/holds` | [`HoldList`] |
 //! | `POST /v1/holds` with a [`HoldCommand`] | [`HoldAnswer`]; 409 and [`Problem`] if the hold is not one that can be changed so, 503 if it could be written nowhere |
 //!
@@ -39,12 +42,16 @@
 //! without footage, or a file that is no more, 503 while index or disk are away.
 
 mod holds;
+mod retention;
 
 use serde::{Deserialize, Serialize};
 
 pub use holds::{
     Hold, HoldAnswer, HoldChange, HoldChanged, HoldCommand, HoldEffect, HoldLack, HoldList, HoldOrder, HoldShort,
     HoldsHealth,
+};
+pub use retention::{
+    Breaks, CameraKept, CameraRetention, Doubt, Kept, Retention, RetentionHealth, Suspension, Trust, VolumeRetention,
 };
 
 use super::{BitRate, ByteSize, CameraId, Cause, RecorderId, RunId, Span, StreamId, StreamKind, VolumeName, WallNs};
@@ -207,6 +214,9 @@ pub struct Status {
     /// The ledger; none from a recorder of an earlier version.
     #[serde(default)]
     pub ledger: Option<LedgerStatus>,
+    /// Retention; none from a recorder of an earlier version.
+    #[serde(default)]
+    pub retention: Option<RetentionHealth>,
 }
 
 /// State of the recorder's ledger.

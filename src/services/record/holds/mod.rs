@@ -17,7 +17,7 @@ pub(super) use self::{
 };
 use super::Shared;
 use crate::{
-    retention::holds::{Cameras, Expected, Held, Keeper, Order, Renamed, Salt, Stamp, Wider, Words},
+    retention::holds::{Cameras, Expected, Held, Keeper, Order, Renamed, Salt, Stamp, Steady, Wider, Words},
     services::holding::{self, is_due},
     site::Site,
     store::volume::Volume,
@@ -56,6 +56,11 @@ impl Holding {
     /// What is held now.
     pub(super) fn held(&self) -> Arc<Held> {
         self.keeper.held()
+    }
+
+    /// What is held, while nobody can hold more: see [`Keeper::steady`].
+    pub(super) fn steady(&self) -> Steady<'_> {
+        self.keeper.steady()
     }
 
     /// To be called every now and then.

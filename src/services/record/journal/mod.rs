@@ -19,12 +19,12 @@ pub(super) use self::deposits::Deposits;
 use self::{feed::Feed, gate::Doorkeeper};
 use super::Shared;
 use crate::{
-    ledger::{self, Journal, Pace, Place, What},
+    ledger::{self, Journal, Pace, Place, View, What},
     services::paths::Paths,
     site::Site,
     store::StoreEvent,
     sys::{Clock, RealFiles},
-    types::{Cause, RecorderId, VolumeName, wire},
+    types::{Cause, RecorderId, VolumeName, WallNs, wire},
 };
 
 /// The name of the private key among the credentials that the service manager holds, systemd.exec(5).
@@ -67,6 +67,14 @@ pub(super) fn open(
         pace: Pace::default(),
         gate: Box::new(move |log| doorkeeper.judge(log)),
     })
+}
+
+/// When the newest entry was made, before this process makes any; none if there is none that can be read.
+pub(super) fn newest(paths: &Paths) -> Option<WallNs> {
+    let public = ledger::public(&paths.ledger());
+    let verifier = ledger::verifier(&RealFiles, &public).ok()?;
+    let view = View::open(Arc::new(RealFiles), public, &verifier).ok()?;
+    Some(view.record(view.size().checked_sub(1)?).ok()?.entry().ok()?.at)
 }
 
 /// The threads that feed the ledger.
