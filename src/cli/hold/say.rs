@@ -61,7 +61,7 @@ pub(super) fn done(done: &HoldChanged, now: WallNs, shown: &Shown, lang: Lang, c
         .column(head("counts_from"), false)
         .column(head("needed"), true)
         .column(head("usable"), true);
-    for e in touched {
+    for e in &touched {
         let full = e.usable.is_some_and(|usable| e.needed > usable);
         table.row(vec![
             e.volume.as_str().into(),
@@ -74,7 +74,17 @@ pub(super) fn done(done: &HoldChanged, now: WallNs, shown: &Shown, lang: Lang, c
         ]);
     }
     out.push('\n');
-    out + &table.render(colour)
+    out += &table.render(colour);
+    for e in touched {
+        let volume = ("volume", e.volume.as_str());
+        let line = match (e.breaks.map(|t| shown.second(t)), e.broke.map(|t| shown.second(t))) {
+            (None, _) => t(lang, "hold.keeps", &[volume]),
+            (Some(at), None) => t(lang, "hold.breaks", &[volume, ("at", &at)]),
+            (Some(at), Some(before)) => t(lang, "hold.breaks_anyway", &[volume, ("at", &at), ("before", &before)]),
+        };
+        let _ = writeln!(out, "{line}");
+    }
+    out
 }
 
 /// What is to be worried about though it was done.

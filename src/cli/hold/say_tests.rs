@@ -56,11 +56,21 @@ fn changed() -> HoldChanged {
         counts_from: Some(hours(238)),
         needed: ByteSize(390_000_000_000),
         usable: Some(ByteSize(340_000_000_000)),
+        breaks: Some(hours(290)),
+        broke: None,
     };
+    let on = |volume: &str, breaks, broke| HoldEffect {
+        volume: volume.parse().unwrap(),
+        needed: ByteSize(240_000_000_000),
+        breaks,
+        broke,
+        ..effect.clone()
+    };
+    let effects = vec![effect.clone(), on("v2", None, None), on("v3", Some(hours(48)), Some(hours(72)))];
     HoldChanged {
         hold: hold(),
         files: 24,
-        effects: vec![effect],
+        effects,
         short: Some(short()),
         unreckoned: None,
         refused: vec!["volume v2: its disk does not answer".into()],

@@ -146,6 +146,10 @@ pub struct HoldEffect {
     pub needed: ByteSize,
     /// What there is for footage; none: nobody knows.
     pub usable: Option<ByteSize>,
+    /// When the promise breaks by the forecast then; none: not within 60 days.
+    pub breaks: Option<WallNs>,
+    /// When it would have broken without the change.
+    pub broke: Option<WallNs>,
 }
 
 /// What a volume lacks.

@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 pub use remedies::Remedies;
 
 use super::spans::{Spans, minus};
-use crate::types::{CameraId, Span, VolumeName, WallNs};
+use crate::{
+    retention::DAY_NS,
+    types::{CameraId, Span, VolumeName, WallNs},
+};
 
 const SECOND_NS: i64 = 1_000_000_000;
-const DAY_NS: i64 = 86_400 * SECOND_NS;
 
 /// A file of footage, or its copy.
 #[derive(Debug, Clone, PartialEq, Eq)]

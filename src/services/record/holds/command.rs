@@ -2,20 +2,15 @@
 
 use std::{collections::BTreeSet, io, sync::atomic::Ordering};
 
-use super::{Shared, ledger, new_id, stamp, today};
+use super::{
+    Shared, ledger, new_id,
+    reckon::{Reckoned, is_short, reckon, refused},
+    stamp, today,
+};
 use crate::{
-    plan::Layout,
-    retention::holds::{
-        ApplyError, Cameras, ChangeError, Day, Extent, Order, Refusal, Spans, Wider, Words,
-        charge::{Facts, Remedies},
-    },
-    services::{
-        holding::{Reckoning, told},
-        planning,
-        record::config,
-    },
-    store::index::Reader,
-    types::{ByteSize, CameraId, HoldId, wire},
+    retention::holds::{ApplyError, Cameras, ChangeError, Day, Extent, Order, Refusal, Wider, Words},
+    services::holding::told,
+    types::{CameraId, HoldId, wire},
 };
 
 /// Why a command was not carried out. Nothing has changed.
@@ -68,13 +63,6 @@ fn order(order: &wire::HoldOrder, even_if_short: bool) -> Result<Order, HoldErro
     })
 }
 
-/// What a hold takes.
-struct Reckoned {
-    facts: Facts,
-    effects: Vec<wire::HoldEffect>,
-    short: Option<wire::HoldShort>,
-}
-
 /// Carries out a command.
 pub(in crate::services::record) fn command(
     shared: &Shared,
@@ -101,7 +89,7 @@ pub(in crate::services::record) fn command(
             })?;
             log::info!("hold {id} is added");
             let ledger = ledger::record(shared, id, change);
-            Ok(done(shared, id, &extent, Some(reckoned), &refusals, ledger)?)
+            Ok(done(shared, id, Some(reckoned), &refusals, ledger)?)
         }
         wire::HoldCommand::Extend { hold, cameras, all_cameras, from, to, review, order: wanted } => {
             let cameras = match (*all_cameras, cameras.is_empty()) {
@@ -122,7 +110,7 @@ pub(in crate::services::record) fn command(
             let refusals = shared.holds.keeper.apply(|holds| holds.extend(*hold, &wider, order, stamp))?;
             log::info!("hold {hold} is extended");
             let ledger = ledger::record(shared, *hold, change);
-            Ok(done(shared, *hold, &extent, Some(reckoned), &refusals, ledger)?)
+            Ok(done(shared, *hold, Some(reckoned), &refusals, ledger)?)
         }
         wire::HoldCommand::Release { hold, order: wanted } => {
             let (order, stamp) = (order(wanted, false)?, stamp(shared.clock.wall())?);
@@ -131,14 +119,14 @@ pub(in crate::services::record) fn command(
             // What lets footage go is on record first.
             ledger::commit(shared, *hold, &release)
                 .map_err(|why| HoldError::Disks(format!("the ledger takes no entry, so the hold stands: {why}")))?;
-            let (extent, change) = (release.extent.clone(), release.stamp.id);
+            let change = release.stamp.id;
             let refusals = shared.holds.keeper.apply(|holds| {
                 holds.release(*hold, release.order, release.stamp)?;
                 holds.note_logged(*hold, change);
                 Ok(())
             })?;
             log::info!("hold {hold} is released");
-            Ok(done(shared, *hold, &extent, None, &refusals, None)?)
+            Ok(done(shared, *hold, None, &refusals, None)?)
         }
     }
 }
@@ -169,62 +157,9 @@ fn day(shared: &Shared, text: &str) -> Result<Day, HoldError> {
     Ok(day)
 }
 
-/// What it takes if that is held too. That it cannot be reckoned keeps nobody from holding footage.
-fn reckon(shared: &Shared, extent: &Extent) -> Result<Reckoned, String> {
-    let (site, now) = (shared.site(), shared.clock.wall());
-    let held = shared.holds.held();
-    let after = held.spans.with(extent);
-    let layout: Layout =
-        config::places(&shared.files, &site).into_iter().map(|(camera, place)| (camera, place.volumes)).collect();
-    let measured = planning::measured(shared.paths.state(), &site, now);
-    let facts = Reader::open(&shared.paths.index()).and_then(|index| {
-        let (site, recorder) = (&site, &shared.recorder);
-        Reckoning { site, recorder, layout: &layout, measured: &measured, index: &index, now }.facts(&after)
-    });
-    let facts = facts.map_err(|e| crate::services::record::start::story(&e))?;
-    Ok(reckoned(facts, &held.spans, &after, extent))
-}
-
-fn reckoned(facts: Facts, before: &Spans, after: &Spans, extent: &Extent) -> Reckoned {
-    let (mut effects, mut lacks) = (Vec::new(), Vec::new());
-    for (volume, e) in facts.charge(before, after) {
-        lacks.extend(e.lack.map(|lack| wire::HoldLack {
-            volume: volume.clone(),
-            needed: ByteSize(lack.needed),
-            there: ByteSize(lack.there),
-            missing: ByteSize(lack.missing()),
-            since: lack.since,
-        }));
-        effects.push(wire::HoldEffect {
-            volume,
-            beyond: ByteSize(e.added.beyond),
-            promised: ByteSize(e.added.promised),
-            to_come: ByteSize(e.added.to_come),
-            counts_from: e.counts_from,
-            needed: ByteSize(e.room.promised.saturating_add(e.held.total())),
-            usable: e.room.usable.map(ByteSize),
-        });
-    }
-    let short = (!lacks.is_empty()).then(|| {
-        let Remedies { until, without, .. } = facts.remedies(before, extent);
-        wire::HoldShort { lacks, until, without }
-    });
-    Reckoned { facts, effects, short }
-}
-
-fn is_short(reckoned: &Result<Reckoned, String>) -> bool {
-    reckoned.as_ref().is_ok_and(|r| r.short.is_some())
-}
-
-/// The promise of cameras would break, and nobody has said that it may.
-fn refused(reckoned: &Result<Reckoned, String>, order: &wire::HoldOrder) -> Option<wire::HoldShort> {
-    reckoned.as_ref().ok()?.short.clone().filter(|_| !order.even_if_short)
-}
-
 fn done(
     shared: &Shared,
     id: HoldId,
-    extent: &Extent,
     reckoned: Option<Result<Reckoned, String>>,
     refusals: &[Refusal],
     ledger: Option<String>,
@@ -236,12 +171,7 @@ fn done(
         Some(Err(why)) => (None, Some(why)),
         None => (None, None),
     };
-    let files = reckoned.as_ref().map_or(0, |r| {
-        let held = |p: &&crate::retention::holds::charge::Piece| {
-            extent.cameras().contains(&p.camera) && extent.span().overlaps(p.span)
-        };
-        r.facts.pieces.iter().filter(held).count() as u64
-    });
+    let files = reckoned.as_ref().map_or(0, |r| r.files);
     let (effects, short) = reckoned.map_or((Vec::new(), None), |r| (r.effects, r.short));
     let refused = refusals.iter().map(ToString::to_string).collect();
     Ok(wire::HoldAnswer::Done(Box::new(wire::HoldChanged { hold, files, effects, short, unreckoned, refused, ledger })))

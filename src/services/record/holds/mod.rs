@@ -2,6 +2,7 @@
 
 mod command;
 mod ledger;
+mod reckon;
 
 use std::{
     io,

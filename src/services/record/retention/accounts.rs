@@ -1,9 +1,6 @@
 //! What there is and what comes, per volume and camera: what the forecast is reckoned from, and who may be a guest where.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Retention;
 use crate::{
@@ -11,7 +8,7 @@ use crate::{
     retention::{
         DAY_NS, Levels, Rules, Terms,
         forecast::{Account, Choice, Forecast, by_substream, forecast},
-        holds::Held,
+        holds::Spans,
     },
     services::{planning, record::Shared},
     site::{Camera, Site, VolumePlace, WhenShort},
@@ -94,6 +91,31 @@ fn remember(shared: &Shared, rules: &Rules, before: &BTreeMap<CameraId, Terms>) 
 
 /// Reckons.
 pub(super) fn reckon(shared: &Shared, retention: &Retention, index: &Reader) -> Result<Accounts, IndexError> {
+    reckon_if(shared, retention, index, &shared.holds.held().spans)
+}
+
+/// What a volume has, and what becomes of it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::services::record) struct Foreseen {
+    /// What footage may take in all. Bytes.
+    pub usable: u64,
+    /// When the promise breaks; none: not within [`HORIZON`](crate::retention::forecast::HORIZON).
+    pub breaks: Option<WallNs>,
+}
+
+/// What becomes of the volumes if that is held.
+pub(in crate::services::record) fn foresee(
+    shared: &Shared,
+    index: &Reader,
+    held: &Spans,
+) -> Result<BTreeMap<VolumeName, Foreseen>, IndexError> {
+    let accounts = reckon_if(shared, &shared.retention, index, held)?;
+    let foreseen = |v: OnVolume| Foreseen { usable: v.usable, breaks: v.forecast.breaks.map(|b| b.at) };
+    Ok(accounts.volumes.into_iter().map(|(name, v)| (name, foreseen(v))).collect())
+}
+
+/// Reckons as if that were held.
+fn reckon_if(shared: &Shared, retention: &Retention, index: &Reader, held: &Spans) -> Result<Accounts, IndexError> {
     let (site, now) = (shared.site(), shared.clock.wall());
     let before = remembered(index)?;
     let rules = Rules::new(&site, before.clone());
@@ -105,7 +127,7 @@ pub(super) fn reckon(shared: &Shared, retention: &Retention, index: &Reader) -> 
     let streams = |c: &Camera| if by_sub.contains(&c.id) { vec![StreamKind::Sub] } else { c.record.clone() };
     let rates: BTreeMap<CameraId, u64> =
         cameras.iter().map(|(id, c)| (id.clone(), plan::daily(c, &streams(c), &measured))).collect();
-    let reckoning = Reckoning { shared, index, held: shared.holds.held(), now, rules: &rules, rates: &rates };
+    let reckoning = Reckoning { shared, index, held, now, rules: &rules, rates: &rates };
     let stock = index.stock(now)?;
     let mut accounts = Accounts {
         at: now,
@@ -155,7 +177,7 @@ pub(super) fn reckon(shared: &Shared, retention: &Retention, index: &Reader) -> 
 struct Reckoning<'a> {
     shared: &'a Shared,
     index: &'a Reader,
-    held: Arc<Held>,
+    held: &'a Spans,
     now: WallNs,
     rules: &'a Rules,
     rates: &'a BTreeMap<CameraId, u64>,
@@ -204,14 +226,14 @@ impl Reckoning<'_> {
             per_day: 0,
             by_age: Vec::new(),
             held: 0,
-            held_ahead: self.held.spans.of(camera).iter().filter_map(|s| s.intersect(ahead)).collect(),
+            held_ahead: self.held.of(camera).iter().filter_map(|s| s.intersect(ahead)).collect(),
         }
     }
 
     /// What of a stock is held, taken out of its ages.
     fn held(&self, stock: &Stock, by_age: &mut BTreeMap<u32, u64>) -> Result<u64, IndexError> {
         let (mut seen, mut all) = (BTreeSet::new(), 0_u64);
-        for span in self.held.spans.of(&stock.stream.camera) {
+        for span in self.held.of(&stock.stream.camera) {
             for row in self.index.segments(stock.stream.id, *span)? {
                 if row.volume != stock.volume || !seen.insert(row.id) {
                     continue;

@@ -21,6 +21,7 @@ use std::{
 
 use self::{accounts::Accounts, clock::ClockTrust, doubt::Disagreement};
 pub(super) use self::{
+    accounts::{Foreseen, foresee},
     report::{camera, health, retention},
     sweeper::Sweeper,
     trust::{TrustError, trust},
