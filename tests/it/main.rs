@@ -15,6 +15,7 @@ mod footage;
 mod format;
 mod layering;
 mod plan;
+mod power;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
