@@ -20,4 +20,5 @@ mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod system_disk;
 mod units;
