@@ -19,9 +19,11 @@ mod layering;
 mod ledger;
 mod plan;
 mod retention;
+mod power;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
 mod support;
+mod system_disk;
 mod units;
 mod verify;

@@ -11,6 +11,19 @@ pub fn possible() -> bool {
     can_mount("/dev/loop-control", "mounts take root and loop devices")
 }
 
+/// Whether an XFS can be made here, and its power cut; says so if not.
+pub fn xfs_possible() -> bool {
+    let there = |tool: &str| Command::new(tool).arg("-V").output().is_ok_and(|out| out.status.success());
+    let tools = there("mkfs.xfs") && there("xfs_io");
+    if !tools {
+        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+        {
+            eprintln!("NOT TESTED: mkfs.xfs and xfs_io are not installed");
+        }
+    }
+    tools && possible()
+}
+
 /// Whether folders can be shown through FUSE here; says so if not.
 pub fn fuse_possible() -> bool {
     can_mount("/dev/fuse", "disks that fail take root and FUSE")
@@ -45,6 +58,32 @@ impl Mount {
         run(Command::new("mkfs.ext4").args(["-q", "-m0", "-F"]).arg(&image));
         run(Command::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(&image).arg(at));
         Self { at: at.to_owned() }
+    }
+
+    /// A new XFS of some MiB, kept in a file beside `at`.
+    pub fn xfs(at: &Path, mib: u64) -> Self {
+        let image = at.with_extension("img");
+        fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
+        run(Command::new("mkfs.xfs").arg("-q").arg(&image));
+        let mount = Self { at: at.to_owned() };
+        mount.again();
+        mount
+    }
+
+    /// Mounts what was mounted there before.
+    pub fn again(&self) {
+        run(Command::new("mount").args(["-t", "xfs", "-o", "loop"]).arg(self.at.with_extension("img")).arg(&self.at));
+    }
+
+    /// The power goes, for an XFS: what it has not put on its disk by now, log and data, never comes there.
+    pub fn cut(&self) {
+        run(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(&self.at));
+    }
+
+    /// It comes again: the log is replayed.
+    pub fn power_returns(&self) {
+        run(Command::new("umount").arg(&self.at));
+        self.again();
     }
 
     /// Makes `at` a read-only view of itself.

@@ -34,6 +34,8 @@ pub struct Faults {
     pub read: AtomicI32,
     /// To list a folder.
     pub list: AtomicI32,
+    /// Each reading of a file takes so long, in microseconds.
+    pub slow: AtomicU64,
     hanging: Mutex<bool>,
     released: Condvar,
     /// Calls that have been answered with an error so far.
@@ -358,6 +360,7 @@ impl Filesystem for View {
     ) {
         let read = || -> Result<Vec<u8>, Errno> {
             self.faults.pass(&self.faults.read)?;
+            std::thread::sleep(Duration::from_micros(self.faults.slow.load(Ordering::SeqCst)));
             let file = self.file(fh)?;
             let mut bytes = vec![0; usize::try_from(size).unwrap()];
             let mut len = 0;

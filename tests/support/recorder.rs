@@ -298,6 +298,12 @@ impl Recorder<'_> {
         self.try_get("status.sock", "/v1/status")
     }
 
+    /// The cameras that it has footage of, or is to have.
+    pub fn cameras(&self) -> Vec<String> {
+        let cameras: Vec<custodian::types::wire::Camera> = self.try_get("media.sock", "/v1/cameras").expect("cameras");
+        cameras.into_iter().map(|c| c.id.to_string()).collect()
+    }
+
     /// What it has of a camera, whenever that was.
     pub fn timeline(&self, camera: &str) -> Timeline {
         let path = format!("/v1/timeline?camera={camera}&from=0&to={}", i64::MAX);

@@ -9,7 +9,11 @@ use std::{
 use custodian::types::wire::{StreamStatus, VolumeStatus};
 use nix::sys::signal::Signal;
 
-use super::{probe, recorder::Recorder, wait_for};
+use super::{
+    probe,
+    recorder::{Recorder, Site},
+    wait_for,
+};
 
 pub fn limit(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -73,4 +77,16 @@ pub fn cameras_on(recorder: &Recorder, name: &str) -> Vec<String> {
 pub fn stop(recorder: Recorder) {
     recorder.signal(Signal::SIGTERM);
     assert!(recorder.wait(limit(20)).success());
+}
+
+/// By the index that was kept and by the volumes: the same segments and gaps.
+pub fn check_index(site: &Site) {
+    let closed_gaps = || site.list("gaps").into_iter().filter(|g| !g["end"].is_null()).collect::<Vec<_>>();
+    let before = [site.list("segments"), closed_gaps()];
+    site.reindex();
+    let after = [site.list("segments"), closed_gaps()];
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before.len(), after.len(), "rows by the index kept, and by the volumes");
+        before.iter().zip(after).for_each(|(b, a)| assert_eq!(b, a, "by the index kept, and by the volumes"));
+    }
 }

@@ -8,13 +8,13 @@ use std::{
 use custodian::sys::{Clock as _, RealClock};
 use nix::libc::{EIO, ENOSPC};
 
-use super::{WELL, Well, check_gaps, check_index, gaps_since, lost_nothing, on_each, record_some, with_disks};
+use super::{WELL, Well, check_gaps, gaps_since, lost_nothing, on_each, record_some, with_disks};
 use crate::support::{
     cameras::Cameras,
     mounts::fuse_possible,
     passthrough::Faults,
     wait_for,
-    watch::{cameras_on, limit, readable, segments, wait_until_healthy},
+    watch::{cameras_on, check_index, limit, readable, segments, wait_until_healthy},
 };
 
 #[test]

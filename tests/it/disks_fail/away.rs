@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, fs};
 use custodian::sys::{Clock as _, RealClock};
 use nix::sys::signal::Signal;
 
-use super::{
-    WELL, Well, call_home, check_gaps, check_index, gaps_since, lost_nothing, on_each, record_some, with_disks,
-};
+use super::{WELL, Well, call_home, check_gaps, gaps_since, lost_nothing, on_each, record_some, with_disks};
 use crate::support::{
     cameras::Cameras,
     mounts::fuse_possible,
     wait_for,
-    watch::{files, limit, readable, segments, stop, wait_for_problem, wait_until_all_on, wait_until_healthy},
+    watch::{
+        check_index, files, limit, readable, segments, stop, wait_for_problem, wait_until_all_on, wait_until_healthy,
+    },
 };
 
 const VOLUMES: [(&str, &str); 2] = [("v", "v"), (WELL, WELL)];

@@ -11,16 +11,16 @@ use std::{
 
 use nix::libc::EIO;
 
-use super::{SECOND, check_index};
+use super::SECOND;
 use crate::support::{
     cameras::Cameras,
     judge::freeze,
-    mounts::{self, fuse_possible},
+    mounts::{fuse_possible, xfs_possible},
     passthrough::Passthrough,
     probe,
     recorder::Site,
     wait_for,
-    watch::{limit, readable, segments, stop, volume, wait_for_problem, wait_until_healthy},
+    watch::{check_index, limit, readable, segments, stop, volume, wait_for_problem, wait_until_healthy},
 };
 
 fn run(program: &str, args: &[&str]) -> String {
@@ -67,20 +67,9 @@ impl Drop for Disk {
     }
 }
 
-fn possible() -> bool {
-    let mkfs = Command::new("mkfs.xfs").arg("-V").output().is_ok();
-    if !mkfs {
-        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
-        {
-            eprintln!("NOT TESTED: there is no mkfs.xfs");
-        }
-    }
-    mkfs && mounts::possible() && fuse_possible()
-}
-
 #[test]
 fn loop_with_two_copies_a_disk_that_is_pulled_costs_not_a_picture() {
-    if !possible() {
+    if !xfs_possible() || !fuse_possible() {
         return;
     }
     let mut cameras = Cameras::start(4, &["h264.mp4"], &[]);

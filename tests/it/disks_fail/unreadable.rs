@@ -4,13 +4,13 @@ use std::{fs, sync::atomic::Ordering};
 
 use nix::{libc::EIO, sys::signal::Signal};
 
-use super::{WELL, Well, check_index, lost_nothing, on_each, record_some, with_disks};
+use super::{WELL, Well, lost_nothing, on_each, record_some, with_disks};
 use crate::support::{
     cameras::Cameras,
     mounts::fuse_possible,
     own::OwnCameras,
     wait_for,
-    watch::{files, limit, readable, segments, stop, wait_until_all_on, wait_until_healthy},
+    watch::{check_index, files, limit, readable, segments, stop, wait_until_all_on, wait_until_healthy},
 };
 
 const VOLUMES: [(&str, &str); 2] = [("v", "v"), (WELL, WELL)];
