@@ -32,8 +32,8 @@ fn parse(text: &str) -> Option<Objects> {
     text.lines().map(line).collect()
 }
 
-fn damaged(name: String, what: impl ToString) -> BackupError {
-    BackupError::Damaged { name, what: what.to_string() }
+fn damaged(name: &str, what: &dyn std::fmt::Display) -> BackupError {
+    BackupError::Damaged { name: name.to_owned(), what: what.to_string() }
 }
 
 /// The clear record of a backup.
@@ -48,12 +48,12 @@ pub fn record(place: &dyn Place, id: &BackupId) -> Result<ClearRecord, BackupErr
         Err(PlaceError::Missing(_)) => return Err(BackupError::NoBackup(id.clone())),
         other => other?,
     };
-    let version: Version = serde_json::from_slice(&bytes).map_err(|e| damaged(name.clone(), e))?;
+    let version: Version = serde_json::from_slice(&bytes).map_err(|e| damaged(&name, &e))?;
     if version.min_reader > FORMAT {
         return Err(BackupError::TooNew { name, needs: version.min_reader });
     }
-    let record: ClearRecord = serde_json::from_slice(&bytes).map_err(|e| damaged(name.clone(), e))?;
-    if record.id == *id { Ok(record) } else { Err(damaged(name, format!("it is the record of {}", record.id))) }
+    let record: ClearRecord = serde_json::from_slice(&bytes).map_err(|e| damaged(&name, &e))?;
+    if record.id == *id { Ok(record) } else { Err(damaged(&name, &format!("it is the record of {}", record.id))) }
 }
 
 /// The objects that a backup needs. The list must be the one that its record speaks of.
@@ -61,10 +61,10 @@ pub(super) fn objects(place: &dyn Place, record: &ClearRecord) -> Result<Objects
     let name = record.id.list();
     let bytes = place.read(&name)?;
     if digest(&bytes) != record.list.sha256 {
-        return Err(damaged(name, "it is not the list that the record speaks of"));
+        return Err(damaged(&name, &"it is not the list that the record speaks of"));
     }
     let objects = std::str::from_utf8(&bytes).ok().and_then(parse);
-    objects.ok_or_else(|| damaged(name, "a line of it is none of ours"))
+    objects.ok_or_else(|| damaged(&name, &"a line of it is none of ours"))
 }
 
 /// The complete backups at a place, the oldest first. Unfinished ones have no record.

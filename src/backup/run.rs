@@ -75,10 +75,10 @@ pub struct Done {
 ///
 /// # Errors
 /// If the place or the catalogue fails. What has arrived stays, and the next backup uses it.
-pub fn run(job: Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Done, BackupError> {
+pub fn run(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Done, BackupError> {
     let mut there = objects_at(job.place)?;
     let lost = forget_lost(job.catalogue, &there)?;
-    let (files, missing, written) = bring(&job, progress)?;
+    let (files, missing, written) = bring(job, progress)?;
     let (count, mut objects, mut bytes) = (files.len() as u64, Objects::new(), 0);
     for file in &files {
         for (name, part) in parts_of(job.catalogue, file)? {

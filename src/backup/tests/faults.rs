@@ -142,7 +142,7 @@ fn what_does_not_come_back_as_it_was_written_is_no_backup() {
         keep: Keep::default(),
         clock: &world.clock,
     };
-    let e = run(job, &mut |_| ()).unwrap_err();
+    let e = run(&job, &mut |_| ()).unwrap_err();
     assert!(matches!(e, BackupError::Place(PlaceError::Altered { .. })), "{e}");
     assert_eq!(backups(world.place()).unwrap(), []);
 }

@@ -135,7 +135,7 @@ impl World {
             keep,
             clock: &self.clock,
         };
-        run(job, &mut |_| ())
+        run(&job, &mut |_| ())
     }
 
     fn verify(&self) -> Verified {

@@ -50,24 +50,22 @@ pub(super) fn sheet(record: &Record, shown: &Shown, lang: Lang) -> String {
         facts.push((word("check"), format!("{} ({}): {well}", shown.second(check.at), word(key))));
     }
     facts.extend(record.removed.map(|at| (word("gone"), shown.second(at))));
-    let title = t(lang, "backup.title", &[("id", record.id.as_str())]);
-    let mut text = format!("{title}\n\n{}", aligned(&facts));
+    let mut parts = vec![t(lang, "backup.title", &[("id", record.id.as_str())]) + "\n", aligned(&facts)];
     if !record.contents.is_empty() {
-        text += &format!("\n{}\n{}", word("contents"), contents(&record.contents, shown, lang).render(false));
+        parts.push(format!("{}\n{}", word("contents"), contents(&record.contents, shown, lang).render(false)));
     }
     if record.open > 0 {
-        text += &format!("\n{}\n", t(lang, "backup.open", &[("count", &record.open.to_string())]));
+        parts.push(t(lang, "backup.open", &[("count", &record.open.to_string())]) + "\n");
     }
     if !record.missing.is_empty() {
-        text += &format!("\n{}\n", word("missing"));
-        record.missing.iter().for_each(|line| text += &format!("  {line}\n"));
+        parts.push(format!("{}\n  {}\n", word("missing"), record.missing.join("\n  ")));
     }
     if !record.expired.is_empty() {
         let ids = record.expired.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        text += &format!("\n{}\n", t(lang, "backup.removed_ids", &[("ids", &ids)]));
+        parts.push(t(lang, "backup.removed_ids", &[("ids", &ids)]) + "\n");
     }
-    text += &format!("\n{}\n", word("signature"));
-    text
+    parts.push(word("signature") + "\n");
+    parts.join("\n")
 }
 
 /// Names and values, the values below one another.

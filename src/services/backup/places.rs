@@ -83,20 +83,11 @@ impl Backups {
                 Box::new(S3::new(&address, &folder, pace, Patience::default())?)
             }
             BackupPlace::Directory(_) | BackupPlace::Disk(_) => {
-                let root = self.root(place).join(folder);
+                let root = root_of(place).join(folder);
                 Box::new(Folder::new(root, Arc::new(RealDisk), pace))
             }
         };
         Ok(Connected { label, place })
-    }
-
-    /// The folder that a place is in.
-    fn root(&self, place: &BackupPlace) -> PathBuf {
-        match place {
-            BackupPlace::Directory(path) => path.clone(),
-            BackupPlace::Disk(disk) => backup_mount_point(disk),
-            BackupPlace::S3(_) => PathBuf::new(),
-        }
     }
 
     /// Prepares a place, once and for all: from then on nothing is written there without the marker. `same_disk` says that it may lie on the
@@ -122,7 +113,7 @@ impl Backups {
             Err(e) => return Err(e.into()),
         }
         if !matches!(place, BackupPlace::S3(_)) {
-            let root = self.root(place);
+            let root = root_of(place);
             ensure!(root.is_dir(), "there is no folder {}: is it mounted?", root.display());
             let mounted = !on_same_disk(&root, self.paths.state())?;
             ensure!(
@@ -135,9 +126,18 @@ impl Backups {
         }
         Marker::new(site, recorder, RealClock.wall()).write(&*connected.place)?;
         if !matches!(place, BackupPlace::S3(_)) {
-            give(&self.root(place).join(folder(recorder)), self.paths.state())?;
+            give(&root_of(place).join(folder(recorder)), self.paths.state())?;
         }
         Ok(Prepared::Now)
+    }
+}
+
+/// The folder that a place is in.
+fn root_of(place: &BackupPlace) -> PathBuf {
+    match place {
+        BackupPlace::Directory(path) => path.clone(),
+        BackupPlace::Disk(disk) => backup_mount_point(disk),
+        BackupPlace::S3(_) => PathBuf::new(),
     }
 }
 

@@ -103,7 +103,7 @@ impl Backups {
                 keep: Keep { days: self.backup.keep_days, doubt: None, synchronised: false },
                 clock: &RealClock,
             };
-            Ok(backup::run(job, &mut |progress| tell(Told::Progress(&label, progress)))?)
+            Ok(backup::run(&job, &mut |progress| tell(Told::Progress(&label, progress)))?)
         });
         record.ended = Some(RealClock.wall());
         match made {

@@ -154,7 +154,7 @@ impl Direct {
             keep: Keep::default(),
             clock: &RealClock,
         };
-        run(job, &mut |_| ())
+        run(&job, &mut |_| ())
     }
 }
 
