@@ -19,10 +19,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
-pub(in crate::services) use self::{config::recorder, volumes::places};
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
+pub(in crate::services) use self::{config::recorder, volumes::places};
 use crate::{
     capture::Supervisor,
     retrieve::Library,

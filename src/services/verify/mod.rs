@@ -10,7 +10,9 @@ mod report;
 mod sets;
 mod verifier;
 
-use std::{collections::BTreeSet, sync::atomic::AtomicBool, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::atomic::AtomicBool, time::Duration};
+
+use nix::unistd::geteuid;
 
 pub use ask::{Ask, Scope};
 pub use kept::{Last, Round, Scrub};
@@ -18,7 +20,7 @@ pub use report::{Absent, Event, Progress, Report, finding_json};
 
 use self::{archive::Archive, kept::Kept, ledger::Ledger, order::Rows, verifier::Verifier};
 use crate::{
-    services::paths::Paths,
+    services::paths::{Paths, STATE},
     store::index::Cursor,
     sys::Clock,
     types::{Span, VolumeName, WallNs},
@@ -52,18 +54,14 @@ pub fn verify(
     }
 }
 
-fn once(
-    ask: &Ask,
-    clock: &dyn Clock,
-    stop: &AtomicBool,
-    tell: &mut dyn FnMut(Event<'_>),
-) -> anyhow::Result<Report> {
-    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::default()), clock, stop, tell);
+fn once(ask: &Ask, clock: &dyn Clock, stop: &AtomicBool, tell: &mut dyn FnMut(Event<'_>)) -> anyhow::Result<Report> {
+    let paths = Paths::new(&ask.state);
+    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::of(&paths)), clock, stop, tell);
     run(&mut verifier, None, &mut |_, _| Ok(()))?;
     let report = verifier.report;
     // Whoever may read footage need not be one who may write there.
-    if let Err(e) = Kept::of(&Paths::new(&ask.state)).write_last(&report) {
-        log::warn!("health does not hear of this verification: {e:#}");
+    if let Err(e) = keep(&Kept::of(&paths), &paths, &report) {
+        log::warn!("neither health nor the ledger hears of this verification: {e:#}");
     }
     Ok(report)
 }
@@ -76,13 +74,14 @@ fn scrub(
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<Outcome> {
-    let kept = Kept::of(&Paths::new(&ask.state));
+    let paths = Paths::new(&ask.state);
+    let kept = Kept::of(&paths);
     let _turn = kept.turn()?;
     let mut state = kept.read_scrub()?;
     if let Some(next) = state.due(clock.wall(), every) {
         return Ok(Outcome::NotDue(next));
     }
-    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::default()), clock, stop, tell);
+    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::of(&paths)), clock, stop, tell);
     let mut volumes: BTreeSet<VolumeName> = verifier.archive.here.keys().cloned().collect();
     let mut behind = None;
     if let Some(round) = state.round.take() {
@@ -110,8 +109,30 @@ fn scrub(
         state.end();
     }
     kept.write_scrub(&state)?;
-    kept.write_last(&verifier.report)?;
+    keep(&kept, &paths, &verifier.report)?;
     Ok(Outcome::Verified(verifier.report))
+}
+
+/// Keeps what was found, for health and for the ledger.
+fn keep(kept: &Kept, paths: &Paths, report: &Report) -> anyhow::Result<()> {
+    kept.write_last(report)?;
+    if ledger::is_kept(paths) && report.segments > 0 {
+        kept.put_word(report.ended, ledger::word(report))?;
+        // Who is not root leaves that to somebody who is.
+        if geteuid().is_root() || paths.state() != Path::new(STATE) {
+            kept.leave_words(paths)?;
+        }
+    }
+    Ok(())
+}
+
+/// Leaves for the recorder what verifications have to say in the ledger, if their user could not.
+///
+/// # Errors
+/// If it cannot be left there.
+pub fn leave_words(state: &Path) -> anyhow::Result<u64> {
+    let paths = Paths::new(state);
+    Kept::of(&paths).leave_words(&paths)
 }
 
 /// Looks at everything that there is now, from behind a place on; `passed` hears of each place.
@@ -120,7 +141,7 @@ fn run(
     behind: Option<&Cursor>,
     passed: &mut dyn FnMut(&Verifier<'_>, Cursor) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    verifier.ledger.refresh()?;
+    verifier.ledger.refresh();
     let streams: Vec<_> = verifier.archive.streams().collect();
     // What is recorded from now on is not run after. The clock is not asked, which may be wrong.
     let newest = verifier.archive.newest()?.offset(1);
@@ -142,6 +163,7 @@ fn run(
         verifier.unknown_files()?;
     }
     verifier.report.ledger = verifier.ledger.entries();
+    verifier.report.ledger_problem = verifier.ledger.problem.take();
     verifier.report.interrupted = verifier.is_stopped();
     verifier.report.absent = verifier.archive.absent(verifier.ask)?;
     verifier.report.ended = verifier.now();

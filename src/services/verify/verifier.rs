@@ -75,7 +75,18 @@ impl<'a> Verifier<'a> {
         let rate = ask.rate.map(|rate| BitRate(rate.0.saturating_mul(8)));
         let report = Report::begin(ask.scope.to_string(), clock.wall());
         let (pace, progress) = (Pace::new(rate), Cell::default());
-        Self { archive, ledger, ask, clock, stop, tell: RefCell::new(tell), report, without_row: HashSet::new(), pace, progress }
+        Self {
+            archive,
+            ledger,
+            ask,
+            clock,
+            stop,
+            tell: RefCell::new(tell),
+            report,
+            without_row: HashSet::new(),
+            pace,
+            progress,
+        }
     }
 
     /// How much there is to read; behind a place, if there is one.

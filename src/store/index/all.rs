@@ -93,10 +93,9 @@ impl Reader {
                     "SELECT count(*), coalesce(sum(bytes), 0) FROM segment
                      WHERE stream = ?1 AND volume = ?2 AND start >= ?3 AND start < ?4 AND end > ?5 AND state < 3",
                 )?
-                .query_row(
-                    params![self.number(stream)?, volume.as_str(), from.0, span.end.0, span.start.0],
-                    |r| Ok((count(r, 0)?, count(r, 1)?)),
-                )
+                .query_row(params![self.number(stream)?, volume.as_str(), from.0, span.end.0, span.start.0], |r| {
+                    Ok((count(r, 0)?, count(r, 1)?))
+                })
         })
     }
 
