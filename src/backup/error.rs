@@ -43,6 +43,12 @@ pub enum BackupError {
         /// What is wrong with it.
         what: String,
     },
+    /// A clock that may be wrong.
+    #[error("the clock stands more than 7 days after the last backup ({last}), and no time service keeps it")]
+    Clock {
+        /// When that was begun.
+        last: crate::types::WallNs,
+    },
     /// A later version's.
     #[error("{name} was written by a later version of custodian: a reader of format {needs} is needed")]
     TooNew {

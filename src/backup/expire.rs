@@ -23,6 +23,8 @@ pub struct Keep {
     pub days: Option<u32>,
     /// Why nothing is to be removed now.
     pub doubt: Option<String>,
+    /// Whether a time service keeps the clock.
+    pub synchronised: bool,
 }
 
 /// What was removed.
@@ -37,6 +39,8 @@ pub struct Expired {
 }
 
 const DAY: Duration = Duration::from_hours(24);
+/// A clock that stands longer than this after the last backup wants a time service to say that it is right.
+const AWAY: Duration = Duration::from_hours(7 * 24);
 
 /// Removes what is over, after `newest` is complete and was read back. `there`: all objects at the place. Whatever comes in between, the backup itself
 /// is complete: it is told, and the next backup goes on.
@@ -54,6 +58,7 @@ pub(super) fn expire(
         return done;
     }
     let removed = judge(place, newest, newest.started - DAY * days)
+        .and_then(|plan| if keep.synchronised { Ok(plan) } else { plan.unless_away(newest) })
         .and_then(|plan| remove(place, catalogue, &plan, there, &mut done));
     if let Err(e) = removed {
         log::warn!("old backups are not removed: {e}");
@@ -93,20 +98,35 @@ fn remove(
 /// What is to be removed, and what must stay.
 struct Plan {
     over: Vec<BackupId>,
+    /// When the last backup before this one was begun.
+    last: Option<WallNs>,
     /// Lists and manifests of those, and of backups that never had a record.
     leftovers: Vec<String>,
     /// Objects that the others need.
     needed: HashSet<ObjectName>,
 }
 
+impl Plan {
+    /// A clock that was set a year ahead would make everything old. What says nothing about it removes nothing.
+    fn unless_away(self, newest: &ClearRecord) -> Result<Self, BackupError> {
+        match self.last {
+            Some(last) if !self.over.is_empty() && newest.started > last + AWAY => Err(BackupError::Clock { last }),
+            _ => Ok(self),
+        }
+    }
+}
+
 fn judge(place: &dyn Place, newest: &ClearRecord, limit: WallNs) -> Result<Plan, BackupError> {
-    let mut plan = Plan { over: Vec::new(), leftovers: Vec::new(), needed: HashSet::new() };
+    let mut plan = Plan { over: Vec::new(), last: None, leftovers: Vec::new(), needed: HashSet::new() };
     let mut stay = HashSet::new();
     for id in list::backups(place)? {
         let record = list::record(place, &id)?;
         if record.started > newest.started {
             let what = "it is later than the one of now: either clock may have been wrong".to_owned();
             return Err(BackupError::Damaged { name: id.record(), what });
+        }
+        if id != newest.id {
+            plan.last = plan.last.max(Some(record.started));
         }
         if record.started < limit && id != newest.id {
             plan.over.push(id);

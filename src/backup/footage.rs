@@ -16,11 +16,11 @@ use crate::{
     types::{CameraId, SegmentId, Span, StreamKey, VolumeName},
 };
 
-/// Footage that is wanted: of a camera, or of all where none is named.
+/// Footage that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Of which camera, by its present id.
-    pub camera: Option<CameraId>,
+    /// Of which camera, by the id that the index has.
+    pub camera: CameraId,
     /// Which time.
     pub span: Span,
 }
@@ -45,7 +45,7 @@ pub fn find(
     let mut found = Found::default();
     for stream in index.streams()? {
         let key = stream.key;
-        let spans = wanted.iter().filter(|w| w.camera.as_ref().is_none_or(|c| *c == key.camera)).map(|w| w.span);
+        let spans = wanted.iter().filter(|w| w.camera == key.camera).map(|w| w.span);
         let mut rows: BTreeMap<SegmentId, Vec<SegmentRow>> = BTreeMap::new();
         let mut open: BTreeSet<SegmentId> = BTreeSet::new();
         for span in spans {

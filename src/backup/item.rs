@@ -30,6 +30,8 @@ pub struct Item {
     pub from: Source,
     /// Of footage more.
     pub footage: Option<FootageLine>,
+    /// Of footage: which segment.
+    pub segment: Option<SegmentId>,
 }
 
 /// Where something is.
@@ -62,6 +64,7 @@ impl Item {
             bytes,
             from: Source::Files(files),
             footage: Some(footage),
+            segment: Some(id),
         })
     }
 
@@ -69,14 +72,11 @@ impl Item {
     pub fn small(kind: Kind, path: String, bytes: Vec<u8>) -> io::Result<Self> {
         let key = format!("content:{}", digest(&bytes));
         let len = bytes.len() as u64;
-        Ok(Self {
-            kind,
-            path: path.try_into().map_err(bad)?,
-            key,
-            bytes: len,
-            from: Source::Bytes(bytes),
-            footage: None,
-        })
+        Self::other(kind, path, key, len, Source::Bytes(bytes))
+    }
+
+    fn other(kind: Kind, path: String, key: String, bytes: u64, from: Source) -> io::Result<Self> {
+        Ok(Self { kind, path: path.try_into().map_err(bad)?, key, bytes, from, footage: None, segment: None })
     }
 
     /// A file that nobody changes while the backup runs; it is read once to see whether it is another one than before.
@@ -87,16 +87,14 @@ impl Item {
             sha.update(read_part(&opened, part)?);
         }
         let key = format!("content:{}", crate::types::merkle::Hash(sha.finalize().into()));
-        let from = Source::Files(vec![file.to_owned()]);
-        Ok(Self { kind, path: path.try_into().map_err(bad)?, key, bytes: opened.len(), from, footage: None })
+        Self::other(kind, path, key, opened.len(), Source::Files(vec![file.to_owned()]))
     }
 
     /// A file that is large and written once: it is another one when name, length or time of change are others.
     pub fn large(kind: Kind, path: String, file: &Path) -> io::Result<Self> {
         let meta = fs::metadata(file)?;
         let key = format!("file:{path}:{}:{}.{:09}", meta.len(), meta.mtime(), meta.mtime_nsec());
-        let from = Source::Files(vec![file.to_owned()]);
-        Ok(Self { kind, path: path.try_into().map_err(bad)?, key, bytes: meta.len(), from, footage: None })
+        Self::other(kind, path, key, meta.len(), Source::Files(vec![file.to_owned()]))
     }
 
     /// How many objects it takes.

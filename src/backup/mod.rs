@@ -24,6 +24,7 @@ mod snapshot;
 mod upload;
 mod verify;
 
+pub use crypt::Identity;
 pub use error::BackupError;
 pub use expire::{Expired, Keep};
 pub use item::{Item, Source};

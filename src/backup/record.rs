@@ -181,8 +181,8 @@ pub struct Record {
     pub recorder: RecorderId,
     /// Where to, in the words of site.toml.
     pub to: Label,
-    /// The place's own identity.
-    pub place: Uuid,
+    /// The place's own identity; none if it was not there.
+    pub place: Option<Uuid>,
     /// What was asked for.
     pub what: Vec<String>,
     /// Who can read it.
@@ -213,6 +213,8 @@ pub struct Record {
     pub removed: Option<WallNs>,
     /// What the last look at it found.
     pub check: Option<Check>,
+    /// The entry that was left for the ledger.
+    pub ledger: Option<Uuid>,
 }
 
 /// The words of site.toml for what is backed up.

@@ -37,6 +37,8 @@ pub struct Job<'a> {
     pub items: &'a [Item],
     /// What could not even be looked at, one line each.
     pub missing: Vec<String>,
+    /// Whether something that cannot be read is still wanted: footage may have come to its end meanwhile.
+    pub wanted: &'a dyn Fn(&Item) -> bool,
     /// What is removed afterwards.
     pub keep: Keep,
     /// The time.
@@ -111,7 +113,7 @@ pub fn run(job: Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Done, Bac
     let mut text = serde_json::to_vec_pretty(&sealed).unwrap_or_default();
     text.push(b'\n');
     put(job.place, &job.id.record(), &text)?;
-    let keep = Keep { doubt: job.keep.doubt.clone().or_else(|| doubt(&missing)), ..job.keep };
+    let keep = Keep { doubt: job.keep.doubt.clone().or_else(|| doubt(&missing)), ..job.keep.clone() };
     let expired = expire::expire(job.place, job.catalogue, &sealed, there.keys().copied(), &keep);
     Ok(Done { sealed, missing, lost, expired })
 }
@@ -180,6 +182,7 @@ fn bring(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Brought, B
         written = upload.written;
         match ensured {
             Ok(line) => files.push(line),
+            Err(Trouble::Source(_)) if !(job.wanted)(item) => {}
             Err(Trouble::Source(e)) => {
                 log::warn!("{} cannot be backed up: {e}", item.path);
                 missing.push(format!("{}: {e}", item.path));

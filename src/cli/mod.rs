@@ -4,6 +4,7 @@
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
 mod apply;
+mod backup;
 mod check;
 mod clip;
 mod demo;
@@ -11,10 +12,12 @@ mod disk;
 mod gaps;
 mod generations;
 mod help;
+mod hold;
 mod inventory;
 mod ledger;
 pub mod logger;
 mod plan;
+mod progress;
 mod record;
 mod reindex;
 mod schema;
@@ -58,6 +61,7 @@ enum Command {
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
+    Hold(hold::Args),
     Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
@@ -73,6 +77,7 @@ enum Command {
     Disk(disk::Args),
     Schema(schema::Args),
     Web(web::Args),
+    Backup(backup::Args),
 }
 
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
@@ -95,6 +100,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
+        Command::Hold(args) => hold::run(args, cli.lang),
         Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
@@ -105,6 +111,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => generations::diff(args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
+        Command::Backup(args) => backup::run(&args, cli.lang),
     }
 }
 

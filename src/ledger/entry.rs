@@ -127,6 +127,15 @@ pub enum Change {
     Released,
 }
 
+/// A checkpoint of another log, with what it takes to check it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vouched {
+    /// The signed note.
+    pub checkpoint: String,
+    /// The key that it is signed with.
+    pub vkey: String,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -137,7 +146,14 @@ pub enum What {
         site: String,
         /// The newest checkpoint of the log before, as found on the volumes; none for the first log of a recorder.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        predecessor: Option<String>,
+        predecessor: Option<Vouched>,
+    },
+    /// A volume brought a checkpoint of another log: of this recorder before it lost its own, or of another one.
+    OtherLog {
+        /// Which volume.
+        volume: VolumeName,
+        /// The checkpoint.
+        head: Vouched,
     },
     /// Entries are missing here: they were made while the log could not be written, and there was no room to keep them all.
     Omitted {
@@ -217,6 +233,9 @@ pub enum What {
         by: Salted,
         /// Why, with the case's reference.
         reason: Salted,
+        /// Whether it was ordered though the promise of cameras breaks by it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        even_if_short: bool,
     },
     /// A site came into force.
     Generation {
@@ -237,7 +256,7 @@ pub enum What {
         /// Its marker's id, where known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<uuid::Uuid>,
-        /// `opened`, `failed`, `back`, `prepared`, `released`, `erased`.
+        /// `opened`, `absent`, `failed`, `back`; by the commands for disks, before they begin: `prepared`, `released`, `erased`.
         event: String,
         /// What was seen, for a technician. May be empty.
         detail: String,

@@ -5,8 +5,9 @@ use crate::types::CameraId;
 
 impl What {
     /// Names of all kinds of entries.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 17] = [
         "log-begins",
+        "other-log",
         "omitted",
         "service-started",
         "service-stopped",
@@ -28,6 +29,7 @@ impl What {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::LogBegins { .. } => "log-begins",
+            Self::OtherLog { .. } => "other-log",
             Self::Omitted { .. } => "omitted",
             Self::ServiceStarted { .. } => "service-started",
             Self::ServiceStopped { .. } => "service-stopped",

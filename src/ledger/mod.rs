@@ -8,6 +8,7 @@
 //! entries in a [`spool`].
 
 mod checkpoint;
+mod deposit;
 mod edge;
 mod entry;
 mod error;
@@ -28,9 +29,10 @@ mod verify;
 mod view;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use entry::{Change, Entry, Reason, Salted, SegmentEntry, What};
+pub use deposit::{Contradiction, Deposit, DepositError};
+pub use entry::{Change, Entry, Reason, Salted, SegmentEntry, Vouched, What};
 pub use error::LedgerError;
-pub use journal::{Begin, Journal, JournalError, Pace, Setup, Status};
+pub use journal::{Gate, Journal, JournalError, Pace, Setup, Status, Ticket};
 pub use log::{LONGEST, Log};
 pub use note::{NoteError, Signer, Verifier};
 pub use place::{Place, public, verifier};

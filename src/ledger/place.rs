@@ -43,6 +43,10 @@ impl Place {
     /// The private key that the service manager holds, if it does.
     fn given(&self, files: &dyn Files) -> Result<Option<([u8; 32], PathBuf)>, LedgerError> {
         let Some(path) = &self.credential else { return Ok(None) };
+        // What the unit gives where the machine holds none.
+        if files.read(path).map_err(failed("cannot read", path))?.is_none_or(|bytes| bytes == b"none") {
+            return Ok(None);
+        }
         Ok(read_seed(files, path)?.map(|seed| (seed, path.clone())))
     }
 

@@ -1,6 +1,6 @@
 //! An entry of each kind at least, for tests.
 
-use super::{Change, Entry, Reason, Salted, SegmentEntry, What};
+use super::{Change, Entry, Reason, Salted, SegmentEntry, Vouched, What};
 use crate::types::{Cause, CauseKind, RunId, Span, StreamId, StreamKind, WallNs, merkle::leaf};
 
 /// 2026-11-22T08:30:00Z.
@@ -45,6 +45,7 @@ pub(crate) fn samples() -> Vec<Entry> {
         cameras,
         by: someone("head of security"),
         reason: someone("case 12"),
+        even_if_short: change == Change::Added,
     };
     let gap = |end| What::Gap {
         stream,
@@ -74,10 +75,14 @@ pub(crate) fn samples() -> Vec<Entry> {
         bytes: 96_000_000_000,
         damaged: damaged.iter().map(|text| (*text).to_owned()).collect(),
     };
-    let note = format!("custodian/school/a/record\n70000\n{}\n\n— x y\n", "A".repeat(44));
+    let head = || Vouched {
+        checkpoint: format!("custodian/school/a/record\n70000\n{}\n\n— x y\n", "A".repeat(44)),
+        vkey: "custodian/school/a/record+00000000+x".into(),
+    };
     let all = [
         What::LogBegins { site: "school".into(), predecessor: None },
-        What::LogBegins { site: "school".into(), predecessor: Some(note) },
+        What::LogBegins { site: "school".into(), predecessor: Some(head()) },
+        What::OtherLog { volume: volume(), head: head() },
         What::Omitted { entries: 3, since: NOON },
         What::ServiceStarted { service: "record".into(), version: "0.1.0".into(), after: None },
         What::ServiceStarted {

@@ -33,7 +33,16 @@ pub(super) struct Left {
 /// # Errors
 /// If it cannot be left. The step is then not to be taken.
 pub fn leave(files: &dyn Files, spool: &Path, at: WallNs, what: What) -> Result<Uuid, LedgerError> {
-    let left = Left { format: FORMAT, id: Uuid::new_v4(), at, what };
+    let id = Uuid::new_v4();
+    leave_as(files, spool, id, at, what).map(|()| id)
+}
+
+/// Leaves an entry that has an id already: leaving it again before it was taken up changes nothing.
+///
+/// # Errors
+/// If it cannot be left.
+pub fn leave_as(files: &dyn Files, spool: &Path, id: Uuid, at: WallNs, what: What) -> Result<(), LedgerError> {
+    let left = Left { format: FORMAT, id, at, what };
     let bytes = serde_json::to_vec(&left).expect("texts and integers always serialise");
     // The entry has its recorder's name beside, of at most 63 characters.
     if bytes.len() + 200 > super::LONGEST {
@@ -41,8 +50,7 @@ pub fn leave(files: &dyn Files, spool: &Path, at: WallNs, what: What) -> Result<
     }
     files.make_dir(spool).map_err(failed("cannot make", spool))?;
     let path = spool.join(format!("{}.json", left.id.as_simple()));
-    files.write(&path, &bytes, 0o640, None).map_err(failed("cannot write", &path))?;
-    Ok(left.id)
+    files.write(&path, &bytes, 0o640, None).map_err(failed("cannot write", &path))
 }
 
 /// Something in the spool that is to be appended.

@@ -54,6 +54,22 @@ fn seconds(spans: impl Iterator<Item = Span>, within: Span) -> u64 {
     u64::try_from(ns).unwrap_or(0).div_ceil(1_000_000_000)
 }
 
+/// What is lost and is there in no copy either.
+fn lost(recording: &Recording<'_>) -> Vec<Span> {
+    let mut all = Vec::new();
+    for lost in recording.lost {
+        let mut rest = *lost;
+        let from = recording.footage.partition_point(|(there, _)| there.end <= lost.start);
+        for (there, _) in recording.footage[from..].iter().take_while(|(there, _)| there.start < lost.end) {
+            all.extend(Span::new(rest.start, there.start));
+            rest.start = rest.start.max(there.end);
+        }
+        all.extend(Span::new(rest.start, rest.end));
+    }
+    all.retain(|s| s.len_ns() > 0);
+    all
+}
+
 /// Measures. Without a promise the span that counts is what there is.
 pub fn kept(now: WallNs, min_days: Option<u32>, recording: &Recording<'_>) -> Kept {
     let readable = || recording.footage.iter().filter(|(_, readable)| *readable).map(|(span, _)| *span);
@@ -68,10 +84,11 @@ pub fn kept(now: WallNs, min_days: Option<u32>, recording: &Recording<'_>) -> Ke
     // Gaps end where nothing is known of: a lost span may be told as one.
     let wanted = recording.gaps.iter().filter(|g| !matches!(g.cause.kind, CauseKind::Site | CauseKind::Retention));
     let gaps = wanted.map(|g| Span { start: g.start, end: g.end.unwrap_or(now) });
-    let lost_seconds = seconds(recording.lost.iter().copied(), promised);
+    let lost = lost(recording);
+    let lost_seconds = seconds(lost.iter().copied(), promised);
     Kept {
         oldest,
-        seconds: u64::try_from(now.since(whole_since(now, recording)) / 1_000_000_000).unwrap_or(0),
+        seconds: u64::try_from(now.since(whole_since(now, recording, &lost)) / 1_000_000_000).unwrap_or(0),
         gap_seconds: seconds(gaps, promised).saturating_sub(lost_seconds),
         unreadable_seconds: seconds(unreadable(), promised),
         lost_seconds,
@@ -81,11 +98,11 @@ pub fn kept(now: WallNs, min_days: Option<u32>, recording: &Recording<'_>) -> Ke
 
 /// Back to where everything can be read: the start of the first footage after the last stretch that is not readable, is lost, or went when
 /// its time was over.
-fn whole_since(now: WallNs, recording: &Recording<'_>) -> WallNs {
+fn whole_since(now: WallNs, recording: &Recording<'_>, lost: &[Span]) -> WallNs {
     let unreadable = recording.footage.iter().filter(|(_, readable)| !readable).map(|(span, _)| span.end);
-    let went = recording.gaps.iter().filter(|g| matches!(g.cause.kind, CauseKind::Retention | CauseKind::Unknown));
+    let went = recording.gaps.iter().filter(|g| g.cause.kind == CauseKind::Retention);
     let went = went.map(|g| g.end.unwrap_or(now));
-    let broken = unreadable.chain(went).chain(recording.lost.iter().map(|l| l.end)).max().unwrap_or(WallNs::MIN);
+    let broken = unreadable.chain(went).chain(lost.iter().map(|l| l.end)).max().unwrap_or(WallNs::MIN);
     let after = recording.footage.iter().map(|(span, _)| span.start).find(|start| *start >= broken);
     after.unwrap_or(now).min(now)
 }
@@ -147,6 +164,13 @@ mod tests {
         let old = measure(&[(ago(90, 80), false), (ago(70, 0), true)], &[], &[], 1000);
         assert!(!old.is_breach(), "it is older than the promise");
         assert_eq!(old.seconds, 70 * 3600);
+    }
+
+    #[test]
+    fn what_is_lost_in_one_copy_only_is_not_lost() {
+        let lost = [ago(30, 10), ago(50, 49)];
+        let k = measure(&[(ago(60, 25), true), (ago(20, 0), true)], &[], &lost, 1000);
+        assert_eq!((k.lost_seconds, k.seconds), (5 * 3600, 20 * 3600));
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Composition roots: what a service consists of, started, connected and stopped.
 
 pub mod applying;
+pub mod backup;
 pub mod demo;
 pub mod disks;
+mod in_force;
+pub mod holding;
+mod lock;
 pub mod paths;
 pub mod planning;
 pub mod record;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use crate::plan::{VOLUMES, mount_point};
+pub use crate::plan::{BACKUP_DISKS, VOLUMES, backup_mount_point, mount_point};
 use crate::types::VolumeName;
 
 /// Where state is kept unless `--state` says otherwise.
@@ -55,6 +55,21 @@ impl Paths {
     /// Where other commands leave entries for the ledger.
     pub fn ledger_spool(&self) -> PathBuf {
         self.state.join("ledger-spool")
+    }
+
+    /// What backups write down here: records, and what lies at which place.
+    pub fn backups(&self) -> PathBuf {
+        self.state.join("backups")
+    }
+
+    /// The lock that only one backup can have.
+    pub fn backup_lock(&self) -> PathBuf {
+        self.backups().join("backup.lock")
+    }
+
+    /// Exports that were handed out, if there are any.
+    pub fn exports(&self) -> PathBuf {
+        self.state.join("exports")
     }
 
     /// Where the sockets are: `/run/custodian` for the standard state folder, else beside the state. The same for all services.

@@ -5,14 +5,18 @@
 mod acceptance;
 mod activation;
 mod apply;
+mod backup;
 mod browser;
 mod capture;
 mod disks;
+mod disks_fail;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod holds;
 mod layering;
+mod ledger;
 mod plan;
 mod retrieve;
 mod site;

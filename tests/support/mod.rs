@@ -3,11 +3,15 @@
 
 pub mod cameras;
 pub mod container;
+pub mod judge;
 pub mod loops;
 pub mod mounts;
 pub mod own;
+pub mod passthrough;
 pub mod probe;
 pub mod recorder;
+pub mod school;
+pub mod watch;
 
 use std::{
     thread,

@@ -8,14 +8,23 @@ use std::{
 
 /// Whether mounts can be made here; says so if not.
 pub fn possible() -> bool {
-    let root = nix::unistd::geteuid().is_root() && Path::new("/dev/loop-control").exists();
-    if !root {
+    can_mount("/dev/loop-control", "mounts take root and loop devices")
+}
+
+/// Whether folders can be shown through FUSE here; says so if not.
+pub fn fuse_possible() -> bool {
+    can_mount("/dev/fuse", "disks that fail take root and FUSE")
+}
+
+fn can_mount(device: &str, it_takes: &str) -> bool {
+    let can = nix::unistd::geteuid().is_root() && Path::new(device).exists();
+    if !can {
         #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
         {
-            eprintln!("NOT TESTED: mounts take root and loop devices");
+            eprintln!("NOT TESTED: {it_takes}");
         }
     }
-    root
+    can
 }
 
 fn run(command: &mut Command) {

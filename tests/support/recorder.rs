@@ -24,9 +24,11 @@ use super::{
     wait_for,
 };
 
-/// A directory with a site, its secrets, two volumes and a recorder's state.
+/// A directory with a site, its secrets, volumes and a recorder's state.
 pub struct Site {
     dir: TempDir,
+    /// Each volume's name, and where it is in the directory.
+    volumes: Vec<(String, String)>,
     /// Of each camera: name, URL, and whether over UDP.
     cameras: RefCell<Vec<(String, String, bool)>>,
     copies: u32,
@@ -45,14 +47,31 @@ impl Site {
     }
 
     /// The same, where something is done to its directory before its volumes are prepared.
-    pub fn prepared(
+    pub fn prepared(cameras: Vec<(String, String, bool)>, user: (&str, &str), prepare: impl FnOnce(&Self)) -> Self {
+        Self::on(&[("v1", "v1"), ("v2", "v2")], cameras, user, prepare)
+    }
+
+    /// A site of cameras over TCP on these volumes: name, and where in the directory it is.
+    pub fn of_cameras(cameras: &Cameras, volumes: &[(&str, &str)], prepare: impl FnOnce(&Self)) -> Self {
+        let camera = |name: &String| (name.clone(), cameras.url(name, false), false);
+        Self::on(volumes, cameras.names.iter().map(camera).collect(), USER, prepare)
+    }
+
+    fn on(
+        volumes: &[(&str, &str)],
         cameras: Vec<(String, String, bool)>,
         (user, password): (&str, &str),
         prepare: impl FnOnce(&Self),
     ) -> Self {
-        let site = Self { cameras: RefCell::new(cameras), copies: 1, dir: tempfile::tempdir().unwrap() };
-        for volume in ["v1", "v2"] {
-            fs::create_dir(site.path(volume)).unwrap();
+        let volumes = volumes.iter().map(|(name, at)| ((*name).to_owned(), (*at).to_owned())).collect();
+        let site = Self { cameras: RefCell::new(cameras), copies: 1, dir: tempfile::tempdir().unwrap(), volumes };
+        for (_, at) in &site.volumes {
+            let mut made = site.dir.path().to_owned();
+            for part in at.split('/') {
+                made.push(part);
+                // Volumes may have one above them in common.
+                let _ = fs::create_dir(&made);
+            }
         }
         fs::create_dir(site.path("state")).unwrap();
         fs::create_dir(site.path("units")).unwrap();
@@ -91,8 +110,8 @@ impl Site {
             "[site]\nname = \"Trường thử nghiệm\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"vi\"\n\n\
              [area.yard]\nname = \"Sân trường\"\nkind = \"public\"\n\n[recorder.a]\n",
         );
-        for volume in ["v1", "v2"] {
-            let path = self.path(volume);
+        for (volume, at) in &self.volumes {
+            let path = self.path(at);
             write!(text, "[[recorder.a.volume]]\nname = \"{volume}\"\npath = \"{}\"\n", path.display()).unwrap();
         }
         for (name, url, udp) in self.cameras.borrow().iter().filter(|c| wanted(&c.0)) {
@@ -120,11 +139,16 @@ impl Site {
     }
 
     /// Where the footage of a camera may be.
-    pub fn volumes(&self) -> [PathBuf; 2] {
-        ["v1", "v2"].map(|v| self.path(v))
+    pub fn volumes(&self) -> Vec<PathBuf> {
+        self.volumes.iter().map(|(name, at)| self.behind(name).unwrap_or_else(|| self.path(at))).collect()
     }
 
-    /// The files of a camera on either volume, by run; runs in order.
+    /// What a volume shows that is shown through FUSE: looked at there, it is always there.
+    fn behind(&self, volume: &str) -> Option<PathBuf> {
+        Some(self.path("behind").join(volume)).filter(|b| b.is_dir())
+    }
+
+    /// The files of a camera on all volumes, by run; runs in order.
     pub fn runs(&self, camera: &str) -> Vec<Vec<PathBuf>> {
         let holds = |v: &PathBuf| v.join("footage").join(camera).is_dir();
         let mut runs = std::collections::BTreeMap::<String, Vec<PathBuf>>::new();
@@ -136,7 +160,7 @@ impl Site {
         runs.into_values().collect()
     }
 
-    fn custodian(&self, subcommand: &[&str]) -> Command {
+    pub fn custodian(&self, subcommand: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
         command.args(subcommand).arg("--site").arg(self.path("site.toml")).stdin(Stdio::null());
         command
@@ -151,6 +175,13 @@ impl Site {
     /// What the recorder has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Runs `custodian hold`, in English.
+    pub fn hold(&self, args: &[&str]) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
+        command.arg("hold").args(args).args(["--lang", "en", "--state"]).arg(self.path("state")).stdin(Stdio::null());
+        command.output().unwrap()
     }
 
     /// What `custodian segments` or `gaps` lists as JSON, whenever it was.
@@ -253,6 +284,13 @@ impl Recorder<'_> {
         let head = answer.windows(4).position(|w| w == b"\r\n\r\n")?;
         answer.starts_with(b"HTTP/1.0 200").then_some(())?;
         serde_json::from_slice(&answer[head + 4..]).ok()
+    }
+
+    /// Sends a GET and does not wait for the answer.
+    pub fn ask_and_leave(&self, socket: &str, path: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(self.site.path("state/run").join(socket)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: recorder\r\n\r\n").unwrap();
+        stream
     }
 
     /// Its state.

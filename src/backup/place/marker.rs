@@ -69,6 +69,10 @@ impl Marker {
         let bytes = match place.read(MARKER) {
             Ok(bytes) => bytes,
             Err(PlaceError::Missing(_)) => return Err(MarkerError::None),
+            // Not even the folder is there.
+            Err(PlaceError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(MarkerError::None);
+            }
             Err(e) => return Err(e.into()),
         };
         let marker: Self = serde_json::from_slice(&bytes).map_err(|e| MarkerError::Damaged(e.to_string()))?;

@@ -51,6 +51,14 @@ impl S3 {
         })
     }
 
+    /// Names of files and folders right here.
+    pub fn folders(&self) -> Result<Vec<String>, PlaceError> {
+        let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&self.base)));
+        let listed = listed.map_err(failed("cannot list", self.base.as_ref()))?;
+        let all = listed.common_prefixes.into_iter().chain(listed.objects.into_iter().map(|o| o.location));
+        Ok(all.filter_map(|path| path.filename().map(str::to_owned)).collect())
+    }
+
     fn path(&self, name: &str) -> Path {
         below(&self.base, name)
     }

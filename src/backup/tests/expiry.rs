@@ -9,7 +9,7 @@ use super::*;
 const DAY: Duration = Duration::from_hours(24);
 
 fn keep(days: u32) -> Keep {
-    Keep { days: Some(days), doubt: None }
+    Keep { days: Some(days), ..Keep::default() }
 }
 
 #[test]
@@ -72,6 +72,13 @@ fn any_doubt_keeps_everything() {
     world.back_up(&[item("b", b"b")], Keep::default()).unwrap();
     world.clock.step(-i64::try_from((1000 * DAY).as_nanos()).unwrap());
     assert!(kept(&world, keep(1)).contains("either clock may have been wrong"));
+
+    // The clock is a year ahead, and nobody says that it is right.
+    let (world, _) = due();
+    world.clock.advance(365 * DAY);
+    assert!(kept(&world, keep(1)).contains("more than 7 days after the last backup"));
+    let done = world.back_up(&[item("b", b"b")], Keep { synchronised: true, ..keep(1) }).unwrap();
+    assert_eq!(done.expired.backups.len(), 1, "unless a time service does");
 
     // The list of one that stays cannot be read: what it needs is not known.
     let (world, _) = due();

@@ -93,14 +93,14 @@ fn a_full_medium_fails_and_what_has_arrived_counts() {
     let folder = Folder::new(world.root(), Arc::new(disk), Arc::new(Pace::new(None)));
     let world = World { place: Shaky { folder, ..world.place }, ..world };
     let items = [item("a", b"a"), big("b")];
-    world.back_up(&items[..1], Keep { days: Some(1), doubt: None }).unwrap();
+    world.back_up(&items[..1], Keep { days: Some(1), ..Keep::default() }).unwrap();
     world.clock.advance(std::time::Duration::from_hours(100));
     faults.no_room.store(true, Ordering::SeqCst);
-    let e = world.back_up(&items, Keep { days: Some(1), doubt: None }).unwrap_err();
+    let e = world.back_up(&items, Keep { days: Some(1), ..Keep::default() }).unwrap_err();
     assert!(matches!(&e, BackupError::Place(PlaceError::Full { .. })), "{e}");
     assert_eq!(backups(world.place()).unwrap().len(), 1, "the old one stays until there is a new one");
     faults.no_room.store(false, Ordering::SeqCst);
-    let done = world.back_up(&items, Keep { days: Some(1), doubt: None }).unwrap();
+    let done = world.back_up(&items, Keep { days: Some(1), ..Keep::default() }).unwrap();
     assert_eq!((done.expired.backups.len(), done.sealed.new_objects), (1, 2));
 }
 
@@ -138,6 +138,7 @@ fn what_does_not_come_back_as_it_was_written_is_no_backup() {
         sealer: &world.sealer,
         items: &[item("a", b"a")],
         missing: Vec::new(),
+        wanted: &|_| true,
         keep: Keep::default(),
         clock: &world.clock,
     };

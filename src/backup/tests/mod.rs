@@ -131,6 +131,7 @@ impl World {
             sealer: &self.sealer,
             items,
             missing: Vec::new(),
+            wanted: &|_| true,
             keep,
             clock: &self.clock,
         };
@@ -250,7 +251,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_there() {
     fs::write(&short, b"12").unwrap();
     let mut cut = item("cut", b"12345");
     cut.from = Source::Files(vec!["/nonexistent".into(), short]);
-    let done = world.back_up(&[lost, item("there", b"x"), cut], Keep { days: Some(1), doubt: None }).unwrap();
+    let done = world.back_up(&[lost, item("there", b"x"), cut], Keep { days: Some(1), ..Keep::default() }).unwrap();
     assert_eq!((done.sealed.files, done.sealed.missing), (1, 2));
     assert!(done.missing[0].starts_with("exports/lost: /nonexistent: "), "{:?}", done.missing);
     assert!(done.missing[1].ends_with("it has 2 bytes instead of 5"), "{:?}", done.missing);

@@ -149,8 +149,13 @@ fn prove(args: &ProveArgs, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a checkpoint that somebody kept.
+/// Reads a checkpoint that somebody kept: a signed note, or what the recorder lays down on its volumes.
 fn kept(path: &Path, verifier: &Verifier) -> anyhow::Result<Checkpoint> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Checkpoint::verify(&text, verifier).with_context(|| format!("{} vouches for nothing", path.display()))
+    let nothing = || format!("{} vouches for nothing", path.display());
+    let note = match serde_json::from_str::<serde_json::Value>(&text) {
+        Ok(json) => json["checkpoint"].as_str().with_context(nothing)?.to_owned(),
+        Err(_) => text,
+    };
+    Checkpoint::verify(&note, verifier).with_context(nothing)
 }

@@ -16,6 +16,12 @@ pub(super) fn record(record: &Record, shown: &Shown, lang: Lang) -> (String, Str
     (shown.second(entry.at), Words { shown, lang }.entry(&entry))
 }
 
+/// What the first two lines of a checkpoint say.
+fn log_and_size(note: &str) -> (&str, &str) {
+    let mut lines = note.lines();
+    (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+}
+
 struct Words<'a> {
     shown: &'a Shown,
     lang: Lang,
@@ -43,10 +49,13 @@ impl Words<'_> {
     fn entry(&self, entry: &Entry) -> String {
         match &entry.what {
             What::LogBegins { site, predecessor: None } => self.t("log_begins", &[("site", site)]),
-            What::LogBegins { site, predecessor: Some(note) } => {
-                let mut lines = note.lines();
-                let (log, size) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+            What::LogBegins { site, predecessor: Some(head) } => {
+                let (log, size) = log_and_size(&head.checkpoint);
                 self.t("log_goes_on", &[("site", site), ("log", log), ("size", size)])
+            }
+            What::OtherLog { volume, head } => {
+                let (log, size) = log_and_size(&head.checkpoint);
+                self.t("other_log", &[("volume", volume.as_str()), ("log", log), ("size", size)])
             }
             What::Omitted { entries, since } => {
                 self.t("omitted", &[("count", &entries.to_string()), ("since", &self.shown.second(*since))])
@@ -84,12 +93,13 @@ impl Words<'_> {
                 self.t("clock_step", &[("seconds", &seconds)])
             }
             What::ClockConfirmed { by } => self.t("clock_confirmed", &[("person", &by.short())]),
-            What::Hold { hold, change, span, cameras, by, .. } => {
+            What::Hold { hold, change, span, cameras, by, even_if_short, .. } => {
                 let change = serde_json::to_value(change).ok();
                 let change = change.as_ref().and_then(|c| c.as_str()).unwrap_or_default();
                 let (id, cameras) = (hold.as_simple().to_string(), self.cameras(cameras));
                 let values = [("hold", &id[..8]), ("cameras", &cameras), ("span", &self.span(*span))];
-                self.t(&format!("hold_{change}"), &[&values[..], &[("person", &by.short())]].concat())
+                let text = self.t(&format!("hold_{change}"), &[&values[..], &[("person", &by.short())]].concat());
+                if *even_if_short { text + &self.t("hold_short", &[]) } else { text }
             }
             What::Generation { number, by, .. } => {
                 self.t("generation", &[("number", &number.to_string()), ("person", &by.short())])

@@ -22,7 +22,7 @@ use crate::{
     services::{
         paths::{self, Paths},
         record::Signals,
-        verify::{Ask, Event, Outcome, Report, Scope, finding_json, leave_words, verify},
+        verify::{Ask, Event, Outcome, Report, Scope, finding_json, verify},
     },
     store::{index::Reader, verify::Finding},
     sys::{Clock as _, RealClock},
@@ -36,7 +36,6 @@ const DAMAGE: u8 = 3;
 const EVERY: Duration = Duration::from_hours(30 * 24);
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     volume: Vec<VolumeName>,
@@ -52,8 +51,6 @@ pub(super) struct Args {
     rate: Option<ByteSize>,
     #[arg(long, conflicts_with_all = ["volume", "camera", "from", "to", "span"])]
     scrub: bool,
-    #[arg(long, exclusive = true, hide = true)]
-    leave_words: bool,
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
     #[arg(long, value_name = "NAME", requires = "site")]
@@ -72,11 +69,6 @@ fn rate(text: &str) -> Result<ByteSize, String> {
 }
 
 pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
-    if args.leave_words {
-        let left = leave_words(&args.state)?;
-        log::debug!("{left} words left for the ledger");
-        return Ok(ExitCode::SUCCESS);
-    }
     // Before the first thread, so that all of them leave the signals to us.
     let stop = stop_by_signal(Signals::take()?)?;
     let index = Reader::open(&Paths::new(&args.state).index())?;

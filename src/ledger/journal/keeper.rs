@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Begin, Group, Setup, Shared};
+use super::{Gate, Group, Setup, Shared};
 use crate::{
     ledger::{
         entry::{Entry, What},
@@ -45,15 +45,13 @@ pub(super) enum Trouble {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error("{0}")]
-    Refused(String),
+    Closed(String),
 }
 
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     setup: Setup,
     log: Option<Log>,
-    /// It may be appended to.
-    begun: bool,
     batch: Option<Batch>,
     /// What is in the log and still lies in the spool.
     appended: BTreeSet<Uuid>,
@@ -71,7 +69,7 @@ impl Drop for Ending {
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, setup: Setup) -> Self {
-        Self { shared, setup, log: None, begun: false, batch: None, appended: BTreeSet::new() }
+        Self { shared, setup, log: None, batch: None, appended: BTreeSet::new() }
     }
 
     /// One whose turns a test counts.
@@ -133,7 +131,8 @@ impl Keeper {
             self.log = Some(log);
         }
         let Some(mut log) = self.log.take() else { return Ok(()) };
-        let outcome = self.begin(&log).and_then(|may| if may { self.append_all(&*files, &mut log) } else { Ok(()) });
+        let outcome =
+            self.may_append(&log).and_then(|may| if may { self.append_all(&*files, &mut log) } else { Ok(()) });
         self.log = Some(log);
         outcome
     }
@@ -149,23 +148,18 @@ impl Keeper {
     }
 
     /// Whether the log may be appended to.
-    fn begin(&mut self, log: &Log) -> Result<bool, Trouble> {
-        if !self.begun {
-            match (self.setup.begin)(&log.view()) {
-                Begin::Wait => return Ok(false),
-                Begin::Refuse(why) => return Err(Trouble::Refused(why)),
-                Begin::Go(first) => {
-                    let entries: Result<Vec<_>, _> = first.into_iter().map(|what| self.shared.entry(what)).collect();
-                    let entries = entries.map_err(|e| Trouble::Refused(e.to_string()))?;
-                    if !entries.is_empty() {
-                        let group = Group { entries, ticket: None };
-                        let mut state = self.shared.state();
-                        state.bytes += group.bytes();
-                        state.queue.push_front(group);
-                    }
-                    self.begun = true;
-                }
-            }
+    fn may_append(&mut self, log: &Log) -> Result<bool, Trouble> {
+        let first = match (self.setup.gate)(&log.view()) {
+            Gate::Wait => return Ok(false),
+            Gate::Closed(why) => return Err(Trouble::Closed(why)),
+            Gate::Open(first) => first,
+        };
+        let entries: Result<Vec<_>, _> = first.into_iter().map(|what| self.shared.entry(what)).collect();
+        let group = Group { entries: entries.map_err(|e| Trouble::Closed(e.to_string()))?, ticket: None };
+        if !group.entries.is_empty() {
+            let mut state = self.shared.state();
+            state.bytes += group.bytes();
+            state.queue.push_front(group);
         }
         Ok(true)
     }

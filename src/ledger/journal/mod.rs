@@ -28,14 +28,14 @@ use crate::{
 /// Memory for entries that wait.
 const ROOM: usize = 4 << 20;
 
-/// What the journal is told before it appends to a log that it has opened.
-pub enum Begin {
-    /// It is not known yet whether it may: ask again.
+/// Whether a log may be appended to.
+pub enum Gate {
+    /// That is not known yet.
     Wait,
-    /// It may, after these entries. The first entry of a new log is [`What::LogBegins`].
-    Go(Vec<What>),
+    /// It may, these entries first. The first entry of a new log is [`What::LogBegins`].
+    Open(Vec<What>),
     /// It may not, and why.
-    Refuse(String),
+    Closed(String),
 }
 
 /// How patient a journal is.
@@ -67,8 +67,8 @@ pub struct Setup {
     pub files: Arc<dyn Files>,
     /// How patient it is.
     pub pace: Pace,
-    /// Asked with the log as it was found, until it may be appended to. Runs on the journal's thread.
-    pub begin: Box<dyn FnMut(&View) -> Begin + Send>,
+    /// Asked on the journal's thread, with the log as it is, before anything is appended. Must not block.
+    pub gate: Box<dyn FnMut(&View) -> Gate + Send>,
 }
 
 /// Why an entry is not in the log.
@@ -164,6 +164,38 @@ impl Shared {
     }
 }
 
+/// For entries that were handed in.
+pub struct Ticket {
+    shared: Arc<Shared>,
+    first: Arc<OnceLock<u64>>,
+    count: u64,
+}
+
+impl Ticket {
+    /// Waits until they are durable and in a checkpoint; at most `limit`. Returns the proof.
+    ///
+    /// # Errors
+    /// If they are not, so far.
+    pub fn wait(&self, limit: Duration) -> Result<Accounted, JournalError> {
+        let waits = |state: &mut State| self.first.get().is_none() && !state.ended;
+        let waited = self.shared.changed.wait_timeout_while(self.shared.state(), limit, waits);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match self.first.get() {
+            Some(first) => Ok(Accounted::new(*first..first + self.count)),
+            None if state.ended => Err(JournalError::Stopped),
+            None => Err(JournalError::Late(Shared::problem(&state))),
+        }
+    }
+
+    /// Takes them back, unless the disk is at work on them.
+    fn withdraw(&self) {
+        let ours = |group: &Group| group.ticket.as_ref().is_some_and(|t| Arc::ptr_eq(t, &self.first));
+        let mut state = self.shared.state();
+        state.bytes -= state.queue.iter().filter(|g| ours(g)).map(Group::bytes).sum::<usize>();
+        state.queue.retain(|group| !ours(group));
+    }
+}
+
 /// A handle on the thread that owns the log.
 pub struct Journal {
     shared: Arc<Shared>,
@@ -206,15 +238,14 @@ impl Journal {
         }
     }
 
-    /// Hands in entries, one after the other, and waits until they are durable and in a checkpoint; at most `limit`. Returns
-    /// the proof.
+    /// Hands in entries, one after the other, at once. They come in when they can; the ticket tells when they are.
     ///
     /// # Errors
-    /// If that could not be. A step that was to be on record first is then not to be taken.
-    pub fn commit(&self, whats: Vec<What>, limit: Duration) -> Result<Accounted, JournalError> {
+    /// If they are not taken.
+    pub fn submit(&self, whats: Vec<What>) -> Result<Ticket, JournalError> {
         let entries = whats.into_iter().map(|what| self.shared.entry(what)).collect::<Result<Vec<_>, _>>()?;
-        let (count, ticket) = (entries.len() as u64, Arc::new(OnceLock::new()));
-        let group = Group { entries, ticket: Some(ticket.clone()) };
+        let (count, first) = (entries.len() as u64, Arc::new(OnceLock::new()));
+        let group = Group { entries, ticket: Some(first.clone()) };
         let mut state = self.shared.state();
         if state.ended {
             return Err(JournalError::Stopped);
@@ -225,17 +256,19 @@ impl Journal {
         state.bytes += group.bytes();
         state.urgent = true;
         state.queue.push_back(group);
+        drop(state);
         self.shared.changed.notify_all();
-        let waits = |state: &mut State| ticket.get().is_none() && !state.ended;
-        let waited = self.shared.changed.wait_timeout_while(state, limit, waits);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = ticket.get() {
-            return Ok(Accounted::new(*first..first + count));
-        }
-        let ours = |group: &Group| group.ticket.as_ref().is_some_and(|t| Arc::ptr_eq(t, &ticket));
-        state.bytes -= state.queue.iter().filter(|g| ours(g)).map(Group::bytes).sum::<usize>();
-        state.queue.retain(|group| !ours(group));
-        Err(if state.ended { JournalError::Stopped } else { JournalError::Late(Shared::problem(&state)) })
+        Ok(Ticket { shared: self.shared.clone(), first, count })
+    }
+
+    /// Hands in entries, one after the other, and waits until they are durable and in a checkpoint; at most `limit`. Returns
+    /// the proof.
+    ///
+    /// # Errors
+    /// If that could not be. A step that was to be on record first is then not to be taken.
+    pub fn commit(&self, whats: Vec<What>, limit: Duration) -> Result<Accounted, JournalError> {
+        let ticket = self.submit(whats)?;
+        ticket.wait(limit).inspect_err(|_| ticket.withdraw())
     }
 
     /// How it is.

@@ -35,7 +35,7 @@ impl World {
             clock: Arc::new(self.clock.clone()),
             files: Arc::new(self.files.clone()),
             pace: Pace { gather: Duration::from_millis(1), retry: Duration::from_millis(1) },
-            begin: Box::new(|log| Begin::Go(if log.size() == 0 { vec![begins()] } else { Vec::new() })),
+            gate: Box::new(|log| Gate::Open(if log.size() == 0 { vec![begins()] } else { Vec::new() })),
         }
     }
 
@@ -131,7 +131,16 @@ fn what_there_is_no_memory_for_is_counted_and_the_log_says_so() {
     let world = World::new();
     let mut setup = world.setup();
     let (open, may) = std::sync::mpsc::channel();
-    setup.begin = Box::new(move |_| if may.try_recv().is_ok() { Begin::Go(vec![begins()]) } else { Begin::Wait });
+    let mut is_open = false;
+    setup.gate = Box::new(move |_| {
+        let opens = !is_open && may.try_recv().is_ok();
+        is_open |= opens;
+        match (is_open, opens) {
+            (_, true) => Gate::Open(vec![begins()]),
+            (true, _) => Gate::Open(Vec::new()),
+            (false, _) => Gate::Wait,
+        }
+    });
     let journal = Journal::start(setup).unwrap();
     let long = "x".repeat(60_000);
     let most = ROOM / 60_000;
@@ -156,7 +165,7 @@ fn what_there_is_no_memory_for_is_counted_and_the_log_says_so() {
 #[test]
 fn a_log_that_must_not_be_gone_on_with_is_left_alone() {
     let world = World::new();
-    let setup = Setup { begin: Box::new(|_| Begin::Refuse("it is an old copy".into())), ..world.setup() };
+    let setup = Setup { gate: Box::new(|_| Gate::Closed("it is an old copy".into())), ..world.setup() };
     let journal = Journal::start(setup).unwrap();
     journal.put(stopped("a"));
     assert_eq!(until(&journal, |s| s.problem.is_some()).problem.unwrap(), "it is an old copy");

@@ -60,6 +60,8 @@ fn the_key_may_be_held_by_the_service_manager() {
     assert!(world.files.read(&in_log("key")).unwrap().is_none(), "it is nowhere else");
     world.files.write(&PathBuf::from("/credentials/key"), &[1; 32], 0, None).unwrap();
     assert!(matches!(world.open(), Err(LedgerError::OtherKey { .. })));
+    world.files.write(&PathBuf::from("/credentials/key"), b"none", 0, None).unwrap();
+    assert!(matches!(world.open(), Err(LedgerError::Lost { .. })));
     world.files.remove(&PathBuf::from("/credentials/key")).unwrap();
     assert!(matches!(world.open(), Err(LedgerError::Lost { .. })));
 }

@@ -1,6 +1,7 @@
 //! What a log promises, on disks that fail and against people who lie.
 
 mod cuts;
+mod deposits;
 mod lost;
 mod tamper;
 mod third_party;

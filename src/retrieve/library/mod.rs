@@ -9,7 +9,10 @@ use std::{
     collections::BTreeMap,
     fs::File,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 pub use table::Table;
@@ -34,6 +37,8 @@ pub const MAX_SEGMENTS: usize = 2016;
 pub struct Library {
     pool: pool::Pool,
     volumes: RwLock<BTreeMap<VolumeName, PathBuf>>,
+    /// How often a volume went.
+    silenced: AtomicU64,
     tables: Mutex<cache::Cache>,
 }
 
@@ -65,6 +70,7 @@ impl Library {
         Self {
             pool: pool::Pool::new(index),
             volumes: RwLock::new(volumes),
+            silenced: AtomicU64::new(0),
             tables: Mutex::new(cache::Cache::new(KEPT_FRAGMENTS)),
         }
     }
@@ -73,8 +79,16 @@ impl Library {
     pub fn set_volumes(&self, volumes: BTreeMap<VolumeName, PathBuf>) -> bool {
         let mut now = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
         let changed = *now != volumes;
+        if now.keys().any(|name| !volumes.contains_key(name)) {
+            self.silenced.fetch_add(1, Ordering::Relaxed);
+        }
         *now = volumes;
         changed
+    }
+
+    /// Grows when a volume can no longer be read.
+    pub(super) fn silenced(&self) -> u64 {
+        self.silenced.load(Ordering::Relaxed)
     }
 
     /// Asks the index itself.

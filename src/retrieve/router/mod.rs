@@ -1,6 +1,7 @@
 //! The part of `media.sock` that reads from disk. The requests are described in [`crate::types::wire`].
 
 mod bytes;
+mod gate;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::sync::Semaphore;
 
 use super::{
     RetrieveError,
@@ -29,6 +29,7 @@ use super::{
     place,
 };
 use bytes::Moved;
+use gate::Gate;
 
 use crate::{
     sys::Clock,
@@ -38,8 +39,6 @@ use crate::{
     },
 };
 
-/// Questions to disk and index at once. What waits here waits off the disk's and the allocator's back.
-const AT_ONCE: usize = 16;
 /// How long after the end of a span its footage may still come: what a group commit and a slow disk hold back.
 const SETTLED_NS: i64 = 30_000_000_000;
 
@@ -59,14 +58,14 @@ struct App {
     library: Arc<Library>,
     cameras: Arc<dyn Cameras>,
     clock: Arc<dyn Clock>,
-    gate: Semaphore,
+    gate: Gate,
     /// Whether the index failed lately, so that it is said once.
     failing: AtomicBool,
 }
 
 /// The routes of `media.sock` that read from disk: all but `/v1/live`.
 pub fn router(library: Arc<Library>, cameras: Arc<dyn Cameras>, clock: Arc<dyn Clock>) -> Router {
-    let app = Arc::new(App { library, cameras, clock, gate: Semaphore::new(AT_ONCE), failing: AtomicBool::new(false) });
+    let app = Arc::new(App { library, cameras, clock, gate: Gate::new(), failing: AtomicBool::new(false) });
     Router::new()
         .route("/v1/cameras", get(cameras_list))
         .route("/v1/timeline", get(timeline))
@@ -109,14 +108,27 @@ impl IntoResponse for Refusal {
 type Answer<T> = Result<T, Refusal>;
 
 impl App {
-    /// Runs what blocks on disks where it may.
-    async fn blocking<T: Send + 'static>(
+    /// Runs what asks the index alone, where it may block.
+    async fn asking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, RetrieveError> + Send + 'static,
     ) -> Answer<T> {
-        let _permit = self.gate.acquire().await.map_err(|_| gone())?;
         let app = Arc::clone(self);
-        let answer = tokio::task::spawn_blocking(move || work(&app)).await.map_err(|_| gone())?;
+        let answer = self.gate.ask(move || work(&app)).await?;
+        self.judge(answer)
+    }
+
+    /// Runs what reads from disks, where it may block.
+    async fn reading<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, RetrieveError> + Send + 'static,
+    ) -> Answer<T> {
+        let app = Arc::clone(self);
+        let answer = self.gate.read(&self.library, move || work(&app)).await?;
+        self.judge(answer)
+    }
+
+    fn judge<T>(&self, answer: Result<T, RetrieveError>) -> Answer<T> {
         let failing = matches!(answer, Err(RetrieveError::Index(_) | RetrieveError::NoVolume(_)));
         if self.failing.swap(failing, Ordering::Relaxed) != failing
             && let Err(e) = &answer
@@ -151,10 +163,6 @@ impl App {
     }
 }
 
-fn gone() -> Refusal {
-    Refusal(StatusCode::SERVICE_UNAVAILABLE, "the recorder is stopping".to_owned())
-}
-
 /// Reads a query that may be absent.
 fn query(raw: Option<&str>) -> Result<Query, params::BadParameter> {
     Query::parse(raw.unwrap_or_default())
@@ -165,7 +173,7 @@ fn camera_id(text: &str) -> Answer<CameraId> {
 }
 
 async fn cameras_list(State(app): State<Arc<App>>) -> Answer<Json<Vec<Camera>>> {
-    let streams = app.blocking(|app| app.library.streams()).await;
+    let streams = app.asking(|app| app.library.streams()).await;
     // Live pictures do not need the index: without it there are the configured cameras still.
     let streams = streams.unwrap_or_default();
     let mut cameras = app.cameras.cameras();
@@ -192,7 +200,7 @@ async fn timeline(State(app): State<Arc<App>>, RawQuery(raw): RawQuery) -> Answe
         return Err(params::BadParameter::Missing("camera").into());
     }
     let answer = app
-        .blocking(move |app| {
+        .asking(move |app| {
             let known = app.library.streams()?;
             let configured = app.cameras.cameras();
             for camera in &q.cameras {
@@ -210,7 +218,7 @@ async fn fragments(State(app): State<Arc<App>>, RawQuery(raw): RawQuery) -> Answ
     let q = query(raw.as_deref())?;
     let (camera, span, kind) = (q.camera()?, q.span()?, q.stream());
     let answer = app
-        .blocking(move |app| match app.stream(&camera, kind)? {
+        .reading(move |app| match app.stream(&camera, kind)? {
             Some(stream) => Ok(app.library.footage(&stream, span)?.fragments),
             None => Ok(super::no_fragments(camera, kind)),
         })
@@ -228,7 +236,7 @@ async fn segment(
         .ok_or_else(|| RetrieveError::NoPage(format!("segments/{stream}/{run}/{file}")))?;
     let shift = query(raw.as_deref())?.shift.filter(|ticks| *ticks != 0);
     let (segment, moved) = app
-        .blocking(move |app| {
+        .reading(move |app| {
             let segment = app.library.open(id)?;
             let moved = match shift {
                 Some(ticks) => Some(Moved::new(app.library.table(&segment.row)?, ticks)),
@@ -250,7 +258,7 @@ async fn playlist(
     let q = query(raw.as_deref())?;
     let span = q.span()?;
     let text = app
-        .blocking(move |app| {
+        .reading(move |app| {
             let none = || RetrieveError::NoFootage(camera.clone(), which.unwrap_or(StreamKind::Main));
             if let Some(kind) = which {
                 let stream = app.stream_with_footage(&camera, kind)?;
@@ -286,7 +294,7 @@ async fn clip_file(
     let (span, part) = (q.span()?, q.part.unwrap_or(1));
     let named = camera.clone();
     let plan = app
-        .blocking(move |app| {
+        .reading(move |app| {
             let stream = app.stream_with_footage(&camera, kind)?;
             let mut plan = clip::plan(&app.library, &stream, span)?;
             // A clip with holes that nobody mentions is worse than none.

@@ -11,7 +11,11 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{Shared, config, live};
+use super::{
+    Shared, config,
+    holds::{self, HoldError},
+    live,
+};
 use crate::types::{CameraId, StreamKind, wire};
 
 fn problem(status: StatusCode, error: impl Into<String>) -> Response {
@@ -19,7 +23,11 @@ fn problem(status: StatusCode, error: impl Into<String>) -> Response {
 }
 
 pub(super) fn status(shared: &Arc<Shared>) -> Router {
-    Router::new().route("/v1/status", get(report)).with_state(shared.clone())
+    Router::new().route("/v1/status", get(report)).route("/v1/holds", get(holds_health)).with_state(shared.clone())
+}
+
+async fn holds_health(State(shared): State<Arc<Shared>>) -> Response {
+    Json(holds::health(&shared)).into_response()
 }
 
 async fn report(State(shared): State<Arc<Shared>>) -> Response {
@@ -31,7 +39,29 @@ async fn report(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 pub(super) fn control(shared: &Arc<Shared>) -> Router {
-    Router::new().route("/v1/reload", post(reload)).with_state(shared.clone())
+    Router::new()
+        .route("/v1/reload", post(reload))
+        .route("/v1/holds", get(list_holds).post(change_holds))
+        .with_state(shared.clone())
+}
+
+async fn list_holds(State(shared): State<Arc<Shared>>) -> Response {
+    Json(holds::list(&shared)).into_response()
+}
+
+async fn change_holds(State(shared): State<Arc<Shared>>, Json(command): Json<wire::HoldCommand>) -> Response {
+    // Waits for disks.
+    match tokio::task::spawn_blocking(move || holds::command(&shared, &command)).await {
+        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Err(e)) => {
+            let status = match e {
+                HoldError::Wrong(_) => StatusCode::CONFLICT,
+                HoldError::Disks(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            problem(status, e.to_string())
+        }
+        Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
 }
 
 async fn reload(State(shared): State<Arc<Shared>>) -> Response {

@@ -113,6 +113,8 @@ pub(super) fn reload(shared: &Shared) -> anyhow::Result<wire::Reloaded> {
     let (site, secrets) = shared.files.read()?;
     site.recorder(&shared.recorder)
         .with_context(|| format!("recorder {} is not in {} any more", shared.recorder, shared.files.site.display()))?;
+    // Before a camera's footage has its new name.
+    shared.holds.follow(&site, &shared.recorder, shared.clock.wall());
     shared.store.lay(places(&shared.files, &site));
     let changes = hours::take_over(shared, &site, streams(&site, &secrets, &shared.recorder));
     let site = Arc::new(site);

@@ -3,7 +3,9 @@
 
 mod api;
 mod config;
+mod holds;
 mod hours;
+mod journal;
 mod live;
 mod lock;
 mod playback;
@@ -15,6 +17,7 @@ mod upkeep;
 mod volumes;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
@@ -25,12 +28,13 @@ use self::{config::Files, volumes::Absent};
 pub(in crate::services) use self::{config::recorder, volumes::places};
 use crate::{
     capture::Supervisor,
+    ledger::Journal,
     retrieve::Library,
     services::paths::Paths,
     site::Site,
     store::{Store, index::IndexQueue},
     sys::Clock,
-    types::{RecorderId, WallNs, wire},
+    types::{RecorderId, VolumeName, WallNs, wire},
 };
 
 /// What `custodian record` was told.
@@ -56,8 +60,13 @@ struct Shared {
     index: Arc<IndexQueue>,
     supervisor: Supervisor,
     library: Arc<Library>,
+    holds: holds::Holding,
     site: Mutex<Arc<Site>>,
     wanted: Mutex<hours::Wanted>,
+    journal: Journal,
+    deposits: Arc<journal::Deposits>,
+    /// Volumes whose segments were compared with the index since the start.
+    compared: Mutex<BTreeSet<VolumeName>>,
     absent: Mutex<Vec<Absent>>,
     started: WallNs,
     stopping: AtomicBool,
@@ -74,6 +83,7 @@ pub struct Recorder {
     shared: Arc<Shared>,
     sockets: [tokio::runtime::Runtime; 2],
     upkeep: Vec<std::thread::JoinHandle<()>>,
+    feeders: journal::Feeders,
     _lock: lock::Lock,
 }
 
@@ -116,6 +126,7 @@ impl Recorder {
                 log::error!("the upkeep thread panicked");
             }
         }
+        self.feeders.stop(&self.shared, who);
         for socket in
             [self.shared.paths.media_socket(), self.shared.paths.status_socket(), self.shared.paths.control_socket()]
         {

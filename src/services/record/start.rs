@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Options, Recorder, Shared, api, config, hours, lock::Lock, playback, upkeep, volumes};
+use super::{Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, upkeep, volumes};
 use crate::{
     capture::{Env, Settings, Supervisor},
     services::{
@@ -19,7 +19,7 @@ use crate::{
         socket::{self, For},
     },
     store::{
-        Setup, SharedFootage, Store,
+        Footage as _, Setup, SharedFootage, Store,
         index::{IndexError, IndexQueue, Reader, Writer},
         recovery,
     },
@@ -52,14 +52,17 @@ impl Recorder {
         let writer = open_index(&paths.index(), started)?;
         let reader = Reader::open(&paths.index())?;
         let known = recovery::known(&reader)?;
-        let context = volumes::Context { index: paths.index(), recorder: recorder.clone() };
+        let deposits = Arc::new(journal::Deposits::default());
+        let context = volumes::Context { index: paths.index(), recorder: recorder.clone(), deposits: deposits.clone() };
         let places = volumes::places(&site, &recorder);
         let volume_count = places.len();
+        let expected = places.iter().map(|(name, _)| name.clone()).collect();
         let (volumes, absent) = volumes::open_all(places, &context, &*clock);
-        let downtime = match reader.meta(STOPPED)? {
-            Some(who) if !who.is_empty() => Cause::new(CauseKind::Stopped, who),
-            _ => Cause::new(CauseKind::Restart, "killed, crashed, or without power"),
-        };
+        let killed = || Cause::new(CauseKind::Restart, "killed, crashed, or without power");
+        let before = reader
+            .meta(STOPPED)?
+            .map(|who| if who.is_empty() { killed() } else { Cause::new(CauseKind::Stopped, who) });
+        let downtime = before.clone().unwrap_or_else(killed);
         drop(reader);
         let index = Arc::new(IndexQueue::start(writer, paths.index())?);
         index.put(|batch| {
@@ -83,7 +86,10 @@ impl Recorder {
             places: config::places(&files, &site),
             downtime,
         })?);
+        let events = store.events();
         playback::note_roots(&index, &store);
+        let beginning = journal::Beginning { site: &site, recorder: &recorder, expected, after: before };
+        let journal = journal::open(&paths, &clock, &deposits, beginning)?;
         let supervisor = Supervisor::start(Env {
             clock: clock.clone(),
             footage: store.clone() as SharedFootage,
@@ -91,11 +97,13 @@ impl Recorder {
             recorder: recorder.clone(),
             settings: Settings::default(),
         })?;
+        let holding = holds::Holding::open(&paths.record(), &site, &recorder, started);
         let streams = config::streams(&site, &secrets, &recorder);
         let recorded = streams.iter().filter(|s| s.record).count();
         let shared = Arc::new(Shared {
             files,
             library: playback::library(paths.index(), &store),
+            holds: holding,
             recorder,
             paths,
             clock,
@@ -104,14 +112,22 @@ impl Recorder {
             supervisor,
             site: Mutex::new(Arc::new(site)),
             wanted: Mutex::default(),
+            journal,
+            deposits,
+            compared: Mutex::default(),
             absent: Mutex::new(absent),
             started,
             stopping: AtomicBool::new(false),
         });
         hours::take_over(&shared, &shared.site(), streams);
         hours::follow(&shared);
+        // The cameras are recorded by now: a disk that does not answer keeps nobody waiting but those who ask for holds.
+        let there = shared.store.roots().into_keys().filter_map(|name| shared.store.volume(&name));
+        shared.holds.mount(there, started);
+        shared.holds.follow(&shared.site(), &shared.recorder, started);
         let sockets = serve(&shared)?;
         let behind = shared.clone();
+        let feeders = journal::Feeders::start(&shared, events)?;
         let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;
         log::info!("recorder {}: {recorded} streams to record", shared.recorder);
         if let Some(limit) = notify::watchdog() {
@@ -119,7 +135,7 @@ impl Recorder {
         }
         notify::ready();
         notify::status(&format!("recording {recorded} streams"));
-        Ok(Self { shared, sockets, upkeep: vec![upkeep], _lock: lock })
+        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, _lock: lock })
     }
 }
 
@@ -167,17 +183,21 @@ fn open_index(path: &Path, now: crate::types::WallNs) -> anyhow::Result<Writer> 
     }
 }
 
+/// Readers that may be waiting for disks at once. Of one that hangs, only those that came before it was noticed stay there: see
+/// [`playback::volumes_changed`].
+const READERS: usize = 128;
+
 /// The sockets have threads of their own: a slow disk under a reader never delays capture, nor the answer to how the recorder is.
 fn serve(shared: &Arc<Shared>) -> anyhow::Result<[tokio::runtime::Runtime; 2]> {
-    let runtime = |name: &str| {
+    let runtime = |name: &str, blocking: usize| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(8)
+            .max_blocking_threads(blocking)
             .thread_name(name)
             .enable_all()
             .build()
     };
-    let runtimes = [runtime("media")?, runtime("sockets")?];
+    let runtimes = [runtime("media", READERS)?, runtime("sockets", 8)?];
     for (runtime, path, whom, router) in [
         (&runtimes[0], shared.paths.media_socket(), For::Group, api::media(shared)),
         (&runtimes[1], shared.paths.status_socket(), For::Group, api::status(shared)),

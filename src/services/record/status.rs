@@ -58,6 +58,7 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         streams,
         volumes,
         index_problem,
+        ledger: Some(super::journal::status(&shared.journal)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of verifications below the state folder: the last one, for health; how far the scrub has come; words for the ledger.
+//! What is kept of verifications below the state folder: the last one, for health, and how far the scrub has come.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,18 +10,16 @@ use std::{
 use anyhow::Context as _;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use uuid::Uuid;
 
 use super::report::Report;
 use crate::{
-    ledger::{What, spool},
     services::paths::Paths,
     store::index::Cursor,
     sys::{Files, RealFiles},
     types::{VolumeName, WallNs},
 };
 
-/// Version of these files.
+/// Version of both files.
 const FORMAT: u16 = 1;
 
 /// `last.json`: the last verification that came to its end, or was interrupted.
@@ -101,17 +99,7 @@ impl Scrub {
     }
 }
 
-/// `word-….json`: what the ledger is to say of a verification.
-#[derive(Debug, Serialize, Deserialize)]
-struct Word {
-    format: u16,
-    at: WallNs,
-    what: What,
-}
-
-const WORD: &str = "word-";
-
-/// The folder for all of these.
+/// The folder for both.
 pub(super) struct Kept {
     dir: PathBuf,
 }
@@ -172,31 +160,6 @@ impl Kept {
     pub(super) fn write_last(&self, report: &Report) -> anyhow::Result<()> {
         self.make()?;
         write(&self.last(), &Last { format: FORMAT, min_reader: FORMAT, report: report.clone() })
-    }
-
-    /// Keeps a word for the ledger until it is left there.
-    pub(super) fn put_word(&self, at: WallNs, what: What) -> anyhow::Result<()> {
-        let path = self.dir.join(format!("{WORD}{}.json", Uuid::new_v4().as_simple()));
-        write(&path, &Word { format: FORMAT, at, what })
-    }
-
-    /// Leaves such words in the ledger's spool. How many.
-    pub(super) fn leave_words(&self, paths: &Paths) -> anyhow::Result<u64> {
-        let mut left = 0;
-        for name in RealFiles.list(&self.dir)?.iter().filter(|name| name.starts_with(WORD)) {
-            let path = self.dir.join(name);
-            match read::<Word>(&path)? {
-                // Nothing else is said by the verifier, whoever has got hold of its user.
-                Some(Ok(Word { at, what: what @ What::Verified { .. }, .. })) => {
-                    spool::leave(&RealFiles, &paths.ledger_spool(), at, what)?;
-                    left += 1;
-                }
-                Some(_) => log::warn!("{} is no word for the ledger, and is removed", path.display()),
-                None => continue,
-            }
-            RealFiles.remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        Ok(left)
     }
 }
 

@@ -10,9 +10,7 @@ mod report;
 mod sets;
 mod verifier;
 
-use std::{collections::BTreeSet, path::Path, sync::atomic::AtomicBool, time::Duration};
-
-use nix::unistd::geteuid;
+use std::{collections::BTreeSet, sync::atomic::AtomicBool, time::Duration};
 
 pub use ask::{Ask, Scope};
 pub use kept::{Last, Round, Scrub};
@@ -20,9 +18,10 @@ pub use report::{Absent, Event, Progress, Report, finding_json};
 
 use self::{archive::Archive, kept::Kept, ledger::Ledger, order::Rows, verifier::Verifier};
 use crate::{
-    services::paths::{Paths, STATE},
+    ledger::spool,
+    services::paths::Paths,
     store::index::Cursor,
-    sys::Clock,
+    sys::{Clock, RealFiles},
     types::{Span, VolumeName, WallNs},
 };
 
@@ -116,23 +115,10 @@ fn scrub(
 /// Keeps what was found, for health and for the ledger.
 fn keep(kept: &Kept, paths: &Paths, report: &Report) -> anyhow::Result<()> {
     kept.write_last(report)?;
-    if ledger::is_kept(paths) && report.segments > 0 {
-        kept.put_word(report.ended, ledger::word(report))?;
-        // Who is not root leaves that to somebody who is.
-        if geteuid().is_root() || paths.state() != Path::new(STATE) {
-            kept.leave_words(paths)?;
-        }
+    if report.segments > 0 && ledger::is_kept(paths) {
+        spool::leave(&RealFiles, &paths.ledger_spool(), report.ended, ledger::word(report))?;
     }
     Ok(())
-}
-
-/// Leaves for the recorder what verifications have to say in the ledger, if their user could not.
-///
-/// # Errors
-/// If it cannot be left there.
-pub fn leave_words(state: &Path) -> anyhow::Result<u64> {
-    let paths = Paths::new(state);
-    Kept::of(&paths).leave_words(&paths)
 }
 
 /// Looks at everything that there is now, from behind a place on; `passed` hears of each place.

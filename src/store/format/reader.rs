@@ -12,10 +12,7 @@ use super::{
     moof::{Moof, parse_moof},
     scan::{FragmentAt, Verify, fragment_at, scan_on},
 };
-use crate::{
-    sys::ColdFile,
-    types::{SegmentId, SenderReport},
-};
+use crate::types::{SegmentId, SenderReport};
 
 /// Largest `ftyp`, `moov` and head box taken seriously; together they are about 2 KiB.
 const MAX_HEAD_BOX: u64 = 1 << 20;
@@ -35,12 +32,6 @@ pub trait ReadAt {
 impl ReadAt for File {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buf, offset)
-    }
-}
-
-impl ReadAt for ColdFile {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        Self::read_at(self, buf, offset)
     }
 }
 

@@ -145,10 +145,33 @@ impl Reader {
 
     /// Closed segments that the ledger does not have yet, oldest of a stream first, at most so many.
     pub fn unlogged(&self, most: u32) -> Result<Vec<SegmentRow>, IndexError> {
+        self.unlogged_elsewhere(&[], most)
+    }
+
+    /// The same, of volumes that are not named.
+    pub fn unlogged_elsewhere(&self, not: &[VolumeName], most: u32) -> Result<Vec<SegmentRow>, IndexError> {
         self.ask(|| {
-            let sql =
-                format!("{SEGMENT} WHERE s.logged IS NULL AND s.state IN (1, 2) ORDER BY s.stream, s.start LIMIT ?1");
-            self.db.prepare_cached(&sql)?.query_map([most], segment)?.collect()
+            let others = if not.is_empty() { "" } else { "AND s.volume NOT IN (SELECT value FROM json_each(?2))" };
+            let sql = format!(
+                "{SEGMENT} WHERE s.logged IS NULL AND s.state IN (1, 2) {others} ORDER BY s.stream, s.start LIMIT ?1"
+            );
+            let mut statement = self.db.prepare_cached(&sql)?;
+            if not.is_empty() {
+                return statement.query_map([most], segment)?.collect();
+            }
+            let names = serde_json::to_string(not).unwrap_or_default();
+            statement.query_map(params![most, names], segment)?.collect()
+        })
+    }
+
+    /// Whether the ledger has a segment of a run, on any volume.
+    pub fn is_run_logged(&self, run: RunId) -> Result<bool, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM segment s JOIN run ON run.n = s.run WHERE run.uuid = ?1 AND s.logged IS NOT NULL)",
+                )?
+                .query_row([run.as_bytes()], |r| r.get(0))
         })
     }
 
@@ -250,12 +273,22 @@ impl Reader {
                 if last.is_some_and(|(_, r, s)| (r, s) == (run, seq)) {
                     continue; // a copy
                 }
-                if let Some((end, last_run, last_seq)) = last
+                if let Some((mut end, last_run, last_seq)) = last
                     && here.start.since(end) > SEAM_NS
                 {
                     let cause = match gap_before(row, 4)? {
                         _ if run == last_run && seq == last_seq + 1 => stalled(),
-                        Some(before) if seq == 0 => before.cause,
+                        Some(before) if seq == 0 => {
+                            // Before that gap there was footage, if retention has removed as much.
+                            let since = before.since.min(here.start);
+                            if since.since(end) > SEAM_NS
+                                && retired.is_some_and(|until| since.offset(-SEAM_NS) <= until)
+                            {
+                                gap(end, since, Cause::new(CauseKind::Retention, ""));
+                                end = since;
+                            }
+                            before.cause
+                        }
                         _ if retired.is_some_and(|until| here.start <= until) => Cause::new(CauseKind::Retention, ""),
                         _ => Cause::new(CauseKind::Unknown, ""),
                     };
@@ -286,7 +319,7 @@ impl Reader {
     }
 
     /// Up to where retention has removed footage of a stream.
-    fn retired_until(&self, stream: StreamId) -> rusqlite::Result<Option<WallNs>> {
+    pub(super) fn retired_until(&self, stream: StreamId) -> rusqlite::Result<Option<WallNs>> {
         let until = self
             .db
             .prepare_cached("SELECT retired FROM stream WHERE uuid = ?1")?

@@ -111,6 +111,27 @@ CREATE TABLE open_gap (
 CREATE TABLE volume (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// What retention has measured and seen: in new databases and in older ones.
+const KEEPING: &str = "
+CREATE TABLE kept (               -- in seconds, a row for each day that was measured
+  stream INTEGER NOT NULL REFERENCES stream (n),
+  day TEXT NOT NULL,
+  seconds INTEGER NOT NULL,
+  gap INTEGER NOT NULL,
+  unreadable INTEGER NOT NULL,
+  lost INTEGER NOT NULL,
+  young INTEGER NOT NULL,
+  PRIMARY KEY (stream, day)
+) WITHOUT ROWID;
+
+CREATE TABLE lost (               -- was recorded, was not let go, and is not there
+  stream INTEGER NOT NULL REFERENCES stream (n),
+  start INTEGER NOT NULL,
+  end INTEGER NOT NULL,
+  PRIMARY KEY (stream, start, end)
+) WITHOUT ROWID;
+";
+
 fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |r| r.get(0))
 }
@@ -139,6 +160,7 @@ fn migrate(db: &mut Connection, path: &Path, from: i64) -> rusqlite::Result<()> 
     }
     let tx = db.transaction()?;
     tx.execute_batch(SINCE_1)?;
+    tx.execute_batch(KEEPING)?;
     stamp(&tx)?;
     tx.commit()
 }
@@ -164,6 +186,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, IndexError> {
         0 => {
             let tx = db.transaction().map_err(at())?;
             tx.execute_batch(TABLES).map_err(at())?;
+            tx.execute_batch(KEEPING).map_err(at())?;
             stamp(&tx).map_err(at())?;
             tx.commit().map_err(at())?;
         }

@@ -123,11 +123,11 @@ pub fn reconcile(disk: &dyn Disk, volume: &Volume, rows: Vec<SegmentRow>, beside
                 continue;
             };
             let row = rows.remove(&name);
-            if beside.is_live(name.0) || row.as_ref().is_some_and(|r| r.state != SegmentState::Open) {
+            if beside.is_live(name.0) || row.as_ref().is_some_and(|r| is_as_it_was(r, &path)) {
                 report.segments += 1;
                 continue;
             }
-            match mend(disk, volume, &path, row.as_ref()) {
+            match mend(disk, volume, &path, name, row.as_ref()) {
                 Ok(Some((run, segment))) => {
                     if let Some(row) = row.as_ref().filter(|r| r.span.end > segment.span.end) {
                         let seconds = row.span.end.since(segment.span.end) as f64 / 1e9;
@@ -139,7 +139,13 @@ pub fn reconcile(disk: &dyn Disk, volume: &Volume, rows: Vec<SegmentRow>, beside
                     beside.found(Finding::Segment(Box::new((run, segment))));
                 }
                 Ok(None) => report.no_more(row, beside),
-                Err(e) => report.foreign.push(format!("{}: {e}", path.display())),
+                Err(e) => {
+                    report.foreign.push(format!("{}: {e}", path.display()));
+                    // What could not be read may be as it was. What was read and is no segment, or another one, is none of ours any more.
+                    if matches!(e, FormatError::NoHead | FormatError::Foreign(_) | FormatError::DamagedHead(_)) {
+                        report.no_more(row, beside);
+                    }
+                }
             }
         }
     }
@@ -160,6 +166,12 @@ impl Reconciled {
         }
         beside.found(Finding::Gone(row.id, row.volume));
     }
+}
+
+/// Whether a file needs no look: it was closed, and has the length that it had then. Each byte of it is looked at by verifying.
+fn is_as_it_was(row: &SegmentRow, path: &Path) -> bool {
+    let same = || fs::symlink_metadata(path).map_or(true, |m| m.len() == row.bytes);
+    row.state == SegmentState::Retiring || (row.state != SegmentState::Open && same())
 }
 
 /// Those rows whose files are not there, if the volume is: one that went away in the meantime, or whose folders cannot be read, has lost
@@ -197,6 +209,7 @@ fn mend(
     disk: &dyn Disk,
     volume: &Volume,
     path: &Path,
+    name: (RunId, u32),
     row: Option<&SegmentRow>,
 ) -> Result<Option<(RunRow, SegmentRow)>, FormatError> {
     let file = File::open(path)?;
@@ -214,6 +227,9 @@ fn mend(
         }
         Err(e) => return Err(e),
     };
+    if (segment.head.run.id, segment.head.seq) != name {
+        return Err(FormatError::Foreign("what is in it is another segment than its name says"));
+    }
     let segment = if segment.closed.is_some() {
         segment
     } else {

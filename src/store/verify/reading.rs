@@ -2,7 +2,13 @@
 
 use std::{cell::Cell, io};
 
-use crate::store::format::ReadAt;
+use crate::{store::format::ReadAt, sys::ColdFile};
+
+impl ReadAt for ColdFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        Self::read_at(self, buf, offset)
+    }
+}
 
 /// After so many unreadable places a file is given up: a dying disk takes long over each.
 const MAX_ERRORS: u32 = 32;
