@@ -36,13 +36,14 @@ fn modules() -> PathBuf {
 }
 
 const SERVICES: [&str; 3] = ["custodian-apply.service", "custodian-record.service", "custodian-web.service"];
+const VERIFY: [&str; 2] = ["custodian-verify.service", "custodian-verify.timer"];
 
 impl Appliance {
     fn new(cameras: &OwnCameras) -> Self {
         let (user, password) = cameras.user();
         let secrets = format!("[credentials.viewer]\nusername = \"{user}\"\npassword = \"{password}\"\n");
         let appliance = Self { dir: tempfile::tempdir().unwrap(), secrets };
-        for folder in ["state", "v1", "etc", "wants", "web", "record"] {
+        for folder in ["state", "v1", "etc", "wants", "timers", "web", "record"] {
             fs::create_dir(appliance.path(folder)).unwrap();
         }
         // The services' users come to all of it.
@@ -50,6 +51,7 @@ impl Appliance {
         for service in SERVICES {
             symlink(format!("../{service}"), appliance.path("wants").join(service)).unwrap();
         }
+        symlink(format!("../{}", VERIFY[1]), appliance.path("timers").join(VERIFY[1])).unwrap();
         // The machine shares the network of this one, where the usual port may be taken.
         let listen = "[Service]\nExecStart=\nExecStart=/usr/bin/custodian web --listen 127.0.0.1:0 \
                       --site /var/lib/custodian/current/site.toml --state /var/lib/custodian\n";
@@ -73,13 +75,16 @@ impl Appliance {
             (self.path("v1"), "/srv/v1".into()),
             (self.path("etc"), "/etc/custodian".into()),
             (self.path("wants"), "/etc/systemd/system/multi-user.target.wants".into()),
+            (self.path("timers"), "/etc/systemd/system/timers.target.wants".into()),
             (self.path("web"), "/etc/systemd/system/custodian-web.service.d".into()),
             (self.path("record"), "/etc/systemd/system/custodian-record.service.d".into()),
             (modules().join("sysusers.d/custodian.conf"), "/usr/lib/sysusers.d/custodian.conf".into()),
             (modules().join("tmpfiles.d/custodian.conf"), "/usr/lib/tmpfiles.d/custodian.conf".into()),
         ];
         binds.extend_from_slice(more);
-        binds.extend(SERVICES.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
+        binds.extend(
+            SERVICES.into_iter().chain(VERIFY).map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))),
+        );
         let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
         Machine::boot(self.dir.path(), &binds)
     }
@@ -331,5 +336,68 @@ fn loop_a_disk_comes_dies_returns_and_goes_beside_a_recorder_at_work() {
     wait_until_recorded(&machine, &all);
     assert_ne!(recorder_pid(&machine), pid);
     assert_eq!(failed_units(&machine), "");
+    machine.cut();
+}
+
+#[test]
+fn loop_footage_is_read_again_by_a_service_of_its_own() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(1);
+    let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
+    let appliance = Appliance::new(&cameras);
+    let machine = appliance.boot();
+    appliance.site(&all);
+    machine.run(&["custodian", "volume", "init", "v1"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
+    machine.run(&["custodian", "apply"]);
+    wait_until_recorded(&machine, &all);
+    assert!(machine.run(&["systemctl", "list-timers"]).contains("custodian-verify.timer"));
+    let scrub = |ends: &str| {
+        machine.try_run(&["systemctl", "start", "custodian-verify.service"]);
+        let status =
+            machine.run(&["systemctl", "show", "--property=ExecMainStatus", "--value", "custodian-verify.service"]);
+        assert_eq!(
+            status.trim(),
+            ends,
+            "{}",
+            machine.run(&["journalctl", "--no-pager", "--unit=custodian-verify.service"])
+        );
+        let last: serde_json::Value =
+            serde_json::from_slice(&fs::read(appliance.path("state/verify/last.json")).unwrap()).unwrap();
+        machine.run(&["rm", "/var/lib/custodian/verify/scrub.json"]);
+        last
+    };
+    // Beside the recorder, which takes up the word for the ledger.
+    let last = scrub("0");
+    assert_eq!((&last["found"], &last["interrupted"], &last["scope"]), (&0.into(), &false.into(), &"all".into()));
+    assert!(last["segments"].as_u64() >= Some(1) && last["ledger"].as_u64() >= Some(1), "{last}");
+    wait_for("the word in the ledger", Duration::from_secs(30), || {
+        let shown = machine.try_run(&["custodian", "ledger", "show", "--kind", "verified", "--json"]);
+        String::from_utf8_lossy(&shown.stdout).contains("verified").then_some(())
+    });
+    let may = |how: &str, path: &str| {
+        machine.try_run(&["runuser", "--user", "custodian-verify", "--", "test", how, path]).status.success()
+    };
+    assert!(may("-r", "/srv/v1/custodian-volume.json") && !may("-w", "/srv/v1/custodian-volume.json"));
+    assert!(!may("-w", "/var/lib/custodian/record/index.db") && !may("-w", "/var/lib/custodian/record"));
+    assert!(!may("-w", "/run/custodian/control.sock"));
+
+    // Without the recorder: its index is read as it lies.
+    machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    for _ in 0..2 {
+        let last = scrub("0");
+        assert!(last["found"] == 0 && last["segments"].as_u64() >= Some(1), "{last}");
+        // As SQLite leaves it when the last one who had it open has closed it.
+        machine.run(&["sh", "-c", "rm -f /var/lib/custodian/record/index.db-*"]);
+    }
+
+    // Damage makes the unit fail.
+    let file = machine.run(&["sh", "-c", "ls /srv/v1/footage/*/main/*/*.mp4 | head -n 1"]);
+    machine.run(&["sh", "-c", &format!("printf x | dd of={} bs=1 seek=9000 conv=notrunc status=none", file.trim())]);
+    let last = scrub("3");
+    assert_eq!(last["findings"][0]["kind"], "fragment", "{last}");
+    assert_eq!(last["findings"][0]["camera"], all[0].0);
     machine.cut();
 }
