@@ -1,5 +1,6 @@
 //! `custodian verify` over real files that somebody has been at.
 
+mod beside;
 mod bits;
 mod scrub;
 mod tamper;
