@@ -272,6 +272,7 @@ fn what_is_written_is_committed_indexed_and_found_again() {
     let kept = bench.story(run.stream.id);
     assert_eq!(kept.1.len(), 2);
     assert!(kept.1.iter().all(|s| s.state == SegmentState::Closed && s.frames == 20));
+    no_flaw(&bench, &kept.1);
     for s in &kept.1 {
         let path = bench.dir.path().join("a1").join(&s.path);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), s.bytes);
@@ -341,8 +342,18 @@ fn a_disk_that_fails_keeps_what_was_committed_and_its_cameras_move() {
         bench.store().stop();
         assert_eq!(bench.rows(&run).len(), 1);
         let kept = bench.story(run.stream.id);
+        no_flaw(&bench, &kept.1);
         drop(reindexed(&bench));
         assert_eq!(bench.story(run.stream.id), kept);
+    }
+}
+
+/// Who reads the files again finds them as the index says they are.
+fn no_flaw(bench: &Bench, rows: &[SegmentRow]) {
+    for row in rows {
+        let bytes = std::fs::read(bench.dir.path().join(row.volume.as_str()).join(&row.path)).unwrap();
+        let flaws = verify::examine(&bytes, bytes.len() as u64, &verify::Wanted::by_index(row, None));
+        assert_eq!(flaws, [], "{row:?}");
     }
 }
 

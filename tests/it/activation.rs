@@ -1,5 +1,7 @@
 //! Applying on a machine with a real systemd: the services in their sandboxes, trials that end by themselves, reboots.
 
+mod services;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
@@ -37,6 +39,7 @@ fn modules() -> PathBuf {
 
 const SERVICES: [&str; 4] =
     ["custodian-apply.service", "custodian-record.service", "custodian-web.service", "custodian-backup.timer"];
+const VERIFY: [&str; 2] = ["custodian-verify.service", "custodian-verify.timer"];
 
 impl Appliance {
     fn new(cameras: &OwnCameras) -> Self {
@@ -80,7 +83,7 @@ impl Appliance {
             (modules().join("tmpfiles.d/custodian.conf"), "/usr/lib/tmpfiles.d/custodian.conf".into()),
         ];
         binds.extend_from_slice(more);
-        let units = SERVICES.into_iter().chain(["custodian-backup.service"]);
+        let units = SERVICES.into_iter().chain(["custodian-backup.service"]).chain(VERIFY);
         binds.extend(units.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
         let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
         Machine::boot(self.dir.path(), &binds)
@@ -365,120 +368,6 @@ fn loop_a_disk_comes_dies_returns_and_goes_beside_a_recorder_at_work() {
     assert!(!machine.try_run(&findmnt).status.success(), "it is let go");
     wait_until_recorded(&machine, &all);
     assert_ne!(recorder_pid(&machine), pid);
-    assert_eq!(failed_units(&machine), "");
-    machine.cut();
-}
-
-/// A disk with one partition and a file system that nobody of ours has made.
-fn ordinary_disk(loops: &mut Loops, by_id: &str) -> Vec<(PathBuf, String)> {
-    let device = loops.disk(by_id, 200, &[]).display().to_string();
-    let run = |line: &str| {
-        let out = std::process::Command::new("sh").args(["-ec", line]).output().unwrap();
-        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
-    };
-    let definitions = loops.path().join("repart.d");
-    fs::create_dir(&definitions).unwrap();
-    fs::write(definitions.join("backup.conf"), "[Partition]\nType=linux-generic\n").unwrap();
-    let definitions = definitions.display();
-    run(&format!(
-        "systemd-repart --empty=require --dry-run=no --definitions={definitions} {device} && partx --update {device}"
-    ));
-    run(&format!("mkfs.ext4 -q {device}p1"));
-    let partition = format!("{device}p1");
-    symlink(&partition, loops.path().join(format!("by-id/{by_id}-part1"))).unwrap();
-    let names = (loops.path().join("by-id"), "/dev/disk/by-id".into());
-    vec![(device.clone().into(), device), (partition.clone().into(), partition), names]
-}
-
-#[test]
-fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
-    if !possible() || !mounts::possible() {
-        return;
-    }
-    let cameras = OwnCameras::start(1);
-    let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
-    let appliance = Appliance::new(&cameras);
-    let nas = appliance.path("nas");
-    fs::create_dir(&nas).unwrap();
-    let mut loops = Loops::new();
-    let mut binds = ordinary_disk(&mut loops, "usb-B_1");
-    binds.push((nas.clone(), "/srv/nas".into()));
-    let machine = appliance.boot_with(&binds);
-    let active = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
-    assert_eq!(active("custodian-backup.timer").trim(), "inactive", "a site without backups has no timer");
-    appliance.site(&all);
-    machine.run(&["custodian", "volume", "init"]);
-    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
-    machine.run(&["custodian", "apply"]);
-    wait_until_recorded(&machine, &all);
-
-    let key = age::x25519::Identity::generate();
-    let site = appliance.path("etc/site.toml");
-    let without = fs::read_to_string(&site).unwrap();
-    let backup = format!(
-        "\n[backup]\nareas = [\"y\"]\nrecipients = [\"{}\"]\nat = \"02:30\"\n\
-         to = [{{ kind = \"directory\", path = \"/srv/nas\" }}, {{ kind = \"disk\", disk = \"usb-B_1\" }}]\n",
-        key.to_public()
-    );
-    fs::write(&site, format!("{without}{backup}")).unwrap();
-    let pid = recorder_pid(&machine);
-    machine.run(&["custodian", "apply", "--reason", "the school wants backups"]);
-    assert_eq!(active("custodian-backup.timer").trim(), "active");
-    let times = machine.run(&["systemctl", "show", "--property=TimersCalendar", "custodian-backup.timer"]);
-    assert!(times.contains("*-*-* 02:30:00 Asia/Ho_Chi_Minh ;") && times.matches("OnCalendar").count() == 1, "{times}");
-    assert_eq!(recorder_pid(&machine), pid, "the recorder has nothing to do with it");
-
-    // Closed files are backed up: a recorder that is started anew closes them.
-    machine.run(&["systemctl", "restart", "custodian-record.service"]);
-    let mounted = ["findmnt", "-no", "FSTYPE,OPTIONS", "/var/lib/custodian/backup-disks/usb-B_1"];
-    let options = machine.run(&mounted);
-    assert!(options.starts_with("ext4") && options.contains("nosuid,nodev,noexec"), "{options}");
-    machine.run(&["custodian", "backup", "init", "--place", "2"]);
-    machine.run(&["custodian", "backup", "init", "--same-disk"]);
-    machine.run(&["systemctl", "start", "custodian-backup.service"]);
-    let records: serde_json::Value =
-        serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
-    assert_eq!(records[0]["outcome"], "complete", "{records:#}");
-    assert_eq!(
-        (&records[1]["outcome"], &records[1]["to"]),
-        (&"complete".into(), &"disk:usb-B_1".into()),
-        "{records:#}"
-    );
-    let kinds: Vec<&str> =
-        records[0]["contents"].as_array().unwrap().iter().map(|c| c["kind"].as_str().unwrap()).collect();
-    assert!(kinds.contains(&"footage") && kinds.contains(&"database"), "{kinds:?}");
-    assert!(records[0]["ledger"].is_string(), "{records:#}");
-
-    let may = |how: &str, path: &str| {
-        machine.try_run(&["runuser", "--user", "custodian-backup", "--", "test", how, path]).status.success()
-    };
-    assert!(may("-r", "/var/lib/custodian/record/index.db") && !may("-w", "/var/lib/custodian/record/index.db"));
-    assert!(may("-x", "/srv/v1/footage/") && !may("-w", "/srv/v1/footage"));
-    assert!(!may("-w", "/var/lib/custodian/current/site.toml") && may("-w", "/srv/nas/custodian-a"));
-
-    // Also while nobody records, when nobody has the index open.
-    machine.run(&["systemctl", "stop", "custodian-record.service"]);
-    machine.run(&["systemctl", "start", "custodian-backup.service"]);
-    let records: serde_json::Value =
-        serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
-    assert_eq!(
-        (&records[2]["outcome"], &records[3]["outcome"]),
-        (&"complete".into(), &"complete".into()),
-        "{records:#}"
-    );
-    machine.run(&["systemctl", "start", "custodian-record.service"]);
-    // What root does by hand is the service's afterwards.
-    machine.run(&["custodian", "backup", "run"]);
-    assert!(machine.run(&["custodian", "backup", "verify"]).contains("Damaged: 0."));
-    machine.run(&["systemctl", "start", "custodian-backup.service"]);
-
-    // A site that wants no backups any more: the disk is let go, and the recorder has nothing to do with it.
-    let pid = recorder_pid(&machine);
-    fs::write(&site, without).unwrap();
-    machine.run(&["custodian", "apply", "--reason", "the school wants no backups"]);
-    assert!(!machine.try_run(&mounted).status.success());
-    assert_eq!(recorder_pid(&machine), pid);
-    assert_eq!(active("custodian-backup.timer").trim(), "inactive");
     assert_eq!(failed_units(&machine), "");
     machine.cut();
 }

@@ -24,8 +24,16 @@ fn modules() -> PathBuf {
 
 /// The static services with the program of this build, in a folder.
 fn services(dir: &Path) -> Vec<PathBuf> {
-    let services = ["apply.service", "record.service", "web.service", "backup.service", "backup.timer"]
-        .map(|s| format!("custodian-{s}"));
+    let services = [
+        "apply.service",
+        "record.service",
+        "web.service",
+        "backup.service",
+        "backup.timer",
+        "verify.service",
+        "verify.timer",
+    ];
+    let services = services.map(|s| format!("custodian-{s}"));
     let place = |name: &String| {
         let text = fs::read_to_string(modules().join(name)).unwrap();
         let text = text.replace("/usr/bin/custodian", env!("CARGO_BIN_EXE_custodian"));
@@ -70,7 +78,7 @@ fn a_mistake_in_a_unit_is_found() {
 /// Below 2.0 out of 10, for all but apply, which is root's.
 #[test]
 fn services_are_locked_up() {
-    for service in ["record", "web", "backup"] {
+    for service in ["record", "web", "backup", "verify"] {
         let file = modules().join(format!("custodian-{service}.service"));
         let judge = |threshold| analyze(&["security", "--offline=true", threshold], std::slice::from_ref(&file));
         let Some(out) = judge("--threshold=19") else { return };
@@ -117,7 +125,7 @@ fn names_are_those_that_systemd_gives() {
 fn users_and_folders_of_the_units_are_declared() {
     let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
     let (users, folders) = (read("sysusers.d/custodian.conf"), read("tmpfiles.d/custodian.conf"));
-    for service in ["record", "web", "backup"] {
+    for service in ["record", "web", "backup", "verify"] {
         for line in read(&format!("custodian-{service}.service")).lines() {
             let declared = |kind: &str, name: &str| users.lines().any(|l| l.starts_with(&format!("{kind} {name} ")));
             match line.split_once('=') {

@@ -6,6 +6,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File, FileTimes, OpenOptions},
     io,
+    ops::Range,
     os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
@@ -36,6 +37,8 @@ pub struct Faults {
     pub list: AtomicI32,
     /// Each reading of a file takes so long, in microseconds.
     pub slow: AtomicU64,
+    /// Bytes that no file gives: as of a disk with a bad sector where they lie.
+    pub bad: Mutex<Range<u64>>,
     hanging: Mutex<bool>,
     released: Condvar,
     /// Calls that have been answered with an error so far.
@@ -362,7 +365,14 @@ impl Filesystem for View {
             self.faults.pass(&self.faults.read)?;
             std::thread::sleep(Duration::from_micros(self.faults.slow.load(Ordering::SeqCst)));
             let file = self.file(fh)?;
-            let mut bytes = vec![0; usize::try_from(size).unwrap()];
+            let bad = self.faults.bad.lock().unwrap().clone();
+            if bad.contains(&offset) {
+                return Err(Errno::EIO);
+            }
+            // What comes before is given first, as the kernel does.
+            let until =
+                if offset < bad.start { bad.start.min(offset + u64::from(size)) } else { offset + u64::from(size) };
+            let mut bytes = vec![0; usize::try_from(until - offset).unwrap()];
             let mut len = 0;
             while len < bytes.len() {
                 match file.read_at(&mut bytes[len..], offset + len as u64)? {

@@ -143,12 +143,19 @@ fn span(args: &Args, zone: &jiff::tz::TimeZone) -> anyhow::Result<Option<Span>> 
 
 /// A scrub that is interrupted goes on at the next time, and a volume that is away is no news from it.
 fn code(report: &Report, ask: &Ask) -> ExitCode {
-    if report.found > 0 {
+    if report.is_damaged() {
         ExitCode::from(DAMAGE)
     } else if report.is_complete() || ask.every.is_some() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Prints a line of what was asked for. Who has closed the pipe does not want to hear of it.
+fn line(text: &str) {
+    if let Err(e) = table::print(&format!("{text}\n")) {
+        log::debug!("a line could not be printed: {e}");
     }
 }
 
@@ -160,23 +167,16 @@ struct Words {
 }
 
 impl Words {
-    /// A line of what was asked for. Who has closed the pipe does not want to hear of it.
-    fn line(&self, text: &str) {
-        if let Err(e) = table::print(&format!("{text}\n")) {
-            log::debug!("a line could not be printed: {e}");
-        }
-    }
-
-    fn object(&self, kind: &str, mut value: serde_json::Value) {
+    fn object(kind: &str, mut value: serde_json::Value) {
         if let Some(object) = value.as_object_mut() {
             object.insert("type".into(), kind.into());
         }
-        self.line(&value.to_string());
+        line(&value.to_string());
     }
 
     fn found(&self, f: &Finding) {
         if self.json {
-            return self.object("finding", finding_json(f));
+            return Self::object("finding", finding_json(f));
         }
         let what = t(self.lang, &format!("verify.kind_{}", f.flaw.kind.code()), &[]);
         let detail = f.flaw.kind.detail();
@@ -194,14 +194,14 @@ impl Words {
             ("volume", f.volume.as_str()),
             ("file", &*printable(&f.path)),
         ];
-        self.line(&t(self.lang, "verify.found", &values));
+        line(&t(self.lang, "verify.found", &values));
     }
 
     fn not_due(&self, when: crate::types::WallNs) {
         if self.json {
-            return self.object("not-due", json!({ "next": when, "next_utc": when.to_string() }));
+            return Self::object("not-due", json!({ "next": when, "next_utc": when.to_string() }));
         }
-        self.line(&t(self.lang, "verify.not_due", &[("when", &self.shown.second(when)), ("zone", self.shown.zone())]));
+        line(&t(self.lang, "verify.not_due", &[("when", &self.shown.second(when)), ("zone", self.shown.zone())]));
     }
 
     fn report(&self, report: &Report) {
@@ -210,11 +210,12 @@ impl Words {
             if let Some(object) = value.as_object_mut() {
                 // Each had a line of its own.
                 object.remove("findings");
+                object.remove("lines");
                 object.insert("complete".into(), report.is_complete().into());
             }
-            return self.object("result", value);
+            return Self::object("result", value);
         }
-        let say = |key: &str, values: &[(&str, &str)]| self.line(&t(self.lang, key, values));
+        let say = |key: &str, values: &[(&str, &str)]| line(&t(self.lang, key, values));
         for absent in &report.absent {
             let segments = absent.segments.to_string();
             say("verify.absent", &[("volume", absent.volume.as_str()), ("segments", &segments), ("why", &absent.why)]);
@@ -222,7 +223,9 @@ impl Words {
         for file in &report.unknown_files {
             say("verify.unknown", &[("file", file)]);
         }
-        if report.ledger == 0 {
+        if let Some(why) = &report.ledger_problem {
+            say("verify.ledger_bad", &[("why", why)]);
+        } else if report.ledger == 0 {
             say("verify.no_ledger", &[]);
         } else if report.unlogged > 0 {
             say("verify.unlogged", &[("segments", &report.unlogged.to_string())]);
@@ -237,7 +240,7 @@ impl Words {
             ("count", &*report.found.to_string()),
             ("zone", self.shown.zone()),
         ];
-        say(if report.found == 0 { "verify.intact" } else { "verify.damaged" }, &values);
+        say(if report.is_damaged() { "verify.damaged" } else { "verify.intact" }, &values);
     }
 }
 

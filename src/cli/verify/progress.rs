@@ -15,7 +15,7 @@ use crate::{
 
 /// Between two looks of the bar, and between two lines where there is no terminal.
 const LOOK: Duration = Duration::from_millis(200);
-const LINE: Duration = Duration::from_secs(60);
+const LINE: Duration = Duration::from_mins(1);
 /// Characters of the bar.
 const WIDTH: u64 = 24;
 
@@ -64,7 +64,7 @@ impl Bar {
 }
 
 fn bar(p: Progress) -> String {
-    let full = if p.of_bytes == 0 { WIDTH } else { (p.bytes.min(p.of_bytes)).saturating_mul(WIDTH) / p.of_bytes };
+    let full = p.bytes.min(p.of_bytes).saturating_mul(WIDTH).checked_div(p.of_bytes).unwrap_or(WIDTH);
     let chars = |c: char, n: u64| std::iter::repeat_n(c, usize::try_from(n).unwrap_or(0)).collect::<String>();
     format!("[{}{}]", chars('#', full), chars('-', WIDTH - full))
 }

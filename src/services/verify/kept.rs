@@ -99,7 +99,7 @@ impl Scrub {
     }
 }
 
-/// The folder for both files.
+/// The folder for both.
 pub(super) struct Kept {
     dir: PathBuf,
 }
@@ -154,19 +154,19 @@ impl Kept {
     }
 
     pub(super) fn write_scrub(&self, scrub: &Scrub) -> anyhow::Result<()> {
-        self.write(&self.scrub(), scrub)
+        write(&self.scrub(), scrub)
     }
 
     pub(super) fn write_last(&self, report: &Report) -> anyhow::Result<()> {
         self.make()?;
-        self.write(&self.last(), &Last { format: FORMAT, min_reader: FORMAT, report: report.clone() })
+        write(&self.last(), &Last { format: FORMAT, min_reader: FORMAT, report: report.clone() })
     }
+}
 
-    fn write(&self, path: &Path, what: &impl Serialize) -> anyhow::Result<()> {
-        let mut text = serde_json::to_vec_pretty(what)?;
-        text.push(b'\n');
-        RealFiles.write(path, &text, 0o644, None).with_context(|| format!("cannot write {}", path.display()))
-    }
+fn write(path: &Path, what: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec_pretty(what)?;
+    text.push(b'\n');
+    RealFiles.write(path, &text, 0o644, None).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// What a file says; nothing if there is none.

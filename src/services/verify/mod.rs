@@ -18,9 +18,10 @@ pub use report::{Absent, Event, Progress, Report, finding_json};
 
 use self::{archive::Archive, kept::Kept, ledger::Ledger, order::Rows, verifier::Verifier};
 use crate::{
+    ledger::spool,
     services::paths::Paths,
     store::index::Cursor,
-    sys::Clock,
+    sys::{Clock, RealFiles},
     types::{Span, VolumeName, WallNs},
 };
 
@@ -53,12 +54,13 @@ pub fn verify(
 }
 
 fn once(ask: &Ask, clock: &dyn Clock, stop: &AtomicBool, tell: &mut dyn FnMut(Event<'_>)) -> anyhow::Result<Report> {
-    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::default()), clock, stop, tell);
+    let paths = Paths::new(&ask.state);
+    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::of(&paths)), clock, stop, tell);
     run(&mut verifier, None, &mut |_, _| Ok(()))?;
     let report = verifier.report;
     // Whoever may read footage need not be one who may write there.
-    if let Err(e) = Kept::of(&Paths::new(&ask.state)).write_last(&report) {
-        log::warn!("health does not hear of this verification: {e:#}");
+    if let Err(e) = keep(&Kept::of(&paths), &paths, &report) {
+        log::warn!("neither health nor the ledger hears of this verification: {e:#}");
     }
     Ok(report)
 }
@@ -71,13 +73,14 @@ fn scrub(
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<Outcome> {
-    let kept = Kept::of(&Paths::new(&ask.state));
+    let paths = Paths::new(&ask.state);
+    let kept = Kept::of(&paths);
     let _turn = kept.turn()?;
     let mut state = kept.read_scrub()?;
     if let Some(next) = state.due(clock.wall(), every) {
         return Ok(Outcome::NotDue(next));
     }
-    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::default()), clock, stop, tell);
+    let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::of(&paths)), clock, stop, tell);
     let mut volumes: BTreeSet<VolumeName> = verifier.archive.here.keys().cloned().collect();
     let mut behind = None;
     if let Some(round) = state.round.take() {
@@ -105,8 +108,17 @@ fn scrub(
         state.end();
     }
     kept.write_scrub(&state)?;
-    kept.write_last(&verifier.report)?;
+    keep(&kept, &paths, &verifier.report)?;
     Ok(Outcome::Verified(verifier.report))
+}
+
+/// Keeps what was found, for health and for the ledger.
+fn keep(kept: &Kept, paths: &Paths, report: &Report) -> anyhow::Result<()> {
+    kept.write_last(report)?;
+    if report.segments > 0 && ledger::is_kept(paths) {
+        spool::leave(&RealFiles, &paths.ledger_spool(), report.ended, ledger::word(report))?;
+    }
+    Ok(())
 }
 
 /// Looks at everything that there is now, from behind a place on; `passed` hears of each place.
@@ -115,7 +127,7 @@ fn run(
     behind: Option<&Cursor>,
     passed: &mut dyn FnMut(&Verifier<'_>, Cursor) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    verifier.ledger.refresh()?;
+    verifier.ledger.refresh();
     let streams: Vec<_> = verifier.archive.streams().collect();
     // What is recorded from now on is not run after. The clock is not asked, which may be wrong.
     let newest = verifier.archive.newest()?.offset(1);
@@ -137,6 +149,7 @@ fn run(
         verifier.unknown_files()?;
     }
     verifier.report.ledger = verifier.ledger.entries();
+    verifier.report.ledger_problem = verifier.ledger.problem.take();
     verifier.report.interrupted = verifier.is_stopped();
     verifier.report.absent = verifier.archive.absent(verifier.ask)?;
     verifier.report.ended = verifier.now();

@@ -61,12 +61,16 @@ pub struct Report {
     pub found: u64,
     /// The first of them.
     pub findings: Vec<Value>,
+    /// The same in words, one line each.
+    pub lines: Vec<String>,
     /// Volumes that could not be looked at.
     pub absent: Vec<Absent>,
     /// Whether it was ended before all was read.
     pub interrupted: bool,
     /// Entries of the ledger that were compared with; 0 if there is none.
     pub ledger: u64,
+    /// Why the ledger is not to be believed.
+    pub ledger_problem: Option<String>,
     /// Closed segments that wait for their entry in the ledger.
     pub unlogged: u64,
     /// Files that neither index nor ledger knows; as after a crash, before the recorder has looked.
@@ -83,9 +87,11 @@ impl Report {
             bytes: 0,
             found: 0,
             findings: Vec::new(),
+            lines: Vec::new(),
             absent: Vec::new(),
             interrupted: false,
             ledger: 0,
+            ledger_problem: None,
             unlogged: 0,
             unknown_files: Vec::new(),
         }
@@ -95,7 +101,13 @@ impl Report {
         self.found += 1;
         if self.findings.len() < LISTED {
             self.findings.push(finding_json(finding));
+            self.lines.push(finding.to_string());
         }
+    }
+
+    /// Whether something is not as it is to be.
+    pub fn is_damaged(&self) -> bool {
+        self.found > 0 || self.ledger_problem.is_some()
     }
 
     /// Whether all that was asked for was read.

@@ -1,6 +1,13 @@
 //! What must hold for any bytes that are read as a segment. Shared by the fuzz target and by the tests on mutated files.
 
-use custodian::store::format::{CloseBuilder, SegmentFile, Tail, Verify, read, samples, scan, verify};
+use custodian::{
+    store::{
+        format::{CloseBuilder, SegmentFile, Tail, Verify, read, samples, scan, verify},
+        index::{SegmentRow, SegmentState},
+        verify::{Wanted, examine},
+    },
+    types::{RunId, SegmentId, Span, StreamId, WallNs},
+};
 use sha2::{Digest, Sha256};
 
 /// Reads the bytes as they are; then with the digests of head and close box made right, so that what is behind them is reached.
@@ -12,9 +19,40 @@ pub(crate) fn exercise(data: &[u8]) {
     check(&repaired);
 }
 
+/// Whoever examines a file says what is wrong with it, and that there is something if there is.
+fn examined(data: &[u8], found: Option<&SegmentFile>) {
+    let len = data.len() as u64;
+    let nobody = SegmentId { stream: StreamId::from_bytes([7; 16]), run: RunId::from_bytes([8; 16]), seq: 0 };
+    let id = found.map_or(nobody, |found| found.head.segment());
+    let correction = found.map_or(0, |found| found.head.run.clock_correction);
+    let span = found.and_then(SegmentFile::span).unwrap_or(Span { start: WallNs(0), end: WallNs(1) });
+    let span = Span { start: span.start.offset(correction), end: span.end.offset(correction) };
+    for state in [SegmentState::Closed, SegmentState::Open] {
+        let row = SegmentRow {
+            id,
+            volume: "v1".parse().expect("a name"),
+            path: String::new(),
+            span,
+            raw_start: span.start,
+            clock_correction: correction,
+            bytes: len,
+            frames: 0,
+            lost_packets: 0,
+            state,
+            holes: Vec::new(),
+            root: None,
+        };
+        let flaws = examine(data, len, &Wanted::by_index(&row, None));
+        let closed = found.is_some_and(|found| found.closed.is_some());
+        assert!(closed || state == SegmentState::Open || !flaws.is_empty(), "a closed file without closing boxes");
+    }
+}
+
 fn check(data: &[u8]) {
     let len = data.len() as u64;
-    if let Ok(found) = read(data, len) {
+    let found = read(data, len);
+    examined(data, found.as_ref().ok());
+    if let Ok(found) = found {
         possible(&found, data);
         for entry in &found.fragments {
             // The close box may lie; then that is an error, not a panic and not a read beyond the file.

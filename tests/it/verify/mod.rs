@@ -1,5 +1,8 @@
 //! `custodian verify` over real files that somebody has been at.
 
+mod beside;
+mod bits;
+mod scrub;
 mod tamper;
 
 use std::{
@@ -9,8 +12,9 @@ use std::{
 };
 
 use custodian::{
+    ledger::{Entry, Log, Place, SegmentEntry, What},
     store::index::{Batch, SegmentRow, SegmentState},
-    types::{Run, Span, StreamKind},
+    sys::RealFiles,
 };
 use serde_json::Value;
 
@@ -56,7 +60,34 @@ impl School {
         let mut batch = Batch::default();
         batch.meta.insert("timezone".into(), "Asia/Ho_Chi_Minh".into());
         archive.writer.apply(&batch).unwrap();
-        Self { archive, rows }
+        let mut school = Self { archive, rows };
+        let closed: Vec<SegmentRow> = school.rows.iter().filter(|r| r.root.is_some()).cloned().collect();
+        school.log(closed.iter().map(entry).collect());
+        school.logged(&closed, 0);
+        school
+    }
+
+    /// Appends to the ledger.
+    fn log(&self, whats: Vec<What>) {
+        let state = self.archive.dir.path();
+        let place = Place { dir: state.join("ledger"), credential: None, origin: "custodian/x/a/record".into() };
+        let mut log = Log::open(Arc::new(RealFiles), &place).unwrap();
+        let entry = |what| Entry::new(EIGHT, "a".parse().unwrap(), what).to_bytes();
+        log.append(&whats.into_iter().map(entry).collect::<Vec<_>>()).unwrap();
+    }
+
+    /// Notes in the index that rows are in the ledger, from that number on.
+    fn logged(&mut self, rows: &[SegmentRow], from: u64) {
+        let mut batch = Batch::default();
+        batch.logged.extend(rows.iter().zip(from..).map(|(row, n)| ((row.id, row.volume.clone()), n)));
+        self.archive.writer.apply(&batch).unwrap();
+    }
+
+    /// Takes rows out of the index, as if there had never been such footage.
+    fn forget(&mut self, rows: &[usize]) {
+        let mut batch = Batch::default();
+        batch.gone.extend(rows.iter().map(|n| (self.rows[*n].id, self.rows[*n].volume.clone())));
+        self.archive.writer.apply(&batch).unwrap();
     }
 
     /// The file of a row.
@@ -91,6 +122,26 @@ impl School {
     }
 }
 
+/// What the recorder says of a closed segment.
+fn entry(row: &SegmentRow) -> What {
+    let mut parts = row.path.split('/').skip(1);
+    What::Segment(SegmentEntry {
+        stream: row.id.stream,
+        run: row.id.run,
+        seq: row.id.seq,
+        volume: row.volume.clone(),
+        camera: parts.next().unwrap().parse().unwrap(),
+        kind: parts.next().unwrap().parse().unwrap(),
+        span: row.span,
+        clock_correction: row.clock_correction,
+        frames: row.frames,
+        lost_packets: row.lost_packets,
+        holes: row.holes.clone(),
+        recovered: row.state == SegmentState::Recovered,
+        root: row.root.unwrap(),
+    })
+}
+
 /// What a finding says: camera, seconds after eight, kind.
 fn told(f: &Value) -> (String, i64, i64, String) {
     let second = |key: &str| (f[key].as_i64().unwrap() - EIGHT.0) / SECOND;
@@ -101,14 +152,4 @@ fn told(f: &Value) -> (String, i64, i64, String) {
 /// What is expected of one.
 fn tells(camera: &str, from: i64, to: i64, kind: &str) -> (String, i64, i64, String) {
     (camera.into(), from, to, kind.into())
-}
-
-/// A run as it would be for another camera or time.
-fn other(of: &str, n: u128, media: &Media) -> Arc<Run> {
-    Arc::new(footage::run(n, of, media, EIGHT, None))
-}
-
-/// Where all streams are main ones.
-fn all() -> (StreamKind, Span) {
-    (StreamKind::Main, Span::all())
 }
