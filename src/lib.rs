@@ -1,7 +1,9 @@
 //! custodian: a video recorder for schools that keeps its promises.
 //!
 //! Read from top to bottom, the modules tell the story: the words of the system, the machine, what a school wants
-//! (`site`), what the machine has (`inventory`, `disks`), the steps between the two (`plan`) and their execution (`apply`), where footage lies (`store`), how it comes in (`capture`) and goes out (`retrieve`, `web`), and the programs that
+//! (`site`), what the machine has (`inventory`, `disks`), the steps between the two (`plan`) and their execution (`apply`), what
+//! happened for good (`ledger`), where footage lies (`store`), how it comes in (`capture`), how long it stays (`retention`), how it goes
+//! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), and the programs that
 //! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
 //!
 //! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
@@ -18,6 +20,8 @@
 //! ledger → types sys
 //! store → types sys ledger
 //! capture → types sys site store
+//! retention → types sys site store ledger
+//! backup → types sys site store
 //! retrieve → types sys store
 //! web → types lang
 //! demo → types sys site
@@ -26,6 +30,7 @@
 //! ```
 
 pub mod apply;
+pub mod backup;
 pub mod capture;
 pub mod cli;
 pub mod demo;
@@ -34,6 +39,7 @@ pub mod inventory;
 pub mod lang;
 pub mod ledger;
 pub mod plan;
+pub mod retention;
 pub mod retrieve;
 pub mod services;
 pub mod site;

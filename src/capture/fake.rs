@@ -1,7 +1,7 @@
 //! A store in memory that watches what capture promises, for tests.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     store::{Footage, Refused, StoreEvent},
-    types::{CameraId, Cause, Fragment, GapBefore, Run, RunId, StreamId, StreamKind, VolumeName, WallNs},
+    types::{CameraId, Cause, CauseKind, Fragment, GapBefore, Run, RunId, StreamId, StreamKind, VolumeName, WallNs},
 };
 
 /// Takes fragments like the real store, keeps them, and collects every broken promise in [`FakeFootage::problems`].
@@ -24,6 +24,7 @@ pub struct FakeFootage {
 struct Inner {
     streams: BTreeMap<(CameraId, StreamKind), StreamId>,
     volumes: Vec<(VolumeName, bool)>,
+    full: BTreeSet<VolumeName>,
     had: HashMap<StreamId, VolumeName>,
     runs: Vec<FakeRun>,
     gaps: HashMap<StreamId, GapBefore>,
@@ -93,6 +94,11 @@ impl FakeFootage {
         if let Ok(volume) = volume.parse() {
             let _ = self.events.send(StoreEvent::VolumeBack(volume));
         }
+    }
+
+    /// Has room for nobody on these volumes.
+    pub fn fill(&self, volumes: &[&str]) {
+        self.lock().full = volumes.iter().filter_map(|v| v.parse().ok()).collect();
     }
 
     /// Makes a volume everybody's home.
@@ -207,11 +213,23 @@ impl Footage for FakeFootage {
 
     fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName> {
         let mut inner = self.lock();
-        let fit = |v: &VolumeName| Some(v) != avoid && inner.volumes.iter().any(|(n, healthy)| n == v && *healthy);
+        let fit = |v: &VolumeName| {
+            Some(v) != avoid && !inner.full.contains(v) && inner.volumes.iter().any(|(n, healthy)| n == v && *healthy)
+        };
         let had = inner.had.get(&stream).filter(|v| fit(v)).cloned();
         let chosen = had.or_else(|| inner.volumes.iter().map(|(v, _)| v).find(|v| fit(v)).cloned())?;
         inner.had.insert(stream, chosen.clone());
         Some(chosen)
+    }
+
+    fn may_stay(&self, _: StreamId, volume: &VolumeName) -> bool {
+        !self.lock().full.contains(volume)
+    }
+
+    fn nowhere(&self, _: StreamId) -> Cause {
+        let inner = self.lock();
+        let full = inner.volumes.iter().any(|(v, healthy)| *healthy && inner.full.contains(v));
+        Cause::new(if full { CauseKind::Full } else { CauseKind::Disk }, "no volume takes footage")
     }
 
     fn choose_copy(&self, _: StreamId, _: &VolumeName) -> Option<VolumeName> {

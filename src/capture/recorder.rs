@@ -10,8 +10,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::{
     store::{Refused, SharedFootage, StoreEvent},
     types::{
-        Cause, CauseKind, Fragment, GapBefore, RecorderId, Run, RunId, Sample, Span, StreamKey, Track, VolumeName,
-        WallNs,
+        Cause, CauseKind, Fragment, GapBefore, RecorderId, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track,
+        VolumeName, WallNs,
     },
 };
 
@@ -130,7 +130,7 @@ impl Recorder {
             return;
         }
         self.adjoins = None;
-        if cause.kind == CauseKind::Disk {
+        if is_room(&cause) {
             self.status.rare().cause = Some(cause.clone());
         }
         let gap = match &self.gap {
@@ -257,7 +257,7 @@ impl Recorder {
         }
         if self.gap.is_none() {
             // What is dropped here is a gap, whatever it was that was to begin.
-            self.trouble(span.start, Cause::new(CauseKind::Disk, "no volume takes footage"));
+            self.trouble(span.start, self.footage.nowhere(self.stream.id));
         }
     }
 
@@ -266,7 +266,7 @@ impl Recorder {
         self.gap = None;
         self.adjoins = None;
         self.footage.set_gap(self.stream.id, None);
-        self.status.rare().cause.take_if(|c| c.kind == CauseKind::Disk);
+        self.status.rare().cause.take_if(|c| is_room(c));
     }
 
     fn refused(&mut self, refused: &Refused, since: WallNs, now: i64) {
@@ -280,6 +280,7 @@ impl Recorder {
 
     /// Where a segment ends anyhow and the store wants the stream on another volume, because the one it belongs to is back,
     /// the run ends too and another one adjoins it there. Where the store has found the camera's older recording, that one goes on at once.
+    /// Where room has run short for the stream, it goes elsewhere at once too, or stops if there is room nowhere.
     fn follow_home(&mut self, piece: &Piece, span: Span) {
         if self.volumes_came && piece.video[0].key {
             self.volumes_came = false;
@@ -288,10 +289,20 @@ impl Recorder {
                 return;
             }
         }
-        let Some(c) = self.current.as_ref().filter(|c| c.is_cut(piece, span)) else { return };
-        let wanted = self.footage.choose(self.stream.id, self.avoid.as_ref().map(|(v, _)| v));
-        if wanted.is_some_and(|v| v != c.volume) {
-            self.end(End::Adjoin, span.start);
+        let Some(c) = self.current.as_mut().filter(|c| c.number > 0 && piece.video[0].key) else { return };
+        let may_stay = |volume: &VolumeName| self.footage.may_stay(self.stream.id, volume);
+        if let Some(copy) = c.copy.take_if(|copy| !may_stay(copy)) {
+            self.footage.end_run(&copy, c.run.id);
+        }
+        let stays = may_stay(&c.volume);
+        if stays && !c.is_cut(piece, span) {
+            return;
+        }
+        let here = c.volume.clone();
+        match self.footage.choose(self.stream.id, self.avoid.as_ref().map(|(v, _)| v)) {
+            Some(wanted) if wanted != here => self.end(End::Adjoin, span.start),
+            None if !stays => self.end(End::Trouble(self.footage.nowhere(self.stream.id)), span.start),
+            _ => {}
         }
     }
 
@@ -323,7 +334,7 @@ impl Recorder {
         self.avoid.take_if(|(_, until)| *until <= now);
         let avoid = self.avoid.as_ref().map(|(v, _)| v);
         let Some(volume) = self.footage.choose(self.stream.id, avoid) else {
-            self.trouble(span.start, Cause::new(CauseKind::Disk, "no volume takes footage"));
+            self.trouble(span.start, self.footage.nowhere(self.stream.id));
             return;
         };
         let last_end = self.footage.last_end(self.stream.id);
@@ -428,6 +439,7 @@ impl Recorder {
             lost_packets: piece.lost_packets,
             dropped_frames: dropped,
             reports: piece.reports.clone(),
+            leaf: SharedLeaf::default(),
         })
     }
 }
@@ -438,6 +450,11 @@ impl Current {
         let half = ticks_to_ns(piece.group, self.run.video().timescale) / 2;
         self.number > 0 && piece.video[0].key && span.start.0.saturating_add(half) >= self.cut
     }
+}
+
+/// Whether it is a lack of room or of a disk: of nothing that the camera could say.
+fn is_room(cause: &Cause) -> bool {
+    matches!(cause.kind, CauseKind::Disk | CauseKind::Full)
 }
 
 /// Where a run starts, uncorrected, and its correction.

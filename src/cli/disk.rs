@@ -21,7 +21,7 @@ use crate::{
     lang::{secrecy, t},
     services::{
         disks::{self, Machine, Sheet},
-        paths,
+        paths::{self, Paths},
     },
     site::{self, Site, Unlock},
     sys::{RealClock, RealCommands},
@@ -100,7 +100,9 @@ impl Here {
         let site = site::load(&site_file(site));
         let (lang, shown) = manners(flag, site.as_ref().ok());
         let roots = Roots::new(paths::STATE.as_ref(), paths::VOLUMES.as_ref());
-        Self { machine: Machine { commands: &RealCommands, roots, run: "/run".into() }, site, lang, shown }
+        // Where custodian keeps no state nobody records, and there is no ledger to have its word.
+        let spool = Path::new(paths::STATE).is_dir().then(|| Paths::new(paths::STATE).ledger_spool());
+        Self { machine: Machine { commands: &RealCommands, roots, run: "/run".into(), spool }, site, lang, shown }
     }
 
     fn wanted(&self, by_id: &str, removable: bool) -> Option<(Wanted, Unlock)> {
@@ -217,7 +219,7 @@ fn passphrase(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn release(args: &ReleaseArgs, here: &Here) -> anyhow::Result<ExitCode> {
-    here.machine.release(&args.by_id)?;
+    here.machine.release(&args.by_id, &RealClock)?;
     print(&t(here.lang, "disk.released", &[("disk", &args.by_id)]));
     Ok(ExitCode::SUCCESS)
 }
@@ -227,7 +229,7 @@ fn erase(args: &EraseArgs, here: &Here) -> anyhow::Result<ExitCode> {
         let sheet = here.machine.sheet(&args.by_id, None)?;
         return Ok(here.show(&args.by_id, &sheet, "erase", &sheet.erase));
     };
-    here.machine.erase(&args.by_id, &token.parse().map_err(Refusal::Token)?)?;
+    here.machine.erase(&args.by_id, &token.parse().map_err(Refusal::Token)?, &RealClock)?;
     print(&t(here.lang, "disk.erased", &[("disk", &args.by_id)]));
     Ok(ExitCode::SUCCESS)
 }

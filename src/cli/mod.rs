@@ -4,6 +4,7 @@
 //! stands in the catalogs: `help.<command>` and `help.<command>-<argument>`.
 
 mod apply;
+mod backup;
 mod check;
 mod clip;
 mod demo;
@@ -11,9 +12,12 @@ mod disk;
 mod gaps;
 mod generations;
 mod help;
+mod hold;
 mod inventory;
+mod ledger;
 pub mod logger;
 mod plan;
+mod progress;
 mod record;
 mod reindex;
 mod schema;
@@ -21,6 +25,7 @@ mod segments;
 mod status;
 mod table;
 mod time;
+mod verify;
 mod volume;
 mod web;
 mod window;
@@ -56,6 +61,8 @@ enum Command {
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
+    Hold(hold::Args),
+    Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
     Apply(apply::Args),
@@ -64,11 +71,13 @@ enum Command {
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
     Reindex(reindex::Args),
+    Verify(verify::Args),
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
     Schema(schema::Args),
     Web(web::Args),
+    Backup(backup::Args),
 }
 
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
@@ -83,6 +92,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args, cli.lang),
         Command::Record(args) => record::run(args, cli.lang),
         Command::Reindex(args) => reindex::run(&args, cli.lang),
+        Command::Verify(args) => verify::run(args, cli.lang),
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
@@ -90,6 +100,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
+        Command::Hold(args) => hold::run(args, cli.lang),
+        Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
         Command::Apply(args) => apply::run(args, cli.lang),
@@ -99,6 +111,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => generations::diff(args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
+        Command::Backup(args) => backup::run(&args, cli.lang),
     }
 }
 

@@ -236,14 +236,18 @@ fn room(capacity: &Capacity, here: Option<&RecorderId>, lang: Lang) -> Table {
         .column(head("cameras"), true)
         .column(head("size"), true)
         .column(head("usable"), true)
-        .column(head("needed"), true)
-        .column(head("margin"), true)
-        .column(head("days"), true);
+        .column(head("needed"), true);
+    // Most sites hold nothing.
+    let held = capacity.held() > 0;
+    if held {
+        table = table.column(head("held"), true);
+    }
+    table = table.column(head("margin"), true).column(head("days"), true);
     let margin = |m: i128| Cell::new(size(m), if m < 0 { Mood::Bad } else { Mood::Plain });
     let known = |v: &VolumeUse| v.size.is_some();
     for v in &capacity.volumes {
         let open = || Cell::from("–");
-        table.row(vec![
+        let mut row = vec![
             v.volume.as_str().into(),
             match here {
                 Some(here) if *here == v.recorder => t(lang, "plan.here", &[("recorder", here.as_str())]).into(),
@@ -253,22 +257,26 @@ fn room(capacity: &Capacity, here: Option<&RecorderId>, lang: Lang) -> Table {
             v.size.map_or_else(open, |s| s.to_string().into()),
             if known(v) { v.usable.to_string().into() } else { open() },
             v.needed.to_string().into(),
-            if known(v) { margin(v.margin()) } else { open() },
-            if known(v) && v.per_day.0 > 0 { format!("{:.1}", v.days()).into() } else { open() },
-        ]);
+        ];
+        row.extend(held.then(|| v.held.to_string().into()));
+        row.push(if known(v) { margin(v.margin()) } else { open() });
+        row.push(if known(v) && v.per_day.0 > 0 { format!("{:.1}", v.days()).into() } else { open() });
+        table.row(row);
     }
     if capacity.volumes.len() > 1 && capacity.volumes.iter().all(known) {
         let sum = |f: fn(&VolumeUse) -> u64| capacity.volumes.iter().map(f).sum::<u64>();
-        table.row(vec![
+        let mut row = vec![
             t(lang, "plan.total", &[]).into(),
             "".into(),
             capacity.volumes.iter().map(|v| v.cameras).sum::<usize>().to_string().into(),
             ByteSize(sum(|v| v.size.unwrap_or_default().0)).to_string().into(),
             ByteSize(capacity.usable()).to_string().into(),
             ByteSize(sum(|v| v.needed.0)).to_string().into(),
-            margin(capacity.volumes.iter().map(VolumeUse::margin).sum()),
-            "".into(),
-        ]);
+        ];
+        row.extend(held.then(|| ByteSize(capacity.held()).to_string().into()));
+        row.push(margin(capacity.volumes.iter().map(VolumeUse::margin).sum()));
+        row.push("".into());
+        table.row(row);
     }
     table
 }

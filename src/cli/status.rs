@@ -20,7 +20,7 @@ use crate::{
     store::index::Reader,
     types::{
         Lang, WallNs,
-        wire::{Status, StreamState, StreamStatus},
+        wire::{LedgerStatus, Status, StreamState, StreamStatus},
     },
 };
 
@@ -100,9 +100,29 @@ fn as_text(status: &Status, shown: &Shown, lang: Lang, colour: bool) -> String {
         text.push_str(&t(lang, "status.index", &[("problem", problem)]));
         text.push('\n');
     }
+    if let Some(ledger) = &status.ledger {
+        text.push_str(&self::ledger(ledger, shown, lang));
+        text.push('\n');
+    }
     for table in [cameras, volumes].into_iter().filter(|table| !table.is_empty()) {
         text.push('\n');
         text.push_str(&table.render(colour));
+    }
+    text
+}
+
+fn ledger(ledger: &LedgerStatus, shown: &Shown, lang: Lang) -> String {
+    let count = ledger.entries.map_or_else(|| "–".to_owned(), |n| n.to_string());
+    let at = ledger.at.map_or_else(|| "–".to_owned(), |at| shown.second(at));
+    let mut text = t(lang, "status.ledger", &[("entries", &count), ("at", &at)]);
+    if let Some(problem) = &ledger.problem {
+        let waiting = ledger.waiting.to_string();
+        text.push('\n');
+        text.push_str(&t(lang, "status.ledger_problem", &[("problem", problem), ("waiting", &waiting)]));
+    }
+    if ledger.dropped > 0 {
+        text.push('\n');
+        text.push_str(&t(lang, "status.ledger_dropped", &[("count", &ledger.dropped.to_string())]));
     }
     text
 }
@@ -219,6 +239,8 @@ mod tests {
             ],
             "volumes": [{"name": "a1", "healthy": false, "problem": "marker is missing", "free": 1_000_000_000,
                          "size": 2_000_000_000, "queued": 0}],
+            "ledger": {"entries": 1234, "at": 1_795_336_195_000_000_000_i64, "waiting": 3, "dropped": 1,
+                       "problem": "cannot write /var/lib/custodian/record/ledger/next: No space left on device"},
         }))
         .unwrap()
     }

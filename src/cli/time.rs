@@ -1,13 +1,13 @@
 //! Times as people write and read them: in the site's time zone, unless they say otherwise.
 
 use anyhow::Context;
-use jiff::{Timestamp, ToSpan as _, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use crate::types::{Span, WallNs};
 
 /// What a time may look like, for messages. English, as are all mistakes of technicians.
 const FORMS: &str = "write 2026-11-22 15:00, 2026-11-22, 15:00 (today), an RFC 3339 time such as 2026-11-22T15:00:00+07:00, now, \
-     today, yesterday, or a time ago such as -90m, -2h, -3d";
+     today, yesterday, a time ago such as -90m, -2h, -3d, or a time ahead such as +2h";
 
 /// Reads a time. `now` is the present, `zone` the site's.
 pub(super) fn parse(text: &str, zone: &TimeZone, now: WallNs) -> anyhow::Result<WallNs> {
@@ -24,9 +24,11 @@ fn read(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         "yesterday" => return at(today.yesterday().ok()?.at(0, 0, 0, 0)),
         _ => {}
     }
-    if let Some(ago) = text.strip_prefix('-') {
-        let unit = ago.chars().last()?;
-        let n: i64 = ago.strip_suffix(unit)?.parse().ok().filter(|n| *n >= 0)?;
+    for (sign, direction) in [('-', -1), ('+', 1)] {
+        let Some(away) = text.strip_prefix(sign) else { continue };
+        let unit = away.chars().last()?;
+        let digits = away.strip_suffix(unit)?;
+        let n: i64 = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
         let seconds = n.checked_mul(match unit {
             's' => 1,
             'm' => 60,
@@ -34,7 +36,7 @@ fn read(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
             'd' => 86_400,
             _ => return None,
         })?;
-        return now.checked_sub(seconds.seconds()).ok();
+        return now.checked_add(SignedDuration::from_secs(seconds.checked_mul(direction)?)).ok();
     }
     if let Ok(exact) = text.parse::<Timestamp>() {
         return Some(exact);
@@ -44,6 +46,11 @@ fn read(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         return at(both);
     }
     text.parse::<civil::Time>().ok().and_then(|time| at(today.to_datetime(time)))
+}
+
+/// Reads a day: a date, or the date of a time.
+pub(super) fn day(text: &str, zone: &TimeZone, now: WallNs) -> anyhow::Result<civil::Date> {
+    Ok(parse(text, zone, now)?.timestamp().to_zoned(zone.clone()).date())
 }
 
 /// How times are shown.
@@ -60,6 +67,11 @@ impl Shown {
     /// `2026-11-22 15:00:00`; the zone stands elsewhere.
     pub(super) fn second(&self, t: WallNs) -> String {
         t.timestamp().to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    /// The zone.
+    pub(super) fn time_zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// The zone's name.
@@ -114,6 +126,7 @@ mod tests {
             ("yesterday", "2026-11-20T17:00:00Z"),
             ("-90m", "2026-11-22T07:00:00Z"),
             ("-3d", "2026-11-19T08:30:00Z"),
+            ("+36h", "2026-11-23T20:30:00Z"),
         ] {
             assert_eq!(utc(text).unwrap(), is, "{text}");
         }
@@ -122,6 +135,9 @@ mod tests {
             "-",
             "-h",
             "--1h",
+            "+-1h",
+            "-+1h",
+            "+",
             "-1.5h",
             "-99999999999999999999d",
             "tomorrow",

@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use super::DiskError;
+use crate::sys::random;
 
 /// Something that opens a disk. Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,12 +66,6 @@ impl RecoveryKey {
     pub(super) fn secret(&self) -> &Secret {
         &self.0
     }
-}
-
-fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Makes a key file of 64 random bytes, readable by its owner only. One that is there already is left as it is.

@@ -55,6 +55,11 @@ impl Salted {
     pub fn new(salt: &[u8; 16], text: &str) -> Self {
         Self(Hash(Sha256::new().chain_update(salt).chain_update(text).finalize().into()))
     }
+
+    /// By what people can tell two of them apart: its first 8 digits.
+    pub fn short(&self) -> String {
+        self.0.to_string()[..8].to_owned()
+    }
 }
 
 /// A segment that is closed: from now on nobody changes it unnoticed.
@@ -70,7 +75,8 @@ pub struct SegmentEntry {
     pub volume: VolumeName,
     /// The camera's id at the time.
     pub camera: CameraId,
-    /// Main or sub.
+    /// Main or sub. `kind` is what an entry is.
+    #[serde(rename = "stream_kind")]
     pub kind: StreamKind,
     /// Corrected wall time covered.
     pub span: Span,
@@ -121,6 +127,15 @@ pub enum Change {
     Released,
 }
 
+/// A checkpoint of another log, with what it takes to check it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vouched {
+    /// The signed note.
+    pub checkpoint: String,
+    /// The key that it is signed with.
+    pub vkey: String,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -131,7 +146,21 @@ pub enum What {
         site: String,
         /// The newest checkpoint of the log before, as found on the volumes; none for the first log of a recorder.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        predecessor: Option<String>,
+        predecessor: Option<Vouched>,
+    },
+    /// A volume brought a checkpoint of another log: of this recorder before it lost its own, or of another one.
+    OtherLog {
+        /// Which volume.
+        volume: VolumeName,
+        /// The checkpoint.
+        head: Vouched,
+    },
+    /// Entries are missing here: they were made while the log could not be written, and there was no room to keep them all.
+    Omitted {
+        /// How many.
+        entries: u64,
+        /// When the first of them was made.
+        since: WallNs,
     },
     /// A service started.
     ServiceStarted {
@@ -189,6 +218,9 @@ pub enum What {
     ClockConfirmed {
         /// Who.
         by: Salted,
+        /// Why they know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Salted>,
     },
     /// A hold was added, extended or released.
     Hold {
@@ -204,6 +236,9 @@ pub enum What {
         by: Salted,
         /// Why, with the case's reference.
         reason: Salted,
+        /// Whether it was ordered though the promise of cameras breaks by it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        even_if_short: bool,
     },
     /// A site came into force.
     Generation {
@@ -224,7 +259,7 @@ pub enum What {
         /// Its marker's id, where known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<uuid::Uuid>,
-        /// `opened`, `failed`, `back`, `prepared`, `released`, `erased`.
+        /// `opened`, `absent`, `failed`, `back`; by the commands for disks, before they begin: `prepared`, `released`, `erased`.
         event: String,
         /// What was seen, for a technician. May be empty.
         detail: String,

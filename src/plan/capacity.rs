@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Item, lay, lay_anyhow, used};
+use super::layout::{Item, lay, lay_anyhow};
 use super::model::Layout;
 use crate::{
     inventory::Inventory,
@@ -41,6 +41,15 @@ const UNSTATED: u64 = 1 << 60;
 /// Where footage is kept as the disks allow, this much counts as needed.
 const LEAST_DAYS: u32 = 1;
 
+/// What holds keep beside the promises, once nothing of it is promised any longer. Bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    /// What there is on each volume.
+    pub there: BTreeMap<VolumeName, ByteSize>,
+    /// What is still to come of each camera, one copy: it goes where the camera goes.
+    pub to_come: BTreeMap<CameraId, ByteSize>,
+}
+
 /// What one camera takes on each volume that keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Need {
@@ -73,6 +82,9 @@ pub struct VolumeUse {
     pub usable: ByteSize,
     /// What the promises of the cameras on it take.
     pub needed: ByteSize,
+    /// What holds keep on it beside them: what is there, and what is still to come.
+    #[serde(default)]
+    pub held: ByteSize,
     /// Bytes a day that are written on it.
     pub per_day: ByteSize,
     /// Cameras on it.
@@ -80,14 +92,15 @@ pub struct VolumeUse {
 }
 
 impl VolumeUse {
-    /// How many days of everything on it fit.
+    /// How many days of everything on it fit beside what is held.
     pub fn days(&self) -> f64 {
-        if self.per_day.0 == 0 { f64::INFINITY } else { self.usable.0 as f64 / self.per_day.0 as f64 }
+        let room = self.usable.0.saturating_sub(self.held.0);
+        if self.per_day.0 == 0 { f64::INFINITY } else { room as f64 / self.per_day.0 as f64 }
     }
 
-    /// What is left beyond the promises; negative: what is missing.
+    /// What is left beyond promises and holds; negative: what is missing.
     pub fn margin(&self) -> i128 {
-        i128::from(self.usable.0) - i128::from(self.needed.0)
+        i128::from(self.usable.0) - i128::from(self.needed.0) - i128::from(self.held.0)
     }
 }
 
@@ -105,9 +118,14 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Bytes needed in all, copies included.
+    /// Bytes needed in all for promises and holds, copies included.
     pub fn needed(&self) -> u64 {
-        self.needs.iter().map(|n| n.bytes.0.saturating_mul(u64::from(n.copies))).fold(0, u64::saturating_add)
+        self.needs.iter().map(|n| n.bytes.0.saturating_mul(u64::from(n.copies))).fold(self.held(), u64::saturating_add)
+    }
+
+    /// Bytes of that for holds.
+    pub fn held(&self) -> u64 {
+        self.volumes.iter().map(|v| v.held.0).fold(0, u64::saturating_add)
     }
 
     /// Bytes there in all.
@@ -127,6 +145,8 @@ pub struct Given<'a> {
     pub before: &'a Layout,
     /// What the machine has; none: offline, sizes are those of the site.
     pub inventory: Option<&'a Inventory>,
+    /// What holds keep.
+    pub held: &'a Held,
 }
 
 /// Other than what the site says, for "what if".
@@ -152,28 +172,39 @@ pub(super) fn assuming(given: &Given<'_>, assume: Assume) -> Capacity {
         given.site.cameras().iter().filter(|c| c.enabled).map(|c| need(c, given.measured, assume)).collect();
     let mut volumes = volumes(given, &needs, assume.more);
     let (items, whose) = items(given, &needs, &volumes, assume.any_recorder);
-    let room: Vec<u64> = volumes.iter().map(|v| v.usable.0).collect();
+    // What is held lies where it lies.
+    let room: Vec<u64> = volumes.iter().map(|v| v.usable.0.saturating_sub(v.held.0)).collect();
+    let over = volumes.iter().any(|v| v.held > v.usable);
     let laid = lay(&items, &room);
-    let fits = laid.is_some();
+    let fits = laid.is_some() && !over;
     let at = laid.unwrap_or_else(|| lay_anyhow(&items, &room));
-    for (volume, used) in volumes.iter_mut().zip(used(&items, &at, room.len())) {
-        volume.needed = ByteSize(used);
-    }
     let mut layout = Layout::new();
     for (at, n) in at.iter().zip(&whose) {
-        let need = &needs[*n];
-        volumes[*at].per_day.0 = volumes[*at].per_day.0.saturating_add(need.per_day.0);
-        volumes[*at].cameras += 1;
-        layout.entry(need.camera.clone()).or_default().push(volumes[*at].volume.clone());
+        let (need, volume) = (&needs[*n], &mut volumes[*at]);
+        volume.needed.0 = volume.needed.0.saturating_add(need.bytes.0);
+        volume.held.0 = volume.held.0.saturating_add(to_come(given.held, &need.camera));
+        volume.per_day.0 = volume.per_day.0.saturating_add(need.per_day.0);
+        volume.cameras += 1;
+        layout.entry(need.camera.clone()).or_default().push(volume.volume.clone());
     }
     Capacity { needs, volumes, layout, fits }
 }
 
+/// What holds keep of what a camera has still to record.
+fn to_come(held: &Held, camera: &CameraId) -> u64 {
+    held.to_come.get(camera).map_or(0, |bytes| bytes.0)
+}
+
+/// Bytes that a camera writes in a day if these streams of it are recorded in its hours, one copy: as measured, else as planned.
+pub fn daily(camera: &Camera, streams: &[StreamKind], measured: &Measured) -> u64 {
+    per_day(camera, streams, measured, Assume::default()).0
+}
+
 /// What a camera writes in a day, and whether that was measured.
-fn per_day(camera: &Camera, measured: &Measured, assume: Assume) -> (u64, bool) {
+fn per_day(camera: &Camera, streams: &[StreamKind], measured: &Measured, assume: Assume) -> (u64, bool) {
     let mut all_measured = true;
     let mut rate = 0_u64;
-    for kind in &camera.record {
+    for kind in streams {
         let known = measured.get(&(camera.id.clone(), *kind));
         all_measured &= known.is_some();
         let planned = match kind {
@@ -204,7 +235,7 @@ fn recorded_share(camera: &Camera) -> f64 {
 }
 
 fn need(camera: &Camera, measured: &Measured, assume: Assume) -> Need {
-    let (bytes, was_measured) = per_day(camera, measured, assume);
+    let (bytes, was_measured) = per_day(camera, &camera.record, measured, assume);
     let min_days = camera.retention.min_days.map(|days| assume.days.unwrap_or(days));
     let days = u64::from(min_days.unwrap_or(LEAST_DAYS));
     // What was recorded at the start of the oldest day goes with its whole segment, so one segment more than the days.
@@ -246,6 +277,7 @@ fn volumes(given: &Given<'_>, needs: &[Need], more: u64) -> Vec<VolumeUse> {
                 size,
                 usable: ByteSize(usable.saturating_add(more)),
                 needed: ByteSize(0),
+                held: given.held.there.get(&volume.name).copied().unwrap_or_default(),
                 per_day: ByteSize(0),
                 cameras: 0,
             });
@@ -272,7 +304,8 @@ fn items(given: &Given<'_>, needs: &[Need], volumes: &[VolumeUse], any_recorder:
             let now = before.get(copy).and_then(|b| allowed.iter().copied().find(|v| volumes[*v].volume == *b));
             // A recorder with one volume cannot keep two copies apart; `check` says so.
             let apart_from = (copy > 0 && own.len() > 1).then(|| items.len() - 1);
-            items.push(Item { needs: need.bytes.0, allowed, now, apart_from });
+            let needs = need.bytes.0.saturating_add(to_come(given.held, &need.camera));
+            items.push(Item { needs, allowed, now, apart_from });
             whose.push(n);
         }
     }

@@ -41,15 +41,6 @@ pub(super) fn lay(items: &[Item], capacity: &[u64]) -> Option<Vec<usize>> {
     greedy(items, &order, capacity, true).or_else(|| greedy(items, &order, capacity, false))
 }
 
-/// How full each volume is.
-pub(super) fn used(items: &[Item], at: &[usize], volumes: usize) -> Vec<u64> {
-    let mut used = vec![0_u64; volumes];
-    for (item, at) in items.iter().zip(at) {
-        used[*at] = used[*at].saturating_add(item.needs);
-    }
-    used
-}
-
 /// For a site that is accepted though it does not fit: nothing moves, and the rest goes where the share of what is missing stays least.
 pub(super) fn lay_anyhow(items: &[Item], capacity: &[u64]) -> Vec<usize> {
     let mut used = vec![0_u64; capacity.len()];
@@ -172,6 +163,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// How full each volume is.
+    fn used(items: &[Item], at: &[usize], volumes: usize) -> Vec<u64> {
+        let mut used = vec![0_u64; volumes];
+        for (item, at) in items.iter().zip(at) {
+            used[*at] = used[*at].saturating_add(item.needs);
+        }
+        used
+    }
 
     fn item(needs: u64, volumes: usize, now: Option<usize>) -> Item {
         Item { needs, allowed: (0..volumes).collect(), now, apart_from: None }

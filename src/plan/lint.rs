@@ -56,7 +56,7 @@ pub fn lint(plan: &Plan, site: &Site, units: Option<&BTreeMap<String, String>>) 
     cameras(plan, site, &mut all);
     if plan.short.is_none() {
         all.extend(
-            plan.capacity.volumes.iter().filter(|v| v.needed > v.usable).map(|v| Lint::OverCapacity(v.volume.clone())),
+            plan.capacity.volumes.iter().filter(|v| v.margin() < 0).map(|v| Lint::OverCapacity(v.volume.clone())),
         );
     }
     steps(plan, site, units, &mut all);

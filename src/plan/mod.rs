@@ -3,6 +3,7 @@
 //! [`make`] compares, lays cameras on volumes, works out the steps, and has the result checked by [`lint()`], which
 //! trusts none of the others.
 
+mod backup;
 mod capacity;
 mod changes;
 mod disks;
@@ -18,7 +19,8 @@ mod units;
 
 use std::collections::BTreeMap;
 
-pub use capacity::{Capacity, Given, Measured, Need, USUAL_RATE, VolumeUse, capacity};
+pub use backup::{BACKUP, BACKUP_DISKS, BACKUP_TIMER, backup_mount_point, is_volume_mount};
+pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity, daily};
 pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};
@@ -54,6 +56,8 @@ pub struct Input<'a> {
     pub fingerprint: Option<&'a str>,
     /// Measured bit rates.
     pub measured: &'a Measured,
+    /// What holds keep.
+    pub held: &'a Held,
 }
 
 /// The generation that is current.
@@ -100,6 +104,7 @@ pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
         measured: input.measured,
         before: before.map_or(&empty, |b| b.layout),
         inventory: input.inventory,
+        held: input.held,
     };
     // Disks that this machine has not used, because it was another recorder, are new to it.
     let same = input.before.is_none_or(|b| b.recorder == input.recorder);

@@ -11,8 +11,11 @@ use crate::types::{BitRate, ByteSize, RecorderId};
 /// The arithmetic of a site that is short of room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Short {
-    /// Needed in all.
+    /// Needed in all, for promises and holds.
     pub needed: ByteSize,
+    /// Of that for holds.
+    #[serde(default)]
+    pub held: ByteSize,
     /// There in all.
     pub usable: ByteSize,
     /// What is missing, of recorders that lack something by themselves.
@@ -93,6 +96,7 @@ pub(super) fn short(given: &Given<'_>, capacity: &Capacity) -> Short {
     });
     let mut short = Short {
         needed: ByteSize(capacity.needed()),
+        held: ByteSize(capacity.held()),
         usable: ByteSize(capacity.usable()),
         recorders: recorders(capacity),
         rate,

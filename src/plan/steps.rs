@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    backup::{BACKUP, BACKUP_TIMER, is_volume_mount},
     model::Step,
     units::{RECORD, Units, WEB, is_mount},
 };
@@ -36,20 +37,26 @@ pub fn steps(before: Option<&Units>, after: &Units, record_changed: bool) -> Vec
         before.iter().filter(|(name, text)| after.get(*name) != Some(text)).map(|(name, _)| name).collect();
     // An exchanged disk behind the same unlocking service, or the other way round, ends both.
     let stops = |wanted: fn(&str) -> bool| ending.iter().filter(move |n| wanted(n)).map(|n| (*n).clone());
-    let stop_record = stops(is_mount).next().is_some() || stops(is_unlock).next().is_some();
+    let stop_record = stops(is_volume_mount).next().is_some() || stops(is_unlock).next().is_some();
+    let backup_disks: Vec<String> = stops(|unit| is_mount(unit) && !is_volume_mount(unit)).collect();
 
     let mut steps = vec![Step::Switch];
     if stop_record {
         steps.push(Step::Stop { unit: RECORD.into() });
         // All mounts above an unlocking service that ends must end; they have its name in them and have changed with it, or its disk has.
         steps.extend(
-            stops(is_mount)
+            stops(is_volume_mount)
                 .chain(mounts_of(before, stops(is_unlock)))
                 .collect::<BTreeSet<_>>()
                 .into_iter()
                 .map(|unit| Step::Stop { unit }),
         );
         steps.extend(stops(is_unlock).map(|unit| Step::Stop { unit }));
+    }
+    if !backup_disks.is_empty() {
+        // One that is being made is cut short; the next one goes on where it was.
+        steps.push(Step::Stop { unit: BACKUP.into() });
+        steps.extend(backup_disks.into_iter().map(|unit| Step::Stop { unit }));
     }
     steps.extend(gone.iter().map(|unit| Step::RemoveUnit { unit: (*unit).clone() }));
     steps.extend(changed.iter().map(|(unit, text)| Step::WriteUnit { unit: (*unit).clone(), text: (*text).clone() }));
@@ -78,6 +85,11 @@ pub fn steps(before: Option<&Units>, after: &Units, record_changed: bool) -> Vec
     if differs(WEB) {
         steps.push(Step::Restart { unit: WEB.into() });
     }
+    if differs(BACKUP_TIMER) {
+        steps.push(Step::Restart { unit: BACKUP_TIMER.into() });
+    } else if gone.contains(&&drop_in(BACKUP_TIMER)) {
+        steps.push(Step::Stop { unit: BACKUP_TIMER.into() });
+    }
     steps
 }
 
@@ -93,6 +105,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const BACKUP_DISK: &str = r"var-lib-custodian-backup\x2ddisks-usb.mount";
 
     /// What the steps do to a machine: unit files, and what runs.
     #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -137,7 +151,8 @@ mod tests {
 
     fn arbitrary_units() -> impl Strategy<Value = Units> {
         let volume = (0..4u8, 0..3u8, any::<bool>());
-        (prop::collection::vec(volume, 0..4), 0..2u8, 0..2u8).prop_map(|(volumes, recorder, name)| {
+        let backup = prop::option::of((0..2u8, prop::option::of(0..2u8)));
+        (prop::collection::vec(volume, 0..4), 0..2u8, 0..2u8, backup).prop_map(|(volumes, recorder, name, backup)| {
             let mut units = Units::new();
             for (volume, disk, encrypted) in volumes {
                 let unlock = format!("custodian-unlock-v{volume}.service");
@@ -152,6 +167,10 @@ mod tests {
             }
             units.insert(drop_in(RECORD), format!("recorder {recorder}"));
             units.insert(drop_in(WEB), format!("name {name}"));
+            if let Some((time, disk)) = backup {
+                units.insert(drop_in(BACKUP_TIMER), format!("at {time}"));
+                units.extend(disk.map(|disk| (BACKUP_DISK.to_owned(), format!("What={disk}\n"))));
+            }
             units
         })
     }
@@ -170,7 +189,7 @@ mod tests {
         for (name, text) in after.iter().filter(|(n, _)| is_mount(n)) {
             assert_eq!(machine.running.get(name), Some(text), "{name}");
         }
-        for service in [RECORD, WEB] {
+        for service in [RECORD, WEB, BACKUP_TIMER] {
             assert_eq!(machine.running.get(service), after.get(&drop_in(service)), "{service}");
         }
         let strays: Vec<_> = machine.running.keys().filter(|n| is_mount(n) && !after.contains_key(*n)).collect();
@@ -209,6 +228,18 @@ mod tests {
             let harmless = |s: &Step| !matches!(s, Step::Stop { .. } | Step::Restart { .. });
             prop_assert!(steps.iter().all(harmless), "{steps:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_for_backups_that_leaves_stops_no_recorder() {
+        let after = Units::from([(drop_in(RECORD), "a".into()), (drop_in(BACKUP_TIMER), "at 1".into())]);
+        let mut before = after.clone();
+        before.insert(BACKUP_DISK.into(), "What=x\n".into());
+        let steps = steps(Some(&before), &after, false);
+        let stopped: Vec<&str> =
+            steps.iter().filter_map(|s| if let Step::Stop { unit } = s { Some(unit.as_str()) } else { None }).collect();
+        assert_eq!(stopped, [BACKUP, BACKUP_DISK]);
+        assert!(!steps.iter().any(|s| matches!(s, Step::Restart { .. })), "{steps:?}");
     }
 
     #[test]

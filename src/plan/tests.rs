@@ -31,6 +31,7 @@ fn plan(site: &Site, before: Option<(&Site, &Layout)>) -> Result<Plan, Refused> 
         inventory: None,
         fingerprint: None,
         measured: &Measured::new(),
+        held: &Held::default(),
     })
 }
 
@@ -63,7 +64,7 @@ fn school_a_keeps_20_days_at_2_mbit_and_not_at_2_2() {
 fn capacity_at(bits: u64) -> bool {
     let site = at_rate(&format!("{bits} bit/s"));
     let (measured, before) = (Measured::new(), Layout::new());
-    capacity(&Given { site: &site, measured: &measured, before: &before, inventory: None }).fits
+    capacity(&Given { site: &site, measured: &measured, before: &before, inventory: None, held: &Held::default() }).fits
 }
 
 #[test]
@@ -86,8 +87,60 @@ fn measured_rates_count_where_there_are_some() {
     let measured: Measured =
         site.cameras().iter().map(|c| ((c.id.clone(), crate::types::StreamKind::Main), BitRate(2_300_000))).collect();
     let before = Layout::new();
-    let room = capacity(&Given { site: &site, measured: &measured, before: &before, inventory: None });
+    let room =
+        capacity(&Given { site: &site, measured: &measured, before: &before, inventory: None, held: &Held::default() });
     assert!(!room.fits && room.needs.iter().all(|n| n.measured));
+}
+
+#[test]
+fn what_is_held_counts() {
+    let site = at_rate("2 Mbit/s");
+    let (measured, before) = (Measured::new(), Layout::new());
+    let given = |held: Held| {
+        capacity(&Given { site: &site, measured: &measured, before: &before, inventory: None, held: &held })
+    };
+    let free = given(Held::default());
+    let volume = &free.volumes[0];
+    let room = u64::try_from(volume.margin()).unwrap();
+    let there = |bytes: u64| Held { there: [(volume.volume.clone(), ByteSize(bytes))].into(), ..Held::default() };
+    let full = given(there(room));
+    assert!(full.fits && full.volumes[0].margin() == 0, "{:?}", full.volumes[0]);
+    assert_eq!((full.volumes[0].held, full.held(), full.needed()), (ByteSize(room), room, free.needed() + room));
+    assert!(full.volumes[0].days() < volume.days());
+
+    // What is to come goes where its camera goes, both copies of it.
+    let camera = free.layout.iter().find(|(_, on)| on.contains(&volume.volume)).map(|(id, _)| id.clone()).unwrap();
+    let to_come = Held { to_come: [(camera, ByteSize(1000))].into(), ..there(5) };
+    assert_eq!(given(to_come).volumes[0].held, ByteSize(1005));
+
+    // More than that: the plan is refused, and says what is held.
+    let units = BTreeMap::new();
+    let here = recorder("a");
+    let with = |held: &Held| {
+        let before = Side { site: &site, layout: &free.layout, secrets: None };
+        make(&Input {
+            site: &site,
+            secrets: None,
+            recorder: &here,
+            before: Some(Before { generation: 7, recorder: &here, side: before, units: &units }),
+            inventory: None,
+            fingerprint: None,
+            measured: &measured,
+            held,
+        })
+    };
+    let plan = with(&there(room)).unwrap();
+    assert_eq!((plan.capacity.held(), &plan.layout), (room, &free.layout), "no camera moves for it");
+    let all: u64 = free.volumes.iter().map(|v| u64::try_from(v.margin()).unwrap()).sum();
+    let (short, _) = refused(with(&there(all + 1_000_000_000)));
+    assert_eq!(short.held, ByteSize(all + 1_000_000_000));
+    let text = text::short(crate::types::Lang::En, &short).join("\n");
+    assert!(text.contains(&short.held.to_string()), "{text}");
+    let (short, room) = refused(with(&there(volume.usable.0 + 1)));
+    assert!(
+        !room.fits && short.days.is_none(),
+        "no promise is short enough where what is held fills the disk: {short:?}"
+    );
 }
 
 #[test]
@@ -101,7 +154,13 @@ fn everything_that_is_recorded_counts() {
         );
         let site = site(&text);
         let (measured, before) = (Measured::new(), Layout::new());
-        let room = capacity(&Given { site: &site, measured: &measured, before: &before, inventory: None });
+        let room = capacity(&Given {
+            site: &site,
+            measured: &measured,
+            before: &before,
+            inventory: None,
+            held: &Held::default(),
+        });
         (room.needed(), room.layout)
     };
     let (plain, layout) = one("");
@@ -171,6 +230,7 @@ fn three_recorders_come_to_the_same_site_whatever_they_had_before() {
             inventory: None,
             fingerprint: None,
             measured: &Measured::new(),
+            held: &Held::default(),
         })
         .unwrap();
         for camera in new.cameras_of(&here) {
@@ -213,6 +273,7 @@ fn a_machine_does_not_become_another_recorder_unasked() {
         inventory: Some(&Inventory::default()),
         fingerprint: None,
         measured: &Measured::new(),
+        held: &Held::default(),
     });
     assert!(matches!(as_b, Err(Refused::Disks(_))), "disks that are not here are new to this machine: {as_b:?}");
     let change = Change::identity(&recorder("a"), &recorder("b"));
@@ -389,6 +450,7 @@ fn a_restart_of_the_recorder_is_not_kept_quiet() {
             inventory: None,
             fingerprint: None,
             measured: &Measured::new(),
+            held: &Held::default(),
         });
         let plan = plan.unwrap();
         let restarts = |s: &Step| matches!(s, Step::Stop { unit } | Step::Restart { unit } if unit == RECORD);

@@ -147,6 +147,9 @@ pub fn short(lang: Lang, short: &Short) -> Vec<String> {
     } else {
         lines.push(say("shares", &[("needed", &needed), ("usable", &usable)]));
     }
+    if short.held.0 > 0 {
+        lines.push(say("held", &[("held", &short.held.to_string())]));
+    }
     for (recorder, missing) in &short.recorders {
         lines.push(say("recorder", &[("recorder", recorder.as_str()), ("missing", &missing.to_string())]));
     }

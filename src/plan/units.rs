@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::backup;
 use crate::{
     inventory::mapping,
     site::{Site, Unlock, Volume, VolumePlace},
@@ -86,7 +87,7 @@ pub fn escape_path(path: &str) -> String {
 }
 
 /// A value that systemd must not take for specifiers.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     text.replace('%', "%%")
 }
 
@@ -101,7 +102,21 @@ pub fn units(site: &Site, recorder: &RecorderId) -> Units {
     }
     units.insert(format!("{RECORD}.d/site.conf"), record(recorder, &machine.volumes));
     units.insert(format!("{WEB}.d/site.conf"), web(site));
+    if let Some(backup) = site.backup() {
+        backup::units(site, backup, recorder, &mut units);
+    }
     units
+}
+
+/// A disk that comes, or comes back, is mounted without anybody's doing.
+pub(super) fn comes(mount: &str) -> String {
+    format!("{HEADER}[Unit]\nWants={mount}\nJobRunningTimeoutSec={DEVICE_LIMIT}\n")
+}
+
+/// A folder that a service may write to, if it is there.
+pub(super) fn writable(path: &Path) -> String {
+    let path = literal(&path.display().to_string()).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("ReadWritePaths=\"-{path}\"\n")
 }
 
 fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
@@ -123,11 +138,7 @@ fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
         mount_point(name).display(),
     );
     units.insert(mount_unit(name), mount);
-    units.insert(
-        format!("{}.device.d/custodian.conf", escape_path(&partition)),
-        // A disk that comes, or comes back, is mounted without anybody's doing.
-        format!("{HEADER}[Unit]\nWants={}\nJobRunningTimeoutSec={DEVICE_LIMIT}\n", mount_unit(name)),
-    );
+    units.insert(format!("{}.device.d/custodian.conf", escape_path(&partition)), comes(&mount_unit(name)));
 }
 
 fn unlock_service(volume: &VolumeName, partition: &str, unlock: Unlock) -> String {
@@ -163,9 +174,7 @@ fn record(recorder: &RecorderId, volumes: &[Volume]) -> String {
     let mut text = format!("{HEADER}[Service]\nEnvironment=CUSTODIAN_RECORDER={recorder}\n");
     for volume in volumes {
         if let VolumePlace::Path(path) = &volume.place {
-            let path = literal(&path.display().to_string()).replace('\\', "\\\\").replace('"', "\\\"");
-            // Writing into a String cannot fail.
-            let _ = writeln!(text, "ReadWritePaths=\"-{path}\"");
+            text += &writable(path);
         }
     }
     text

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use nix::unistd::{Group, User, geteuid, getuid};
 
 use super::{
+    in_force,
     paths::{Paths, STATE},
     planning::{self, Ask, Wanted},
     socket::{self, AskError},
@@ -23,7 +24,7 @@ use crate::{
         guard::{self, Authority as _, RootWithReason},
     },
     site::{self, Secrets, Site},
-    sys::{RealClock, RealCommands, RealFiles},
+    sys::{Clock as _, RealClock, RealCommands, RealFiles},
     types::wire::{Reloaded, Status, StreamState},
 };
 
@@ -83,7 +84,15 @@ impl Place {
             cameras: &Sockets { status: paths.status_socket() },
             judge: &judge,
         };
-        Ok(act(&env)?)
+        let done = act(&env);
+        // Whatever came of it: a generation may have come into force.
+        let change = in_force::Change { by: who(), at: RealClock.wall() };
+        if let Err(e) = in_force::tell(&RealFiles, &self.state, &paths.ledger_spool(), change) {
+            log::error!(
+                "what is in force is not in the ledger yet; the next apply, and the next boot, try again: {e:#}"
+            );
+        }
+        Ok(done?)
     }
 
     /// What a trial's timer runs.

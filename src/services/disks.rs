@@ -12,10 +12,11 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::{
     disks::{self, Facts, Order, Prepared, RecoveryKey, Refusal, Secret, Token, Unlocking, Verb, Wanted},
     inventory::{self, Content, Footage, Roots, Survey},
+    ledger::{What, spool},
     plan,
     site::{Site, Unlock, VolumePlace},
     store::{layout, volume},
-    sys::{Clock, Commands, RealDisk},
+    sys::{Clock, Commands, RealDisk, RealFiles},
 };
 
 /// Who records: footage belongs to this user where there is one.
@@ -39,6 +40,8 @@ pub struct Machine<'a> {
     pub roots: Roots,
     /// A folder in memory: `/run`.
     pub run: PathBuf,
+    /// Where entries for the ledger are left; none where no recorder keeps one.
+    pub spool: Option<PathBuf>,
 }
 
 /// What there is to know about a disk before something is done to it.
@@ -147,6 +150,7 @@ impl Machine<'_> {
         let _lock = self.lock()?;
         let (survey, _) = self.look(by_id);
         let empty = disks::clear_init(&survey, by_id, wanted, token)?;
+        self.account("prepared", wanted.volume.as_str(), by_id, clock)?;
         let order = Order { unlocking, run: self.run.clone() };
         let prepared = disks::prepare(self.commands, empty, &order)?;
         let recovery = prepared.recovery.clone();
@@ -171,22 +175,33 @@ impl Machine<'_> {
     }
 
     /// Makes a disk empty.
-    pub fn erase(&self, by_id: &str, token: &Token) -> anyhow::Result<()> {
+    pub fn erase(&self, by_id: &str, token: &Token, clock: &dyn Clock) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let (survey, _) = self.look(by_id);
         let doomed = disks::clear_erase(&survey, by_id, token)?;
+        self.account("erased", &volume_on(&survey, by_id), by_id, clock)?;
         disks::wipe(self.commands, doomed)?;
         log::info!(disk = by_id; "disk {by_id} is empty now");
         Ok(())
     }
 
     /// Lets a volume go, its footage intact.
-    pub fn release(&self, by_id: &str) -> anyhow::Result<()> {
+    pub fn release(&self, by_id: &str, clock: &dyn Clock) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let survey = inventory::survey(self.commands, &self.roots);
         let ours = disks::clear_release(&survey, by_id)?;
+        self.account("released", &volume_on(&survey, by_id), by_id, clock)?;
         disks::release(self.commands, &ours)?;
         log::info!(disk = by_id; "disk {by_id} is let go");
+        Ok(())
+    }
+
+    /// Leaves word for the ledger of what is about to be done to a disk. Nothing is done that cannot be left word of.
+    fn account(&self, event: &str, volume: &str, by_id: &str, clock: &dyn Clock) -> anyhow::Result<()> {
+        let Some(spool) = &self.spool else { return Ok(()) };
+        let (volume, event, detail) = (volume.to_owned(), event.to_owned(), format!("disk {by_id}"));
+        spool::leave(&RealFiles, spool, clock.wall(), What::Volume { volume, id: None, event, detail })
+            .context("no word of it can be left for the ledger, so nothing was done")?;
         Ok(())
     }
 
@@ -224,6 +239,14 @@ impl Machine<'_> {
         Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, e)| e)
             .context("another command is working on a disk")
+    }
+}
+
+/// The volume that a disk is, as far as that can be seen.
+fn volume_on(survey: &Survey, by_id: &str) -> String {
+    match survey.inventory.disk(by_id).map(|disk| &disk.content) {
+        Some(Content::Ours(ours)) => ours.volume.to_string(),
+        _ => "–".to_owned(),
     }
 }
 

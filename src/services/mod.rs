@@ -1,9 +1,14 @@
 //! Composition roots: what a service consists of, started, connected and stopped.
 
 pub mod applying;
+pub mod backup;
 pub mod demo;
 pub mod disks;
+pub mod holding;
+mod in_force;
+mod lock;
 pub mod paths;
 pub mod planning;
 pub mod record;
 pub mod socket;
+pub mod verify;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use crate::plan::{VOLUMES, mount_point};
+pub use crate::plan::{BACKUP_DISKS, VOLUMES, backup_mount_point, mount_point};
 use crate::types::VolumeName;
 
 /// Where state is kept unless `--state` says otherwise.
@@ -47,6 +47,31 @@ impl Paths {
         self.record().join("record.lock")
     }
 
+    /// The ledger: its log, and the key that it is signed with.
+    pub fn ledger(&self) -> PathBuf {
+        self.record().join("ledger")
+    }
+
+    /// Where other commands leave entries for the ledger.
+    pub fn ledger_spool(&self) -> PathBuf {
+        self.state.join("ledger-spool")
+    }
+
+    /// What backups write down here: records, and what lies at which place.
+    pub fn backups(&self) -> PathBuf {
+        self.state.join("backups")
+    }
+
+    /// The lock that only one backup can have.
+    pub fn backup_lock(&self) -> PathBuf {
+        self.backups().join("backup.lock")
+    }
+
+    /// Exports that were handed out, if there are any.
+    pub fn exports(&self) -> PathBuf {
+        self.state.join("exports")
+    }
+
     /// Where the sockets are: `/run/custodian` for the standard state folder, else beside the state. The same for all services.
     pub fn run(&self) -> PathBuf {
         if self.state == Path::new(STATE) { PathBuf::from(RUN) } else { self.state.join("run") }
@@ -65,6 +90,11 @@ impl Paths {
     /// Apply, and `record --reload`, speak here.
     pub fn control_socket(&self) -> PathBuf {
         self.run().join("control.sock")
+    }
+
+    /// What the verifier notes: its user has a folder of its own in the standard state folder, and one below any other.
+    pub fn verify(&self) -> PathBuf {
+        self.state.join("verify")
     }
 
     /// Makes the state folder, the recorder's own and the run folder, one level each.

@@ -12,7 +12,10 @@ use serde::Deserialize;
 use crate::{
     inventory::{self, Inventory},
     plan::{self, Base, Before, Input, Layout, Measured, Plan, Refused, Side},
-    services::paths::{self, Paths},
+    services::{
+        holding::{self, Reckoning},
+        paths::{self, Paths},
+    },
     site::{self, Secrets, Site},
     store::index::Reader,
     sys::{Clock as _, RealClock, RealCommands},
@@ -145,7 +148,14 @@ fn recorder(ask: &Ask, site: &Site, applied: Option<&Applied>) -> anyhow::Result
 pub fn make(ask: &Ask, wanted: &Wanted) -> anyhow::Result<Result<Plan, Refused>> {
     let applied = current(&ask.state).context("what is applied now cannot be read")?;
     let recorder = recorder(ask, &wanted.site, applied.as_ref())?;
-    let measured = measured(&ask.state, &wanted.site, RealClock.wall());
+    let now = RealClock.wall();
+    let measured = measured(&ask.state, &wanted.site, now);
+    let empty = Layout::new();
+    let layout = applied.as_ref().map_or(&empty, |a| &a.plan.layout);
+    let held = held(&ask.state, &wanted.site, &recorder, layout, &measured, now).unwrap_or_else(|e| {
+        log::warn!("what this recorder's holds keep is not counted: {e:#}");
+        plan::Held::default()
+    });
     let secrets = wanted.secrets.as_deref().map(plan::digest);
     let before = applied.as_ref().map(|a| Before {
         generation: a.number,
@@ -166,7 +176,25 @@ pub fn make(ask: &Ask, wanted: &Wanted) -> anyhow::Result<Result<Plan, Refused>>
         inventory: inventory.as_ref(),
         fingerprint: fingerprint.as_deref(),
         measured: &measured,
+        held: &held,
     }))
+}
+
+/// What the holds of this machine keep.
+fn held(
+    state: &Path,
+    site: &Site,
+    recorder: &RecorderId,
+    layout: &Layout,
+    measured: &Measured,
+    now: WallNs,
+) -> anyhow::Result<plan::Held> {
+    let spans = holding::read(state)?.spans(&holding::renamed(site));
+    if spans.is_empty() {
+        return Ok(plan::Held::default());
+    }
+    let index = Reader::open(&Paths::new(state).index())?;
+    Ok(Reckoning { site, recorder, layout, measured, index: &index, now }.held(&spans)?)
 }
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
@@ -175,7 +203,7 @@ const WINDOW: i64 = 7 * DAY_NS;
 const ENOUGH: i64 = 3 * DAY_NS;
 
 /// Bit rates as they were in the last days, of streams with enough footage.
-fn measured(state: &Path, site: &Site, now: WallNs) -> Measured {
+pub(super) fn measured(state: &Path, site: &Site, now: WallNs) -> Measured {
     let mut rates = Measured::new();
     // No index: nothing has been recorded here, which is no error.
     let Ok(index) = Reader::open(&Paths::new(state).index()) else { return rates };

@@ -10,7 +10,9 @@ mod model;
 mod problem;
 mod raw;
 mod read;
+mod recipient;
 mod render;
+mod s3_address;
 mod schedule;
 mod schema;
 pub mod secrets;
@@ -33,6 +35,8 @@ pub use model::{
     Volume, VolumePlace, Warn,
 };
 pub use problem::{Code, Errors, Report};
+pub use recipient::Recipient;
+pub use s3_address::{BadS3Address, S3Address};
 pub use schedule::Hours;
 pub use schema::{json as schema, reference};
 pub use secrets::{Credentials, Secret, Secrets};

@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, Transport, Unlock, WhenShort},
     read::At,
+    recipient::Recipient,
     schedule::Hours,
     source::Source,
 };
@@ -280,7 +281,7 @@ pub struct Backup {
     /// Areas whose whole footage is backed up.
     pub areas: Vec<AreaId>,
     /// age recipients.
-    pub recipients: Vec<String>,
+    pub recipients: Vec<Recipient>,
     /// Time of day, local.
     pub at: civil::Time,
     /// How long a backup is kept.
@@ -310,6 +311,21 @@ impl BackupPlace {
             Self::Directory(_) => BackupKind::Directory,
             Self::S3(_) => BackupKind::S3,
         }
+    }
+
+    /// What it is called in site.toml: the disk's name, the directory's path, the secret's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Disk(disk) => disk,
+            // A path of site.toml came from text.
+            Self::Directory(path) => path.to_str().unwrap_or_default(),
+            Self::S3(secret) => secret.as_str(),
+        }
+    }
+
+    /// Kind and name, for people and records: `directory:/mnt/nas`.
+    pub fn label(&self) -> String {
+        format!("{}:{}", self.kind(), self.name())
     }
 }
 

@@ -67,6 +67,10 @@ codes! {
     NobodyHolds "nobody-holds",
     NoCredentials "no-credentials",
     NoSecret "no-secret",
+    BadRecipient "bad-recipient",
+    SecretKey "secret-key",
+    BackupInside "backup-inside",
+    BadS3 "bad-s3",
 }
 
 /// One mistake.

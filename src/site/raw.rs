@@ -5,6 +5,7 @@ use super::{
     camera_url::CameraUrl,
     choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, Transport, Unlock, WhenShort},
     read::{At, Named, OneOrMore, table},
+    recipient::Recipient,
     schedule::Hours,
     values::{Day, Days, Directory, DiskId, Length, Mac, Slug, Text, TimeOfDay, Whole, Zone},
 };
@@ -36,9 +37,9 @@ table! {
         /// Who approves which matter.
         later approval: Approvals,
         /// How the recorder's health is reported.
-        later health: Health,
+        optional health: Health,
         /// What is backed up, and where to.
-        later backup: Backup,
+        optional backup: Backup,
         /// When the system may be updated.
         later update: Update,
     }
@@ -60,11 +61,11 @@ table! {
         /// The promise: nothing younger is deleted. Without it footage is kept as the disks allow.
         optional min_days: Days,
         /// Older footage goes by itself. Without it only a lack of space removes footage.
-        later max_days: Days,
+        optional max_days: Days,
         /// What happens if the disks cannot keep the promise. Default: refuse.
         optional when_short: WhenShort,
         /// Whether the promise holds against everything, or yields to full disks. Default: invariant.
-        later promise: Promise,
+        optional promise: Promise,
     }
 
     /// How long the footage of one area or camera is kept, where that differs.
@@ -72,7 +73,7 @@ table! {
         /// The promise for it.
         optional min_days: Days,
         /// Older footage of it goes by itself.
-        later max_days: Days,
+        optional max_days: Days,
     }
 
     /// A machine that records.
@@ -152,7 +153,7 @@ table! {
         /// Planned bit rate of its sound, if it has any that is recorded. "64 kbit/s" is usual.
         optional audio_bitrate: BitRate,
         /// When disks run short, cameras of the lowest priority stop first. 1 to 9; default: 5.
-        later priority: Whole<1, 9>,
+        optional priority: Whole<1, 9>,
         /// On how many volumes its footage is kept. Default: 1.
         optional copies: Whole<1, 2>,
         /// How long its footage is kept, where that differs from the area's.
@@ -237,7 +238,7 @@ table! {
     /// How the recorder's health is reported.
     Health {
         /// Endpoints that are told regularly that all is well, or what is not.
-        optional push: OneOrMore<Push>,
+        later push: OneOrMore<Push>,
         /// From when on something is a warning.
         optional warn: Warn,
     }
@@ -257,21 +258,21 @@ table! {
     /// From when on something is a warning.
     Warn {
         /// Age of a camera's newest second on disk. Default: "30 s".
-        optional newest: Length,
+        later newest: Length,
         /// Missing footage of a camera within a day. Default: "10 min".
-        optional gaps: Length,
+        later gaps: Length,
         /// How far ahead a breach of the promise is announced. Default: "7 d".
         optional forecast: Length,
         /// Temperature of a disk, in degrees Celsius. Default: 55.
-        optional disk_temperature: Whole<20, 90>,
+        later disk_temperature: Whole<20, 90>,
         /// How far the recorder's clock may be off. Default: "2 s".
-        optional clock: Length,
+        later clock: Length,
         /// How far a camera's clock may be off. Default: "60 s".
-        optional camera_clock: Length,
+        later camera_clock: Length,
         /// How long before its end a certificate is renewed. Default: "21 d".
-        optional certificate: Length,
+        later certificate: Length,
         /// Age of the newest backup. Default: "2 d".
-        optional backup: Length,
+        later backup: Length,
     }
 
     /// What is backed up, and where to.
@@ -280,11 +281,11 @@ table! {
         optional what: List<BackupWhat>,
         /// Areas whose whole footage is backed up too.
         optional areas: List<AreaId>,
-        /// Who can read it: age recipients (age1…). Nobody else can, neither can the recorder.
-        required recipients: List<Text>,
+        /// Who can read it: age recipients (age1…), as `age-keygen` prints them. Nobody else can, neither can the recorder.
+        required recipients: List<Recipient>,
         /// When, each day.
         required at: TimeOfDay,
-        /// How long a backup is kept.
+        /// How long a backup is kept. Without it nothing is ever removed.
         optional keep_days: Days,
         /// How much of the network or disk it may use at most.
         optional rate: BitRate,
@@ -296,11 +297,11 @@ table! {
     BackupPlace {
         /// What kind of place.
         required kind: BackupKind,
-        /// For `disk`: its name below /dev/disk/by-id.
+        /// For `disk`: its name below /dev/disk/by-id. Its first partition is used, with the file system that is there.
         optional disk: DiskId,
-        /// For `directory`: its full path.
+        /// For `directory`: its full path. What is mounted there must be prepared once with `custodian backup init`.
         optional path: Directory,
-        /// For `s3`: the name of its address with access key in secrets.toml.
+        /// For `s3`: the name of its address with access key in secrets.toml, `https://KEY:SECRET@host/bucket/folder`.
         optional url_secret: SecretName,
     }
 

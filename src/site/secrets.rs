@@ -18,7 +18,7 @@ use super::{
     syntax,
 };
 use crate::{
-    site::Site,
+    site::{S3Address, Site},
     types::{CredentialsName, SecretName},
 };
 
@@ -243,6 +243,14 @@ impl Secrets {
                 let names = self.others.keys().map(SecretName::as_str);
                 let problem = Problem::new(Code::NoSecret, used.at.clone(), key).with("found", &used.value);
                 problems.push(problem.near(used.value.as_str(), names));
+            }
+        }
+        let stores = site.secrets_used.iter().filter(|(key, _)| key.starts_with("backup."));
+        for (key, used) in stores {
+            let Some(address) = self.others.get(&used.value) else { continue };
+            if let Err(why) = address.reveal().parse::<S3Address>() {
+                let problem = Problem::new(Code::BadS3, used.at.clone(), key).with("found", &used.value);
+                problems.push(problem.with("why", format!("@s3_{}", why.as_str())));
             }
         }
         if problems.is_empty() {

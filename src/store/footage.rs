@@ -1,7 +1,7 @@
 //! The store as the recorder uses it: volumes with their workers, the index queue, and what each stream has so far.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
@@ -88,6 +88,7 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     share: ByteSize,
     places: RwLock<HashMap<CameraId, Place>>,
+    barred: RwLock<BTreeSet<(VolumeName, CameraId)>>,
 }
 
 impl Inner {
@@ -154,7 +155,8 @@ impl Store {
         let (events, _) = broadcast::channel(64);
         let inner = Arc::new(Inner { streams: Mutex::new(streams), index, events });
         let share = ByteSize(memory.0 / volume_count.max(volumes.len()).max(1) as u64);
-        let store = Self { inner, workers: RwLock::default(), disk, clock, share, places: RwLock::new(places) };
+        let (workers, places, barred) = (RwLock::default(), RwLock::new(places), RwLock::default());
+        let store = Self { inner, workers, disk, clock, share, places, barred };
         for setup in volumes {
             store.add(setup)?;
         }
@@ -188,6 +190,39 @@ impl Store {
     /// Lays cameras on volumes anew. One that is recorded elsewhere goes there with its next segment, without a gap.
     pub fn lay(&self, places: HashMap<CameraId, Place>) {
         *self.places.write().unwrap_or_else(PoisonError::into_inner) = places;
+    }
+
+    /// Says who may not record where from now on: room is short there. Who does goes elsewhere, or stops, at its next key frame.
+    pub fn bar(&self, barred: BTreeSet<(VolumeName, CameraId)>) {
+        *self.barred.write().unwrap_or_else(PoisonError::into_inner) = barred;
+    }
+
+    fn barred(&self) -> RwLockReadGuard<'_, BTreeSet<(VolumeName, CameraId)>> {
+        self.barred.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admits(&self, streams: &Streams, stream: StreamId, volume: &VolumeName) -> bool {
+        let barred = self.barred();
+        // Mostly nobody is.
+        barred.is_empty()
+            || !streams.identities.camera(stream).is_some_and(|c| barred.contains(&(volume.clone(), c.clone())))
+    }
+
+    /// The volumes that a camera belongs on, as it is laid or as it came about; none: it has not been recorded yet.
+    pub fn homes(&self, camera: &CameraId) -> Vec<VolumeName> {
+        let streams = self.inner.streams();
+        let place = self.places.read().unwrap_or_else(PoisonError::into_inner).get(camera).cloned();
+        let copies = place.as_ref().map_or(1, |p| p.copies as usize);
+        let ids = [StreamKind::Main, StreamKind::Sub].map(|kind| streams.identities.get(camera, kind));
+        let states = || ids.iter().flatten().filter_map(|id| streams.states.get(id));
+        let came = states().filter_map(|s| s.home.clone()).chain(states().filter_map(|s| s.copy.clone()));
+        let mut homes: Vec<VolumeName> = Vec::new();
+        for volume in place.into_iter().flat_map(|p| p.volumes).chain(came) {
+            if homes.len() < copies && !homes.contains(&volume) {
+                homes.push(volume);
+            }
+        }
+        homes
     }
 
     fn place(&self, streams: &Streams, stream: StreamId) -> Option<Place> {
@@ -239,7 +274,8 @@ impl Store {
                 batch.runs.entry(rows.0.id).or_insert(rows.0);
                 batch.segment(rows.1);
             }
-            Finding::Gone(id, volume) => {
+            Finding::Gone(id, volume, lost) => {
+                batch.lost.extend(lost.map(|span| (id.stream, span)));
                 batch.gone.insert((id, volume));
             }
         });
@@ -320,9 +356,10 @@ impl Footage for Store {
     }
 
     fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName> {
-        let healthy = self.healthy(avoid);
+        let mut healthy = self.healthy(avoid);
         let workers = self.workers().clone();
         let mut streams = self.inner.streams();
+        healthy.retain(|name, _| self.admits(&streams, stream, name));
         let home = (self.place(&streams, stream))
             .and_then(|p| p.volumes.into_iter().next())
             .filter(|pin| workers.contains_key(pin))
@@ -339,9 +376,24 @@ impl Footage for Store {
         chosen
     }
 
+    fn may_stay(&self, stream: StreamId, volume: &VolumeName) -> bool {
+        self.admits(&self.inner.streams(), stream, volume)
+    }
+
+    fn nowhere(&self, stream: StreamId) -> Cause {
+        let healthy = self.healthy(None);
+        let streams = self.inner.streams();
+        if healthy.keys().any(|name| !self.admits(&streams, stream, name)) {
+            Cause::new(CauseKind::Full, "the disks are full of footage that must be kept")
+        } else {
+            Cause::new(CauseKind::Disk, "no volume takes footage")
+        }
+    }
+
     fn choose_copy(&self, stream: StreamId, beside: &VolumeName) -> Option<VolumeName> {
-        let healthy = self.healthy(Some(beside));
+        let mut healthy = self.healthy(Some(beside));
         let mut streams = self.inner.streams();
+        healthy.retain(|name, _| self.admits(&streams, stream, name));
         let place = self.place(&streams, stream).filter(|p| p.copies > 1)?;
         let had = streams.states.get(&stream).and_then(|s| s.copy.clone());
         let chosen = (place.volumes.into_iter().chain(had).find(|v| healthy.contains_key(v)))

@@ -23,6 +23,12 @@ pub fn segment_path(camera: &CameraId, kind: StreamKind, start: WallNs, run: Run
     )
 }
 
+/// The camera, by its name at the time, and its stream, as a path relative to a volume's root states them.
+pub fn stream_of(path: &str) -> Option<(CameraId, StreamKind)> {
+    let mut parts = path.strip_prefix(FOOTAGE)?.strip_prefix('/')?.split('/');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 /// The uncorrected start that a file name states, whole milliseconds of it.
 pub fn parse_start(name: &Path) -> Option<WallNs> {
     let start = name.file_name()?.to_str()?.get(..20)?;
@@ -63,6 +69,8 @@ mod tests {
             "footage/gate-1/main/2026-11-22/20261122T085500.120Z-07070707070707070707070707070707-000003.mp4"
         );
         assert_eq!(parse_name(Path::new(&path)), Some((run, 3)));
+        assert_eq!(stream_of(&path), Some(("gate-1".parse().unwrap(), StreamKind::Main)));
+        assert_eq!(stream_of("footage/gate-1"), None);
         assert_eq!(parse_start(Path::new(&path)), Some(WallNs(1_795_337_700_120_000_000)));
         assert_eq!(parse_start(Path::new("holiday-video-of-the-year.mp4")), None);
         assert_eq!(parse_name(Path::new("holiday-video-1.mp4")), None);

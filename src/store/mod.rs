@@ -12,11 +12,13 @@ pub mod recovery;
 mod retire;
 mod segment;
 mod streams;
+pub mod verify;
 pub mod volume;
 mod worker;
 
 pub use footage::{Place, Setup, Store, VolumeSetup};
-pub use retire::{RetireError, Retired};
+pub use probe::reserve;
+pub use retire::{Condemned, RetireError, Retired};
 pub use worker::Timing;
 
 use std::sync::Arc;
@@ -66,8 +68,15 @@ pub trait Footage: Send + Sync + 'static {
     /// footage until now. `None` once a fragment was written, and for a stream that never had footage.
     fn pending_gap(&self, stream: StreamId) -> Option<GapBefore>;
 
-    /// The volume for a stream's next segments: the one it had, while that is healthy; never `avoid`. `None` if there is none.
+    /// The volume for a stream's next segments: the one it had, while that is healthy and admits it; never `avoid`. `None` if there is
+    /// none.
     fn choose(&self, stream: StreamId, avoid: Option<&VolumeName>) -> Option<VolumeName>;
+
+    /// Whether a stream may go on where it is recorded: room may have run short for it in the meantime.
+    fn may_stay(&self, stream: StreamId, volume: &VolumeName) -> bool;
+
+    /// Why no volume was chosen for a stream.
+    fn nowhere(&self, stream: StreamId) -> Cause;
 
     /// The volume for a copy of a stream's next segments, if it is to have one and there is another healthy volume.
     fn choose_copy(&self, stream: StreamId, beside: &VolumeName) -> Option<VolumeName>;

@@ -8,8 +8,8 @@ use crate::sys::{Disk, Space};
 /// A small file that is written, synced and removed to see whether a disk answers.
 const PROBE: &str = ".custodian-probe";
 
-/// Kept free for the closing of open segments and for the file system's own needs.
-fn reserve(size: u64) -> u64 {
+/// Kept free for the closing of open segments and for the file system's own needs: with less, a volume of that size takes no footage.
+pub fn reserve(size: u64) -> u64 {
     (size / 50).min(256 << 20)
 }
 

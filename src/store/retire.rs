@@ -2,7 +2,10 @@
 //!
 //! The order: the ledger says it (the caller brings the proof), the rows are marked, the files are unlinked, their folders committed, the
 //! rows dropped. A cut at any point leaves rows that are marked, and the next pass completes them: a marked row whose file is there
-//! still is unlinked again, one whose file is gone is dropped, by [`Store::retire`] as by [`super::recovery::reconcile`].
+//! still is unlinked again, one whose file is gone is dropped, by [`Store::remove`] as by [`super::recovery::reconcile`].
+//!
+//! With the mark it is done: readers leave out what is marked. So [`Store::condemn`], which touches no footage disk, belongs under
+//! whatever keeps others from changing their minds; [`Store::remove`] may take as long as its disk likes.
 
 use std::{
     collections::BTreeSet,
@@ -55,34 +58,64 @@ pub struct Retired {
     pub bytes: u64,
 }
 
+/// Segments of one volume that are marked: all that is left is to remove them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condemned {
+    volume: VolumeName,
+    rows: Vec<SegmentRow>,
+}
+
+impl Condemned {
+    /// What a pass that was cut short had marked on a volume.
+    pub fn left(volume: &VolumeName, rows: Vec<SegmentRow>) -> Self {
+        let ours = |row: &SegmentRow| row.volume == *volume && row.state == SegmentState::Retiring;
+        Self { volume: volume.clone(), rows: rows.into_iter().filter(ours).collect() }
+    }
+
+    /// Whether there is nothing to remove.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> &[SegmentRow] {
+        &self.rows
+    }
+}
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// How long the index may take to mark rows.
 const MARK: Duration = Duration::from_secs(10);
 
 impl Store {
-    /// Removes closed segments of one volume for good. `pace` is called after each file, to let others have the disk; it says
-    /// whether to go on.
+    /// Whether a volume is there, and what it was.
     ///
     /// # Errors
-    /// If the volume, its marker, the rows or the index are not as they must be: then nothing is removed. If the disk refuses in the
-    /// middle, what was removed until then is gone from the index too.
-    pub fn retire(
+    /// If its marker is another one, or cannot be read.
+    pub fn is_itself(&self, volume: &VolumeName) -> Result<(), RetireError> {
+        let found = self.volume(volume).ok_or_else(|| RetireError::NoVolume(volume.clone()))?;
+        let now = volume::open(self.disk(), volume, &found.root, Some(&found.marker.id.to_string()))?;
+        if now.file_system == found.file_system { Ok(()) } else { Err(RetireError::NoVolume(volume.clone())) }
+    }
+
+    /// Marks closed segments of one volume: from now on they are no footage any more. Touches no footage disk.
+    ///
+    /// # Errors
+    /// If the rows or the index are not as they must be. Rows that were not marked in time may be marked later: the ledger has said so,
+    /// and they are removed then.
+    pub fn condemn(
         &self,
         volume: &VolumeName,
-        rows: &[SegmentRow],
+        rows: Vec<SegmentRow>,
         _accounted: &Accounted,
-        pace: &mut dyn FnMut() -> bool,
-    ) -> Result<Retired, RetireError> {
-        let found = self.volume(volume).ok_or_else(|| RetireError::NoVolume(volume.clone()))?;
-        let disk = self.disk();
-        volume::open(disk, volume, &found.root, Some(&found.marker.id.to_string()))?;
+    ) -> Result<Condemned, RetireError> {
         if let Some(row) = rows.iter().find(|r| r.state == SegmentState::Open || r.volume != *volume) {
             return Err(RetireError::NotClosed(row.path.clone()));
         }
         self.index().put(|batch| {
             batch.retiring.extend(rows.iter().map(|r| (r.id, volume.clone())));
-            for row in rows {
+            for row in &rows {
                 let until = batch.retired.entry(row.id.stream).or_insert(WallNs::MIN);
                 *until = row.span.end.max(*until);
             }
@@ -90,7 +123,19 @@ impl Store {
         if !self.index().flush(MARK) || self.index().problem().is_some() {
             return Err(RetireError::Index);
         }
-        let (mut report, mut folders, mut outcome) = (Retired::default(), BTreeSet::new(), Ok(()));
+        Ok(Condemned { volume: volume.clone(), rows })
+    }
+
+    /// Removes what is marked, for good. `pace` is called after each file, to let others have the disk; it says whether to go on.
+    ///
+    /// # Errors
+    /// If the volume or its marker are not as they must be: then nothing is removed. If the disk refuses in the middle, what was removed
+    /// until then is gone from the index too.
+    pub fn remove(&self, condemned: &Condemned, pace: &mut dyn FnMut() -> bool) -> Result<Retired, RetireError> {
+        let Condemned { volume, rows } = condemned;
+        self.is_itself(volume)?;
+        let found = self.volume(volume).ok_or_else(|| RetireError::NoVolume(volume.clone()))?;
+        let (disk, mut report, mut folders, mut outcome) = (self.disk(), Retired::default(), BTreeSet::new(), Ok(()));
         for row in rows {
             let path = found.root.join(&row.path);
             match disk.remove(&path) {

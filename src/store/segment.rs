@@ -25,6 +25,8 @@ use crate::{
 
 /// Extents are reserved in steps of this size, so that the files of many cameras do not interleave in small pieces.
 const RESERVE_STEP: u64 = 32 << 20;
+/// On a small disk in steps that are so small a part of it.
+const RESERVE_PART: u64 = 512;
 
 /// What a commit has to make durable and then to publish.
 #[derive(Clone)]
@@ -50,6 +52,7 @@ pub(super) struct OpenSegment {
     folders: Vec<PathBuf>,
     len: u64,
     reserved: u64,
+    reserve_step: u64,
     /// Fragments so far, each with what the row said when it was complete.
     close: CloseBuilder,
     history: Vec<(u64, SegmentRow)>,
@@ -59,8 +62,8 @@ pub(super) struct OpenSegment {
 }
 
 impl OpenSegment {
-    /// Makes the file for a segment's first fragment and writes that.
-    pub(super) fn create(disk: &dyn Disk, volume: &Volume, fragment: &Fragment) -> io::Result<Self> {
+    /// Makes the file for a segment's first fragment and writes that. `size` is the volume's.
+    pub(super) fn create(disk: &dyn Disk, volume: &Volume, size: u64, fragment: &Fragment) -> io::Result<Self> {
         // A mount that went away would leave us writing to the folder beneath it.
         if !volume.root.join(MARKER).try_exists()? {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("its {MARKER} is gone: is it still mounted?")));
@@ -95,6 +98,7 @@ impl OpenSegment {
             folders,
             len: 0,
             reserved: 0,
+            reserve_step: RESERVE_STEP.min(size / RESERVE_PART),
             close: CloseBuilder::new(run, fragment.seq),
             history: Vec::new(),
             row,
@@ -120,8 +124,12 @@ impl OpenSegment {
         let bytes: u64 = parts.iter().map(|p| p.len() as u64).sum();
         let end = self.len + bytes;
         if end > self.reserved {
-            self.reserved = end + RESERVE_STEP;
-            self.file.reserve(self.reserved)?;
+            self.reserved = end + self.reserve_step;
+            match self.file.reserve(self.reserved) {
+                // What is to be written may fit all the same.
+                Err(e) if e.kind() == io::ErrorKind::StorageFull => self.reserved = end,
+                other => other?,
+            }
         }
         self.file.write_at(&parts, self.len)?;
         self.close.push(encoded.entry_at(self.len + file_head.len() as u64), &fragment.reports);
@@ -139,6 +147,11 @@ impl OpenSegment {
         self.history.retain(|(len, _)| *len >= committed);
         self.history.push((end, self.row.clone()));
         Ok(())
+    }
+
+    /// Bytes that are reserved and not written yet.
+    pub(super) fn ahead(&self) -> u64 {
+        self.reserved.saturating_sub(self.len)
     }
 
     /// Writes the closing box and gives back what was reserved too much.

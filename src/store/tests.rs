@@ -16,7 +16,8 @@ use super::{
 use crate::{
     sys::{FakeClock, Faults, FaultyDisk, RealDisk},
     types::{
-        ByteSize, CauseKind, Codec, Run, RunId, Sample, Span, StreamKey, Track, TrackKind, VolumeName, WallNs, wire,
+        ByteSize, CauseKind, Codec, Run, RunId, Sample, SharedLeaf, Span, StreamKey, Track, TrackKind, VolumeName,
+        WallNs, wire,
     },
 };
 
@@ -205,6 +206,7 @@ fn fragment(run: &Arc<Run>, seq: u32, number: u32) -> Fragment {
         lost_packets: 0,
         dropped_frames: 0,
         reports: Vec::new(),
+        leaf: SharedLeaf::default(),
     }
 }
 

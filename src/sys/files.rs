@@ -22,7 +22,10 @@ pub trait Files: Send + Sync {
     fn write(&self, path: &Path, bytes: &[u8], mode: u32, group: Option<u32>) -> io::Result<()>;
     /// Points a symbolic link elsewhere, in the same manner.
     fn point(&self, link: &Path, to: &Path) -> io::Result<()>;
-    /// Gives a folder its name; nothing may have that name.
+    /// Puts a file in another one's place. Readers see the new one at once; a power cut may undo it until something else is written
+    /// in the same folder.
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file or a folder its name; nothing may have that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file. Fine if there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -35,7 +38,7 @@ pub trait Files: Send + Sync {
 pub struct RealFiles;
 
 /// What is not finished has this at the end of its name.
-const UNFINISHED: &str = ".tmp~";
+pub(super) const UNFINISHED: &str = ".tmp~";
 
 /// The name that something has until it is whole.
 pub fn unfinished(path: &Path) -> PathBuf {
@@ -112,6 +115,10 @@ impl Files for RealFiles {
         sync_parent(link)
     }
 
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         if fs::symlink_metadata(to).is_ok() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there already", to.display())));
@@ -157,6 +164,10 @@ mod tests {
         files.point(&link, Path::new("g")).unwrap();
         assert_eq!(files.target(&link).unwrap().unwrap(), Path::new("g"));
         assert!(files.rename(&path, &link).is_err(), "nothing is written over");
+        assert_eq!(files.list(dir.path()).unwrap(), ["f", "l"]);
+        files.write(&dir.path().join("next"), b"three", 0o600, None).unwrap();
+        files.replace(&dir.path().join("next"), &path).unwrap();
+        assert_eq!(files.read(&path).unwrap().unwrap(), b"three");
         assert_eq!(files.list(dir.path()).unwrap(), ["f", "l"]);
         files.remove(&path).unwrap();
         files.remove(&path).unwrap();

@@ -180,6 +180,11 @@ uuid_id!(
     RunId
 );
 
+uuid_id!(
+    /// A hold: footage that is kept until a person lets it go.
+    HoldId
+);
+
 /// A segment: the `seq`th file of a run, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SegmentId {

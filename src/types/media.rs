@@ -1,6 +1,6 @@
 //! What capture hands to the store: runs, fragments, samples.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -125,7 +125,20 @@ pub struct SenderReport {
     pub ours: WallNs,
 }
 
-/// A row of samples that is written at once: ends at a key frame, after 2 s, or at 1 MiB.
+/// The leaf of a fragment once it has been computed. Clones of a fragment share it, so that samples which go to two volumes are hashed
+/// once.
+#[derive(Debug, Clone, Default)]
+pub struct SharedLeaf(Arc<OnceLock<[u8; 32]>>);
+
+impl SharedLeaf {
+    /// The leaf; computed if nobody has. Who comes while another one computes it waits for that.
+    pub fn get_or_compute(&self, compute: impl FnOnce() -> [u8; 32]) -> [u8; 32] {
+        *self.0.get_or_init(compute)
+    }
+}
+
+/// A row of samples that is written at once: ends at a key frame, after 2 s, or at 1 MiB. It is not changed once it was encoded, nor are
+/// its clones.
 #[derive(Debug, Clone)]
 pub struct Fragment {
     /// The run it belongs to.
@@ -146,6 +159,8 @@ pub struct Fragment {
     pub dropped_frames: u32,
     /// Sender reports since the previous fragment.
     pub reports: Vec<SenderReport>,
+    /// Its leaf, see `docs/ref/format.md`. A new fragment has a new one.
+    pub leaf: SharedLeaf,
 }
 
 impl Fragment {

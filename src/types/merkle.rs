@@ -56,19 +56,57 @@ pub fn node(left: Hash, right: Hash) -> Hash {
     Hash(Sha256::new().chain_update([1]).chain_update(left.0).chain_update(right.0).finalize().into())
 }
 
-/// Root of the tree over hashes of leaves; SHA-256 of nothing for an empty list.
-pub fn root(leaves: impl IntoIterator<Item = Hash>) -> Hash {
-    // Perfect subtrees of falling size, as a binary counter holds them.
-    let mut stack: Vec<(u32, Hash)> = Vec::new();
-    for leaf in leaves {
+/// A tree that grows leaf by leaf, of which only the roots of its perfect subtrees are kept: for a root over any number of leaves.
+#[derive(Debug, Clone, Default)]
+pub struct Accumulator {
+    size: u64,
+    /// Perfect subtrees of falling size, as a binary counter holds them: height and root.
+    peaks: Vec<(u32, Hash)>,
+}
+
+impl Accumulator {
+    /// Adds the hash of a leaf.
+    pub fn push(&mut self, leaf: Hash) {
         let mut top = (0, leaf);
-        while let Some((_, left)) = stack.pop_if(|(height, _)| *height == top.0) {
+        while let Some((_, left)) = self.peaks.pop_if(|(height, _)| *height == top.0) {
             top = (top.0 + 1, node(left, top.1));
         }
-        stack.push(top);
+        self.peaks.push(top);
+        self.size += 1;
     }
-    let last = stack.pop().map_or_else(|| Hash(Sha256::digest([]).into()), |(_, hash)| hash);
-    stack.into_iter().rev().fold(last, |right, (_, left)| node(left, right))
+
+    /// Number of leaves.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Roots of the perfect subtrees, from left to right.
+    pub fn peaks(&self) -> impl DoubleEndedIterator<Item = Hash> {
+        self.peaks.iter().map(|(_, hash)| *hash)
+    }
+
+    /// Root of the tree so far.
+    pub fn root(&self) -> Hash {
+        join(self.peaks())
+    }
+}
+
+impl Extend<Hash> for Accumulator {
+    fn extend<T: IntoIterator<Item = Hash>>(&mut self, leaves: T) {
+        leaves.into_iter().for_each(|leaf| self.push(leaf));
+    }
+}
+
+/// Root over the perfect subtrees of falling size that a tree divides into, from left to right; SHA-256 of nothing over none.
+pub fn join(peaks: impl DoubleEndedIterator<Item = Hash>) -> Hash {
+    peaks.rev().reduce(|right, left| node(left, right)).unwrap_or_else(|| Hash(Sha256::digest([]).into()))
+}
+
+/// Root of the tree over hashes of leaves; SHA-256 of nothing for an empty list.
+pub fn root(leaves: impl IntoIterator<Item = Hash>) -> Hash {
+    let mut tree = Accumulator::default();
+    tree.extend(leaves);
+    tree.root()
 }
 
 #[cfg(test)]

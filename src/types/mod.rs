@@ -13,10 +13,10 @@ pub mod wire;
 
 pub use cause::{Cause, CauseKind};
 pub use ids::{
-    AreaId, BadId, CameraId, CredentialsName, PersonId, RecorderId, RoleId, RunId, SecretName, SegmentId, StreamId,
-    StreamKey, StreamKind, VolumeName,
+    AreaId, BadId, CameraId, CredentialsName, HoldId, PersonId, RecorderId, RoleId, RunId, SecretName, SegmentId,
+    StreamId, StreamKey, StreamKind, VolumeName,
 };
 pub use lang::Lang;
-pub use media::{Codec, Fragment, GapBefore, Run, Sample, SenderReport, Track, TrackKind};
+pub use media::{Codec, Fragment, GapBefore, Run, Sample, SenderReport, SharedLeaf, Track, TrackKind};
 pub use time::{Span, WallNs};
 pub use units::{BitRate, ByteSize, UnitError};

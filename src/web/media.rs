@@ -36,8 +36,11 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Connects when first asked, and again whenever the recorder was away.
     pub(super) fn at(socket: &Path) -> reqwest::Result<Self> {
+        // Nothing is encrypted on it: a machine that knows no certificates asks all the same.
+        let none: [reqwest::Certificate; 0] = [];
         let client = reqwest::Client::builder()
             .unix_socket(socket.to_owned())
+            .tls_certs_only(none)
             .connect_timeout(Duration::from_secs(2))
             .redirect(reqwest::redirect::Policy::none())
             .build()?;

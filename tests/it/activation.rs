@@ -35,7 +35,8 @@ fn modules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("modules/units")
 }
 
-const SERVICES: [&str; 3] = ["custodian-apply.service", "custodian-record.service", "custodian-web.service"];
+const SERVICES: [&str; 4] =
+    ["custodian-apply.service", "custodian-record.service", "custodian-web.service", "custodian-backup.timer"];
 
 impl Appliance {
     fn new(cameras: &OwnCameras) -> Self {
@@ -79,7 +80,8 @@ impl Appliance {
             (modules().join("tmpfiles.d/custodian.conf"), "/usr/lib/tmpfiles.d/custodian.conf".into()),
         ];
         binds.extend_from_slice(more);
-        binds.extend(SERVICES.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
+        let units = SERVICES.into_iter().chain(["custodian-backup.service"]);
+        binds.extend(units.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
         let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
         Machine::boot(self.dir.path(), &binds)
     }
@@ -246,7 +248,40 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
         (other != pid && other != "0").then_some(())
     });
     wait_until_recorded(&machine, &all[..2]);
+
+    // What came into force is in the ledger, the end of the trial too: left by root, taken up by the recorder's user.
+    wait_for("the generations in the ledger", Duration::from_secs(20), || {
+        let shown = machine.run(&["custodian", "ledger", "show", "--all", "--kind", "generation", "--json"]);
+        let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+        let numbers: Vec<u64> = shown.iter().filter_map(|e| e["entry"]["number"].as_u64()).collect();
+        (numbers == [1, 2, 3, 2, 4]).then_some(())
+    });
     machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.run(&["custodian", "ledger", "verify"]);
+    let key = "/var/lib/custodian/record/ledger/key";
+    assert_eq!(machine.run(&["stat", "--format=%a %U", key]).trim(), "600 custodian-record");
+    for (how, path) in [("-w", "/var/lib/custodian/ledger-spool"), ("-r", "/var/lib/custodian/record/ledger/public")] {
+        assert!(!machine.try_run(&["runuser", "--user", "custodian-web", "--", "test", how, path]).status.success());
+    }
+
+    // A key that the machine holds is the one that counts: another one than the log's is refused, with its own it goes on.
+    machine.run(&[
+        "sh",
+        "-c",
+        "mkdir -p /etc/credstore && head -c 32 /dev/urandom > /etc/credstore/custodian.ledger-key",
+    ]);
+    machine.run(&["systemctl", "start", "custodian-record.service"]);
+    let problem = wait_for("a problem", Duration::from_secs(20), || status(&machine)?.ledger?.problem);
+    assert!(problem.contains("is not the one that this log is signed with"), "{problem}");
+    let own = "mv /var/lib/custodian/record/ledger/key /etc/credstore/custodian.ledger-key";
+    machine.run(&["sh", "-c", own]);
+    machine.run(&["systemctl", "restart", "custodian-record.service"]);
+    wait_for("the ledger to go on", Duration::from_secs(20), || {
+        let ledger = status(&machine)?.ledger?;
+        (ledger.problem.is_none() && ledger.entries.is_some()).then_some(())
+    });
+    machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.run(&["custodian", "ledger", "verify"]);
     machine.cut();
 }
 
@@ -330,6 +365,120 @@ fn loop_a_disk_comes_dies_returns_and_goes_beside_a_recorder_at_work() {
     assert!(!machine.try_run(&findmnt).status.success(), "it is let go");
     wait_until_recorded(&machine, &all);
     assert_ne!(recorder_pid(&machine), pid);
+    assert_eq!(failed_units(&machine), "");
+    machine.cut();
+}
+
+/// A disk with one partition and a file system that nobody of ours has made.
+fn ordinary_disk(loops: &mut Loops, by_id: &str) -> Vec<(PathBuf, String)> {
+    let device = loops.disk(by_id, 200, &[]).display().to_string();
+    let run = |line: &str| {
+        let out = std::process::Command::new("sh").args(["-ec", line]).output().unwrap();
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let definitions = loops.path().join("repart.d");
+    fs::create_dir(&definitions).unwrap();
+    fs::write(definitions.join("backup.conf"), "[Partition]\nType=linux-generic\n").unwrap();
+    let definitions = definitions.display();
+    run(&format!(
+        "systemd-repart --empty=require --dry-run=no --definitions={definitions} {device} && partx --update {device}"
+    ));
+    run(&format!("mkfs.ext4 -q {device}p1"));
+    let partition = format!("{device}p1");
+    symlink(&partition, loops.path().join(format!("by-id/{by_id}-part1"))).unwrap();
+    let names = (loops.path().join("by-id"), "/dev/disk/by-id".into());
+    vec![(device.clone().into(), device), (partition.clone().into(), partition), names]
+}
+
+#[test]
+fn loop_backups_are_made_by_a_service_that_can_read_and_not_write() {
+    if !possible() || !mounts::possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(1);
+    let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
+    let appliance = Appliance::new(&cameras);
+    let nas = appliance.path("nas");
+    fs::create_dir(&nas).unwrap();
+    let mut loops = Loops::new();
+    let mut binds = ordinary_disk(&mut loops, "usb-B_1");
+    binds.push((nas.clone(), "/srv/nas".into()));
+    let machine = appliance.boot_with(&binds);
+    let active = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
+    assert_eq!(active("custodian-backup.timer").trim(), "inactive", "a site without backups has no timer");
+    appliance.site(&all);
+    machine.run(&["custodian", "volume", "init"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
+    machine.run(&["custodian", "apply"]);
+    wait_until_recorded(&machine, &all);
+
+    let key = age::x25519::Identity::generate();
+    let site = appliance.path("etc/site.toml");
+    let without = fs::read_to_string(&site).unwrap();
+    let backup = format!(
+        "\n[backup]\nareas = [\"y\"]\nrecipients = [\"{}\"]\nat = \"02:30\"\n\
+         to = [{{ kind = \"directory\", path = \"/srv/nas\" }}, {{ kind = \"disk\", disk = \"usb-B_1\" }}]\n",
+        key.to_public()
+    );
+    fs::write(&site, format!("{without}{backup}")).unwrap();
+    let pid = recorder_pid(&machine);
+    machine.run(&["custodian", "apply", "--reason", "the school wants backups"]);
+    assert_eq!(active("custodian-backup.timer").trim(), "active");
+    let times = machine.run(&["systemctl", "show", "--property=TimersCalendar", "custodian-backup.timer"]);
+    assert!(times.contains("*-*-* 02:30:00 Asia/Ho_Chi_Minh ;") && times.matches("OnCalendar").count() == 1, "{times}");
+    assert_eq!(recorder_pid(&machine), pid, "the recorder has nothing to do with it");
+
+    // Closed files are backed up: a recorder that is started anew closes them.
+    machine.run(&["systemctl", "restart", "custodian-record.service"]);
+    let mounted = ["findmnt", "-no", "FSTYPE,OPTIONS", "/var/lib/custodian/backup-disks/usb-B_1"];
+    let options = machine.run(&mounted);
+    assert!(options.starts_with("ext4") && options.contains("nosuid,nodev,noexec"), "{options}");
+    machine.run(&["custodian", "backup", "init", "--place", "2"]);
+    machine.run(&["custodian", "backup", "init", "--same-disk"]);
+    machine.run(&["systemctl", "start", "custodian-backup.service"]);
+    let records: serde_json::Value =
+        serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
+    assert_eq!(records[0]["outcome"], "complete", "{records:#}");
+    assert_eq!(
+        (&records[1]["outcome"], &records[1]["to"]),
+        (&"complete".into(), &"disk:usb-B_1".into()),
+        "{records:#}"
+    );
+    let kinds: Vec<&str> =
+        records[0]["contents"].as_array().unwrap().iter().map(|c| c["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"footage") && kinds.contains(&"database"), "{kinds:?}");
+    assert!(records[0]["ledger"].is_string(), "{records:#}");
+
+    let may = |how: &str, path: &str| {
+        machine.try_run(&["runuser", "--user", "custodian-backup", "--", "test", how, path]).status.success()
+    };
+    assert!(may("-r", "/var/lib/custodian/record/index.db") && !may("-w", "/var/lib/custodian/record/index.db"));
+    assert!(may("-x", "/srv/v1/footage/") && !may("-w", "/srv/v1/footage"));
+    assert!(!may("-w", "/var/lib/custodian/current/site.toml") && may("-w", "/srv/nas/custodian-a"));
+
+    // Also while nobody records, when nobody has the index open.
+    machine.run(&["systemctl", "stop", "custodian-record.service"]);
+    machine.run(&["systemctl", "start", "custodian-backup.service"]);
+    let records: serde_json::Value =
+        serde_json::from_str(&machine.run(&["custodian", "backup", "list", "--json"])).unwrap();
+    assert_eq!(
+        (&records[2]["outcome"], &records[3]["outcome"]),
+        (&"complete".into(), &"complete".into()),
+        "{records:#}"
+    );
+    machine.run(&["systemctl", "start", "custodian-record.service"]);
+    // What root does by hand is the service's afterwards.
+    machine.run(&["custodian", "backup", "run"]);
+    assert!(machine.run(&["custodian", "backup", "verify"]).contains("Damaged: 0."));
+    machine.run(&["systemctl", "start", "custodian-backup.service"]);
+
+    // A site that wants no backups any more: the disk is let go, and the recorder has nothing to do with it.
+    let pid = recorder_pid(&machine);
+    fs::write(&site, without).unwrap();
+    machine.run(&["custodian", "apply", "--reason", "the school wants no backups"]);
+    assert!(!machine.try_run(&mounted).status.success());
+    assert_eq!(recorder_pid(&machine), pid);
+    assert_eq!(active("custodian-backup.timer").trim(), "inactive");
     assert_eq!(failed_units(&machine), "");
     machine.cut();
 }

@@ -15,7 +15,7 @@ use custodian::{
     inventory::{Content, OurVolume, PARTITION_TYPE, SEAL},
     services::disks::{Machine, Sheet},
     store::volume,
-    sys::{Commands, FakeClock, Output, RealCommands, RealDisk},
+    sys::{Commands, FakeClock, Output, RealClock, RealCommands, RealDisk},
     types::{ByteSize, WallNs},
 };
 
@@ -132,27 +132,44 @@ fn loop_the_life_of_a_disk() {
     // In use it is neither prepared nor erased, and a busy one is not released.
     assert_eq!(mounted.erase, Err(Refusal::Mounted { at: at.display().to_string() }));
     let open = fs::File::open(day.join("x.mp4")).unwrap();
-    assert!(machine.release(NAME).unwrap_err().to_string().contains("busy"));
+    assert!(machine.release(NAME, &RealClock).unwrap_err().to_string().contains("busy"));
     drop(open);
-    machine.release(NAME).unwrap();
+    machine.release(NAME, &RealClock).unwrap();
     let free = sheet(&machine);
     assert_eq!(ours(&free).mounted, None);
     // Not mounted, its footage is seen all the same, and stands in the token.
     assert_eq!((free.footage.unwrap().days, ours(&free).newest), (1, ours(&mounted).newest));
     assert_eq!(
-        refused(machine.erase(NAME, full.erase.as_ref().unwrap())),
+        refused(machine.erase(NAME, full.erase.as_ref().unwrap(), &RealClock)),
         Refusal::Token(TokenError::OtherContent),
         "a token from before the footage"
     );
 
-    machine.erase(NAME, free.erase.as_ref().unwrap()).unwrap();
+    machine.erase(NAME, free.erase.as_ref().unwrap(), &RealClock).unwrap();
     let again = sheet(&machine);
     assert_eq!(again.disk.content, Content::Empty);
     assert!(!part.exists());
-    assert_eq!(refused(machine.release(NAME)), Refusal::NotOurs);
+    assert_eq!(refused(machine.release(NAME, &RealClock)), Refusal::NotOurs);
     // And the way begins again.
     prepare(&machine);
     assert_eq!(sheet(&machine).footage.unwrap().days, 0);
+
+    // Word was left for the ledger of each step: the second release was let through too, and failed on the open file.
+    let spool = machine.spool.as_ref().unwrap();
+    let mut left: Vec<String> = fs::read_dir(spool)
+        .unwrap()
+        .map(|file| serde_json::from_slice::<serde_json::Value>(&fs::read(file.unwrap().path()).unwrap()).unwrap())
+        .map(|left| format!("{} {}", left["what"]["event"].as_str().unwrap(), left["what"]["volume"].as_str().unwrap()))
+        .collect();
+    left.sort();
+    assert_eq!(left, ["erased a1", "prepared a1", "prepared a1", "released a1", "released a1"]);
+    // Where no word can be left nothing is done.
+    fs::remove_dir_all(spool).unwrap();
+    fs::write(spool, "no folder").unwrap();
+    let before = sheet(&machine);
+    let failed = machine.erase(NAME, before.erase.as_ref().unwrap(), &RealClock).unwrap_err();
+    assert!(failed.to_string().contains("nothing was done"), "{failed:#}");
+    assert_eq!(sheet(&machine).disk.content, before.disk.content);
 }
 
 #[test]
@@ -195,16 +212,16 @@ fn loop_whatever_speaks_against_it() {
     fs::create_dir(&at).unwrap();
     sh(&format!("mount {path} {}", at.display()));
     let mounted = Refusal::Mounted { at: at.display().to_string() };
-    assert_eq!(refused(machine.erase(NAME, foreign.erase.as_ref().unwrap())), mounted);
+    assert_eq!(refused(machine.erase(NAME, foreign.erase.as_ref().unwrap(), &RealClock)), mounted);
     assert_eq!(sheet(&machine).init, Err(mounted));
     unmount(&device);
 
-    machine.erase(NAME, foreign.erase.as_ref().unwrap()).unwrap();
+    machine.erase(NAME, foreign.erase.as_ref().unwrap(), &RealClock).unwrap();
     assert_eq!(sheet(&machine).disk.content, Content::Empty);
     sh(&format!("printf x | dd of={path} bs=1 seek=700000 conv=notrunc status=none"));
     let data = sheet(&machine);
     assert_eq!(data.init, Err(Refusal::Foreign { found: "data of an unknown kind".into() }));
-    machine.erase(NAME, &data.erase.unwrap()).unwrap();
+    machine.erase(NAME, &data.erase.unwrap(), &RealClock).unwrap();
 
     // A disk that is not in the listing as mounted, but held: the kernel says so.
     sh(&format!("mkswap -q {path}; swapon {path}"));
@@ -381,7 +398,7 @@ fn loop_cut_short_at_any_step_it_is_never_ours() {
                     // Erase takes it back, also cut short at any step.
                     at_each_step(
                         |cut| match sheet(&machine).erase {
-                            Ok(token) => loops.machine(cut).erase(NAME, &token),
+                            Ok(token) => loops.machine(cut).erase(NAME, &token, &RealClock),
                             Err(Refusal::Empty) => Ok(()),
                             Err(e) => Err(e.into()),
                         },

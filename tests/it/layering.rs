@@ -240,6 +240,44 @@ fn forbidden_imports_are_found() {
     assert!(!wrong("src/cli/a.rs", "use crate::web;"));
 }
 
+/// Sources that decide: what they say depends on what they are told and on nothing else.
+const PURE: [&str; 8] = [
+    "src/plan/",
+    "src/retention/policy/",
+    "src/retention/forecast/",
+    "src/retention/kept",
+    "src/retention/holds/charge/",
+    "src/retention/holds/hold.rs",
+    "src/retention/holds/set.rs",
+    "src/store/format/",
+];
+
+/// Modules that a source imports though it is to decide by what it is told alone.
+fn impure(file: &str, text: &str) -> Vec<String> {
+    let decides = PURE.iter().any(|dir| file.starts_with(dir));
+    let machine =
+        |to: &String| matches!(&**to, "sys" | "inventory") && !(file.starts_with("src/plan/") && *to == "inventory");
+    imports(file, text)
+        .into_iter()
+        .filter(machine)
+        .filter(|_| decides)
+        .map(|to| format!("{file} imports {to}"))
+        .collect()
+}
+
+#[test]
+fn what_decides_never_asks_the_machine() {
+    assert_eq!(impure("src/retention/policy/a.rs", "use crate::sys::Clock;").len(), 1);
+    assert_eq!(impure("src/plan/a.rs", "use crate::{types, sys};").len(), 1);
+    assert!(impure("src/services/a.rs", "use crate::sys::Clock;").is_empty());
+    let sources = sources();
+    let wrong: Vec<String> = sources.iter().flat_map(|(file, text)| impure(file, text)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for dir in PURE {
+        assert!(sources.iter().any(|(file, _)| file.starts_with(dir)), "{dir}");
+    }
+}
+
 /// Programs that change what is on a disk. blkid and lsblk only look.
 const CHANGE_DISKS: [&str; 9] =
     ["mkfs", "mkswap", "wipefs", "blkdiscard", "sgdisk", "sfdisk", "systemd-repart", "cryptsetup", "xfs_admin"];

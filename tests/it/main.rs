@@ -5,6 +5,7 @@
 mod acceptance;
 mod activation;
 mod apply;
+mod backup;
 mod browser;
 mod capture;
 mod disks;
@@ -13,8 +14,11 @@ mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod holds;
 mod layering;
+mod ledger;
 mod plan;
+mod retention;
 mod power;
 mod retrieve;
 mod site;
@@ -22,3 +26,4 @@ mod site;
 mod support;
 mod system_disk;
 mod units;
+mod verify;

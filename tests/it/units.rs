@@ -24,7 +24,8 @@ fn modules() -> PathBuf {
 
 /// The static services with the program of this build, in a folder.
 fn services(dir: &Path) -> Vec<PathBuf> {
-    let services = ["apply", "record", "web"].map(|s| format!("custodian-{s}.service"));
+    let services = ["apply.service", "record.service", "web.service", "backup.service", "backup.timer"]
+        .map(|s| format!("custodian-{s}"));
     let place = |name: &String| {
         let text = fs::read_to_string(modules().join(name)).unwrap();
         let text = text.replace("/usr/bin/custodian", env!("CARGO_BIN_EXE_custodian"));
@@ -35,6 +36,13 @@ fn services(dir: &Path) -> Vec<PathBuf> {
 }
 
 const SITE: &str = include_str!("../../image/site.example.toml");
+
+const BACKUP: &str = r#"
+[backup]
+recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
+at = "02:30"
+to = [{ kind = "directory", path = "/mnt/na s %" }, { kind = "disk", disk = "usb-WD_My_Book_1" }]
+"#;
 
 fn generated(site: &str, recorder: &str) -> Units {
     let Ok(site) = custodian::site::parse(site, "site.toml") else { panic!("the example is wrong") };
@@ -62,7 +70,7 @@ fn a_mistake_in_a_unit_is_found() {
 /// Below 2.0 out of 10, for all but apply, which is root's.
 #[test]
 fn services_are_locked_up() {
-    for service in ["record", "web"] {
+    for service in ["record", "web", "backup"] {
         let file = modules().join(format!("custodian-{service}.service"));
         let judge = |threshold| analyze(&["security", "--offline=true", threshold], std::slice::from_ref(&file));
         let Some(out) = judge("--threshold=19") else { return };
@@ -76,7 +84,7 @@ fn generated_units_are_understood() {
     for (recorder, unlock) in [("a", "tpm"), ("b", "none"), ("c", "passphrase"), ("a", "usb-key")] {
         let dir = tempfile::tempdir().unwrap();
         let mut files = services(dir.path());
-        let site = SITE.replace("unlock = \"tpm\"", &format!("unlock = \"{unlock}\""));
+        let site = SITE.replace("unlock = \"tpm\"", &format!("unlock = \"{unlock}\"")) + BACKUP;
         let units = generated(&site, recorder);
         assert!(units.keys().any(|n| custodian::plan::is_mount(n)), "{units:?}");
         assert_eq!(units.keys().any(|n| n.contains("unlock")), unlock != "none");
@@ -109,14 +117,18 @@ fn names_are_those_that_systemd_gives() {
 fn users_and_folders_of_the_units_are_declared() {
     let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
     let (users, folders) = (read("sysusers.d/custodian.conf"), read("tmpfiles.d/custodian.conf"));
-    for service in ["record", "web"] {
+    for service in ["record", "web", "backup"] {
         for line in read(&format!("custodian-{service}.service")).lines() {
             let declared = |kind: &str, name: &str| users.lines().any(|l| l.starts_with(&format!("{kind} {name} ")));
             match line.split_once('=') {
                 Some(("User", user)) => assert!(declared("u", user), "user {user}"),
                 // A user brings a group of its own name.
                 Some(("Group", group)) => assert!(declared("u", group), "group {group}"),
-                Some(("SupplementaryGroups", group)) => assert!(declared("g", group), "group {group}"),
+                Some(("SupplementaryGroups", groups)) => {
+                    for group in groups.split(' ') {
+                        assert!(declared("g", group) || declared("u", group), "group {group}");
+                    }
+                }
                 Some(("ReadWritePaths", paths)) => {
                     for path in paths.split(' ') {
                         assert!(folders.lines().any(|l| l.starts_with(&format!("d {path} "))), "folder {path}");

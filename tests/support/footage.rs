@@ -5,14 +5,16 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, sync::Arc}
 use bytes::Bytes;
 use custodian::{
     retrieve::Library,
+    services::paths::root_note,
     store::{
         format::{self, CloseBuilder},
         index::{Batch, RunRow, SegmentRow, SegmentState, Writer},
-        layout,
+        layout, volume,
     },
+    sys::RealDisk,
     types::{
-        CameraId, Codec, Fragment, GapBefore, Run, RunId, Sample, SegmentId, Span, StreamId, StreamKey, StreamKind,
-        Track, TrackKind, VolumeName, WallNs,
+        CameraId, Codec, Fragment, GapBefore, Run, RunId, Sample, SegmentId, SharedLeaf, Span, StreamId, StreamKey,
+        StreamKind, Track, TrackKind, VolumeName, WallNs,
     },
 };
 use uuid::Uuid;
@@ -189,6 +191,7 @@ pub(crate) fn fragments(run: &Arc<Run>, media: &Media, per_file: usize) -> Vec<F
                 lost_packets: 0,
                 dropped_frames: 0,
                 reports: Vec::new(),
+                leaf: SharedLeaf::default(),
             }
         })
         .collect()
@@ -205,14 +208,24 @@ pub(crate) struct Archive {
 impl Archive {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        fs::create_dir(dir.path().join("a1")).expect("made");
-        fs::create_dir(dir.path().join("a1/footage")).expect("made");
         let writer = Writer::open(&dir.path().join("index.db")).expect("an index");
-        Self { dir, volume: "a1".parse().expect("a name"), writer }
+        let mut archive = Self { dir, volume: "a1".parse().expect("a name"), writer };
+        archive.prepare("a1");
+        archive
+    }
+
+    /// Makes another volume, for what is recorded from now on.
+    pub(crate) fn prepare(&mut self, name: &str) {
+        self.volume = name.parse().expect("a name");
+        let made = volume::init(&RealDisk, &self.volume, &self.root(), "Trường mầm non", EIGHT).expect("a volume");
+        let mut batch = Batch::default();
+        batch.volumes.insert(self.volume.clone(), made.marker.id.to_string());
+        batch.meta.insert(root_note(&self.volume), self.root().display().to_string());
+        self.writer.apply(&batch).expect("written");
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.dir.path().join("a1")
+        self.dir.path().join(self.volume.as_str())
     }
 
     pub(crate) fn index(&self) -> PathBuf {
@@ -224,20 +237,25 @@ impl Archive {
     }
 
     /// Records a whole run: files of `per_file` fragments each. Answers their rows.
-    #[expect(clippy::disallowed_methods, reason = "folders of a test's own volume")]
     pub(crate) fn record(&mut self, run: Run, media: &Media, per_file: usize) -> Vec<SegmentRow> {
         let run = Arc::new(run);
         let all = fragments(&run, media, per_file);
         let mut rows = Vec::new();
         for file in all.chunk_by(|a, b| a.seq == b.seq) {
             let (bytes, row) = self.file(&run, file, SegmentState::Closed);
-            let path = self.root().join(&row.path);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-            fs::write(path, bytes).expect("written");
+            self.write(&row, &bytes);
             rows.push(row);
         }
         self.put(&run, &rows);
         rows
+    }
+
+    /// Puts a file in its place.
+    #[expect(clippy::disallowed_methods, reason = "folders of a test's own volume")]
+    pub(crate) fn write(&self, row: &SegmentRow, bytes: &[u8]) {
+        let path = self.root().join(&row.path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, bytes).expect("written");
     }
 
     /// A file's bytes and its row.
@@ -269,7 +287,7 @@ impl Archive {
             lost_packets: 0,
             state,
             holes: Vec::new(),
-            root: None,
+            root: (state != SegmentState::Open).then(|| close.root()),
         };
         (bytes, row)
     }

@@ -49,7 +49,7 @@ impl Loops {
     pub fn machine<'a>(&self, commands: &'a dyn Commands) -> Machine<'a> {
         let state = self.dir.path().join("state");
         let roots = Roots { by_id: self.dir.path().join("by-id"), ..Roots::new(&state, &state.join("volumes")) };
-        Machine { commands, roots, run: self.dir.path().join("run") }
+        Machine { commands, roots, run: self.dir.path().join("run"), spool: Some(state.join("ledger-spool")) }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod own;
 pub mod passthrough;
 pub mod probe;
 pub mod recorder;
+pub mod school;
 pub mod watch;
 
 use std::{

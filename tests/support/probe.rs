@@ -32,6 +32,15 @@ pub fn runs(volume: &Path, camera: &str) -> BTreeMap<String, Vec<PathBuf>> {
     runs
 }
 
+/// All files of footage on a volume.
+pub fn files(volume: &Path) -> Vec<PathBuf> {
+    let inside = |dir: PathBuf| {
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir() || p.extension().is_some())
+    };
+    let streams = inside(volume.join("footage")).filter(|p| p.is_dir()).flat_map(inside);
+    streams.flat_map(inside).flat_map(inside).collect()
+}
+
 /// All packets of some files, one after the other: video, and audio if there is any. Panics if ffprobe finds fault with one.
 pub fn packets(files: &[PathBuf]) -> [Packets; 2] {
     let mut tracks = [Packets::default(), Packets::default()];

@@ -160,7 +160,7 @@ impl Site {
         runs.into_values().collect()
     }
 
-    fn custodian(&self, subcommand: &[&str]) -> Command {
+    pub fn custodian(&self, subcommand: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
         command.args(subcommand).arg("--site").arg(self.path("site.toml")).stdin(Stdio::null());
         command
@@ -175,6 +175,13 @@ impl Site {
     /// What the recorder has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Runs `custodian hold`, in English.
+    pub fn hold(&self, args: &[&str]) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
+        command.arg("hold").args(args).args(["--lang", "en", "--state"]).arg(self.path("state")).stdin(Stdio::null());
+        command.output().unwrap()
     }
 
     /// What `custodian segments` or `gaps` lists as JSON, whenever it was.

@@ -64,6 +64,10 @@ impl Files for CutFiles<'_> {
         self.0.burn()?;
         RealFiles.point(link, to)
     }
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.burn()?;
+        RealFiles.replace(from, to)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.burn()?;
         RealFiles.rename(from, to)

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 
-use super::{Shared, config, live};
+use super::{
+    Shared, config,
+    holds::{self, HoldError},
+    live,
+    retention::{self, TrustError},
+};
 use crate::types::{CameraId, StreamKind, wire};
 
 fn problem(status: StatusCode, error: impl Into<String>) -> Response {
@@ -19,7 +24,19 @@ fn problem(status: StatusCode, error: impl Into<String>) -> Response {
 }
 
 pub(super) fn status(shared: &Arc<Shared>) -> Router {
-    Router::new().route("/v1/status", get(report)).with_state(shared.clone())
+    Router::new()
+        .route("/v1/status", get(report))
+        .route("/v1/holds", get(holds_health))
+        .route("/v1/retention", get(kept))
+        .with_state(shared.clone())
+}
+
+async fn kept(State(shared): State<Arc<Shared>>) -> Response {
+    Json(retention::retention(&shared)).into_response()
+}
+
+async fn holds_health(State(shared): State<Arc<Shared>>) -> Response {
+    Json(holds::health(&shared)).into_response()
 }
 
 async fn report(State(shared): State<Arc<Shared>>) -> Response {
@@ -31,7 +48,40 @@ async fn report(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 pub(super) fn control(shared: &Arc<Shared>) -> Router {
-    Router::new().route("/v1/reload", post(reload)).with_state(shared.clone())
+    Router::new()
+        .route("/v1/reload", post(reload))
+        .route("/v1/holds", get(list_holds).post(change_holds))
+        .route("/v1/trust", post(trust))
+        .with_state(shared.clone())
+}
+
+async fn trust(State(shared): State<Arc<Shared>>, Json(word): Json<wire::Trust>) -> Response {
+    // Waits for the ledger.
+    match tokio::task::spawn_blocking(move || retention::trust(&shared, &word)).await {
+        Ok(Ok(())) => Json(serde_json::json!({})).into_response(),
+        Ok(Err(e @ TrustError::Ledger(_))) => problem(StatusCode::SERVICE_UNAVAILABLE, super::start::story(&e)),
+        Ok(Err(e)) => problem(StatusCode::CONFLICT, e.to_string()),
+        Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
+}
+
+async fn list_holds(State(shared): State<Arc<Shared>>) -> Response {
+    Json(holds::list(&shared)).into_response()
+}
+
+async fn change_holds(State(shared): State<Arc<Shared>>, Json(command): Json<wire::HoldCommand>) -> Response {
+    // Waits for disks.
+    match tokio::task::spawn_blocking(move || holds::command(&shared, &command)).await {
+        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Err(e)) => {
+            let status = match e {
+                HoldError::Wrong(_) => StatusCode::CONFLICT,
+                HoldError::Disks(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            problem(status, e.to_string())
+        }
+        Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
 }
 
 async fn reload(State(shared): State<Arc<Shared>>) -> Response {
@@ -48,8 +98,25 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Response {
 pub(super) fn media(shared: &Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/live/{camera}/{kind}", get(watch))
+        .route("/v1/kept", get(camera_kept))
         .with_state(shared.clone())
         .merge(super::playback::router(shared))
+}
+
+#[derive(serde::Deserialize)]
+struct Whose {
+    camera: String,
+}
+
+async fn camera_kept(State(shared): State<Arc<Shared>>, Query(whose): Query<Whose>) -> Response {
+    let id: CameraId = match whose.camera.parse() {
+        Ok(id) => id,
+        Err(e) => return problem(StatusCode::BAD_REQUEST, format!("camera: {e}")),
+    };
+    match retention::camera(&shared, &id) {
+        Some(kept) => Json(kept).into_response(),
+        None => problem(StatusCode::NOT_FOUND, format!("nothing is known of camera {id} here yet")),
+    }
 }
 
 async fn watch(State(shared): State<Arc<Shared>>, Path((camera, kind)): Path<(String, String)>) -> Response {

@@ -67,7 +67,7 @@ pub(super) fn places(files: &Files, site: &Site) -> HashMap<CameraId, Place> {
 }
 
 /// Which recorder this is.
-pub(super) fn recorder(site: &Site, wanted: Option<&RecorderId>) -> anyhow::Result<RecorderId> {
+pub(in crate::services) fn recorder(site: &Site, wanted: Option<&RecorderId>) -> anyhow::Result<RecorderId> {
     let names = || site.recorders().map(|r| r.id.as_str()).collect::<Vec<_>>().join(", ");
     match wanted {
         Some(id) => {
@@ -113,6 +113,8 @@ pub(super) fn reload(shared: &Shared) -> anyhow::Result<wire::Reloaded> {
     let (site, secrets) = shared.files.read()?;
     site.recorder(&shared.recorder)
         .with_context(|| format!("recorder {} is not in {} any more", shared.recorder, shared.files.site.display()))?;
+    // Before a camera's footage has its new name.
+    shared.holds.follow(&site, &shared.recorder, shared.clock.wall());
     shared.store.lay(places(&shared.files, &site));
     let changes = hours::take_over(shared, &site, streams(&site, &secrets, &shared.recorder));
     let site = Arc::new(site);

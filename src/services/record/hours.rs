@@ -10,7 +10,7 @@ use super::Shared;
 use crate::{
     capture::StreamConfig,
     site::Site,
-    types::{CameraId, WallNs, wire},
+    types::{CameraId, StreamKind, WallNs, wire},
 };
 
 /// How often the clock is looked at.
@@ -21,15 +21,19 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Wanted {
     streams: Vec<StreamConfig>,
     off: BTreeSet<CameraId>,
-}
-
-/// The streams as they are to be captured now. Out of its hours a camera is not recorded; it can be watched all the same.
-fn now(streams: &[StreamConfig], off: &BTreeSet<CameraId>) -> Vec<StreamConfig> {
-    let one = |s: &StreamConfig| StreamConfig { record: s.record && !off.contains(&s.camera), ..s.clone() };
-    streams.iter().map(one).collect()
+    /// Cameras that are recorded by their sub stream because the disks are short.
+    by_sub: BTreeSet<CameraId>,
 }
 
 impl Wanted {
+    /// The streams as they are to be captured now. Out of its hours a camera is not recorded; it can be watched all the same.
+    fn now(&self) -> Vec<StreamConfig> {
+        let wanted =
+            |s: &StreamConfig| if self.by_sub.contains(&s.camera) { s.kind == StreamKind::Sub } else { s.record };
+        let one = |s: &StreamConfig| StreamConfig { record: wanted(s) && !self.off.contains(&s.camera), ..s.clone() };
+        self.streams.iter().map(one).collect()
+    }
+
     /// Cameras that are out of their hours.
     pub(super) fn off(&self) -> &BTreeSet<CameraId> {
         &self.off
@@ -45,8 +49,16 @@ fn out_of_hours(site: &Site, at: WallNs) -> BTreeSet<CameraId> {
 /// Captures these streams from now on, each in its hours.
 pub(super) fn take_over(shared: &Shared, site: &Site, streams: Vec<StreamConfig>) -> wire::Reloaded {
     let mut wanted = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-    *wanted = Wanted { off: out_of_hours(site, shared.clock.wall()), streams };
-    shared.supervisor.set_streams(now(&wanted.streams, &wanted.off))
+    let by_sub = std::mem::take(&mut wanted.by_sub);
+    *wanted = Wanted { off: out_of_hours(site, shared.clock.wall()), streams, by_sub };
+    shared.supervisor.set_streams(wanted.now())
+}
+
+/// Records these cameras by their sub stream from now on.
+pub(super) fn short(shared: &Shared, by_sub: BTreeSet<CameraId>) {
+    let mut wanted = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+    wanted.by_sub = by_sub;
+    shared.supervisor.set_streams(wanted.now());
 }
 
 /// Looks at the clock from now on, beside the cameras: this waits for no disk.
@@ -62,7 +74,7 @@ pub(super) fn follow(shared: &Arc<Shared>) {
                 log::info!(CAMERA = camera.as_str(); "camera {camera}: its hours {what}");
             }
             wanted.off = off;
-            shared.supervisor.set_streams(now(&wanted.streams, &wanted.off));
+            shared.supervisor.set_streams(wanted.now());
         }
     });
 }

@@ -3,11 +3,14 @@
 
 mod api;
 mod config;
+mod holds;
 mod hours;
+mod journal;
 mod live;
 mod lock;
 mod playback;
 mod reindex;
+mod retention;
 mod signals;
 mod start;
 mod status;
@@ -15,6 +18,7 @@ mod upkeep;
 mod volumes;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
@@ -22,14 +26,16 @@ use std::{
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
+pub(in crate::services) use self::{config::recorder, volumes::places};
 use crate::{
     capture::Supervisor,
+    ledger::Journal,
     retrieve::Library,
     services::paths::Paths,
     site::Site,
     store::{Store, index::IndexQueue},
     sys::Clock,
-    types::{RecorderId, WallNs, wire},
+    types::{RecorderId, VolumeName, WallNs, wire},
 };
 
 /// What `custodian record` was told.
@@ -55,8 +61,14 @@ struct Shared {
     index: Arc<IndexQueue>,
     supervisor: Supervisor,
     library: Arc<Library>,
+    holds: holds::Holding,
+    retention: retention::Retention,
     site: Mutex<Arc<Site>>,
     wanted: Mutex<hours::Wanted>,
+    journal: Journal,
+    deposits: Arc<journal::Deposits>,
+    /// Volumes whose segments were compared with the index since the start.
+    compared: Mutex<BTreeSet<VolumeName>>,
     absent: Mutex<Vec<Absent>>,
     started: WallNs,
     stopping: AtomicBool,
@@ -73,6 +85,8 @@ pub struct Recorder {
     shared: Arc<Shared>,
     sockets: [tokio::runtime::Runtime; 2],
     upkeep: Vec<std::thread::JoinHandle<()>>,
+    feeders: journal::Feeders,
+    sweeper: std::thread::JoinHandle<()>,
     _lock: lock::Lock,
 }
 
@@ -105,6 +119,10 @@ impl Recorder {
         for runtime in self.sockets {
             runtime.shutdown_background();
         }
+        self.sweeper.thread().unpark();
+        if self.sweeper.join().is_err() {
+            log::error!("the retention thread panicked");
+        }
         self.shared.index.put(|batch| {
             batch.meta.insert(start::STOPPED.into(), who.to_owned());
         });
@@ -115,6 +133,7 @@ impl Recorder {
                 log::error!("the upkeep thread panicked");
             }
         }
+        self.feeders.stop(&self.shared, who);
         for socket in
             [self.shared.paths.media_socket(), self.shared.paths.status_socket(), self.shared.paths.control_socket()]
         {

@@ -11,7 +11,9 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Options, Recorder, Shared, api, config, hours, lock::Lock, playback, upkeep, volumes};
+use super::{
+    Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, retention, upkeep, volumes,
+};
 use crate::{
     capture::{Env, Settings, Supervisor},
     services::{
@@ -19,7 +21,7 @@ use crate::{
         socket::{self, For},
     },
     store::{
-        Setup, SharedFootage, Store,
+        Footage as _, Setup, SharedFootage, Store,
         index::{IndexError, IndexQueue, Reader, Writer},
         recovery,
     },
@@ -52,14 +54,18 @@ impl Recorder {
         let writer = open_index(&paths.index(), started)?;
         let reader = Reader::open(&paths.index())?;
         let known = recovery::known(&reader)?;
-        let context = volumes::Context { index: paths.index(), recorder: recorder.clone() };
+        let deposits = Arc::new(journal::Deposits::default());
+        let context = volumes::Context { index: paths.index(), recorder: recorder.clone(), deposits: deposits.clone() };
         let places = volumes::places(&site, &recorder);
         let volume_count = places.len();
+        let expected = places.iter().map(|(name, _)| name.clone()).collect();
         let (volumes, absent) = volumes::open_all(places, &context, &*clock);
-        let downtime = match reader.meta(STOPPED)? {
-            Some(who) if !who.is_empty() => Cause::new(CauseKind::Stopped, who),
-            _ => Cause::new(CauseKind::Restart, "killed, crashed, or without power"),
-        };
+        let killed = || Cause::new(CauseKind::Restart, "killed, crashed, or without power");
+        let before = reader
+            .meta(STOPPED)?
+            .map(|who| if who.is_empty() { killed() } else { Cause::new(CauseKind::Stopped, who) });
+        let downtime = before.clone().unwrap_or_else(killed);
+        let retention = retention::Retention::new(clock.clone(), &reader, journal::newest(&paths));
         drop(reader);
         let index = Arc::new(IndexQueue::start(writer, paths.index())?);
         index.put(|batch| {
@@ -83,7 +89,10 @@ impl Recorder {
             places: config::places(&files, &site),
             downtime,
         })?);
+        let events = store.events();
         playback::note_roots(&index, &store);
+        let beginning = journal::Beginning { site: &site, recorder: &recorder, expected, after: before };
+        let journal = journal::open(&paths, &clock, &deposits, beginning)?;
         let supervisor = Supervisor::start(Env {
             clock: clock.clone(),
             footage: store.clone() as SharedFootage,
@@ -91,11 +100,14 @@ impl Recorder {
             recorder: recorder.clone(),
             settings: Settings::default(),
         })?;
+        let holding = holds::Holding::open(&paths.record(), &site, &recorder, started);
         let streams = config::streams(&site, &secrets, &recorder);
         let recorded = streams.iter().filter(|s| s.record).count();
         let shared = Arc::new(Shared {
             files,
             library: playback::library(paths.index(), &store),
+            holds: holding,
+            retention,
             recorder,
             paths,
             clock,
@@ -104,14 +116,23 @@ impl Recorder {
             supervisor,
             site: Mutex::new(Arc::new(site)),
             wanted: Mutex::default(),
+            journal,
+            deposits,
+            compared: Mutex::default(),
             absent: Mutex::new(absent),
             started,
             stopping: AtomicBool::new(false),
         });
         hours::take_over(&shared, &shared.site(), streams);
         hours::follow(&shared);
+        // The cameras are recorded by now: a disk that does not answer keeps nobody waiting but those who ask for holds.
+        let there = shared.store.roots().into_keys().filter_map(|name| shared.store.volume(&name));
+        shared.holds.mount(there, started);
+        shared.holds.follow(&shared.site(), &shared.recorder, started);
         let sockets = serve(&shared)?;
         let behind = shared.clone();
+        let feeders = journal::Feeders::start(&shared, events)?;
+        let sweeper = retention::Sweeper::start(&shared)?;
         let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;
         log::info!("recorder {}: {recorded} streams to record", shared.recorder);
         if let Some(limit) = notify::watchdog() {
@@ -119,7 +140,7 @@ impl Recorder {
         }
         notify::ready();
         notify::status(&format!("recording {recorded} streams"));
-        Ok(Self { shared, sockets, upkeep: vec![upkeep], _lock: lock })
+        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, sweeper, _lock: lock })
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         streams,
         volumes,
         index_problem,
+        retention: Some(super::retention::health(shared)),
+        ledger: Some(super::journal::status(&shared.journal)),
     }
 }
 

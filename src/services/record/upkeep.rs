@@ -27,6 +27,8 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a stop waits for disks that are being looked at.
 const LEAVE: Duration = Duration::from_secs(2);
+/// How often copies of the holds are written again that could not be, in [`LOOK`]s.
+const MEND: u32 = 10;
 
 /// After a reload: volumes that are new in the site are taken into use as soon as they are there.
 pub(super) fn expect_volumes(shared: &Shared, site: &Site) {
@@ -50,6 +52,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     let mut events = shared.store.events();
     let mut due: BTreeSet<VolumeName> = shared.store.roots().into_keys().collect();
     let mut busy: BTreeMap<VolumeName, JoinHandle<()>> = BTreeMap::new();
+    let mut looks = 0_u32;
     while !shared.stopping.load(Ordering::SeqCst) {
         busy.retain(|_, thread| !thread.is_finished());
         due.retain(|name| busy.contains_key(name) || !compare(shared, name, &mut busy));
@@ -61,6 +64,11 @@ pub(super) fn run(shared: &Arc<Shared>) {
                 due.insert(name);
             }
         }
+        looks = looks.wrapping_add(1);
+        if looks.is_multiple_of(MEND) {
+            shared.holds.mend(shared.clock.wall());
+            super::holds::catch_up(shared);
+        }
     }
     let leave = shared.clock.monotonic();
     while busy.values().any(|thread| !thread.is_finished()) && shared.clock.monotonic().since(leave) < LEAVE {
@@ -69,7 +77,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
 }
 
 fn look_for_absent(shared: &Shared) {
-    let context = Context { index: shared.paths.index(), recorder: shared.recorder.clone() };
+    let (index, recorder) = (shared.paths.index(), shared.recorder.clone());
+    let context = Context { index, recorder, deposits: shared.deposits.clone() };
     let mut absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
     absent.retain_mut(|volume| {
         let Some(setup) = volume.look(&context, &*shared.clock) else { return true };
@@ -117,11 +126,19 @@ impl Beside for AtWork<'_> {
     }
 }
 
-/// Compares a volume with the index and mends what is torn.
+/// Compares a volume with the holds and the index, and mends what is torn.
 fn reconcile(shared: &Shared, name: &VolumeName) {
     let Some(volume) = shared.store.volume(name) else { return };
-    let rows = match Reader::open(&shared.paths.index()).and_then(|index| index.volume_segments(name)) {
-        Ok(rows) => rows,
+    let now = shared.clock.wall();
+    shared.holds.mount([volume.clone()], now);
+    shared.holds.follow(&shared.site(), &shared.recorder, now);
+    // What retention has in hand is neither there nor gone.
+    let turn = shared.retention.turn(name);
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.compared.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    let read = Reader::open(&shared.paths.index()).and_then(|index| Ok((index.volume_segments(name)?, index)));
+    let (rows, index) = match read {
+        Ok(read) => read,
         Err(e) => {
             log::error!("volume {name} is not compared with the index: {}", super::start::story(&e));
             return;
@@ -134,6 +151,10 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         "volume {name}: {} segments; {} were new to the index, {} were torn and are closed now, {} are no more",
         report.segments, report.added, report.recovered, report.gone
     );
+    if !shared.stopping.load(Ordering::SeqCst) {
+        shared.retention.compared(name, &report, &index);
+        shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+    }
     for lost in &report.lost {
         log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
     }

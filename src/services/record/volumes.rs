@@ -2,10 +2,14 @@
 
 use std::{
     path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
+    },
     time::Duration,
 };
 
+use super::journal::Deposits;
 use crate::{
     services::paths,
     site::{Site, VolumePlace},
@@ -18,10 +22,12 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What it takes to open a volume.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Context {
     pub index: PathBuf,
     pub recorder: RecorderId,
+    /// What volumes keep of the ledger.
+    pub deposits: Arc<Deposits>,
 }
 
 type Opened = Result<Box<VolumeSetup>, String>;
@@ -46,6 +52,7 @@ impl Absent {
             name: self.name.clone(),
             healthy: false,
             problem: Some(self.problem.clone()),
+            full: false,
             free: ByteSize(0),
             size: ByteSize(0),
             queued: ByteSize(0),
@@ -139,7 +146,7 @@ pub(super) fn open_all(
 }
 
 /// Names and places of a recorder's volumes.
-pub(super) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
+pub(in crate::services) fn places(site: &Site, recorder: &RecorderId) -> Vec<(VolumeName, PathBuf)> {
     let place = |v: &crate::site::Volume| match &v.place {
         VolumePlace::Disk(_) => paths::mount_point(&v.name),
         VolumePlace::Path(path) => path.clone(),
@@ -158,6 +165,7 @@ fn open(name: &VolumeName, root: PathBuf, context: &Context) -> Opened {
     if id.is_some_and(|id| id != volume.marker.id.to_string()) {
         log::warn!(VOLUME = name.as_str(); "volume {name} is another disk than before");
     }
+    context.deposits.look(name, &root);
     let space = RealDisk.space(&root).map_err(|e| format!("cannot ask it for its room: {e}"))?;
     let known = index.and_then(|index| recovery::known(&index).ok()).unwrap_or_default();
     let traces = recovery::look(&volume, &context.recorder, &known);
@@ -179,7 +187,8 @@ mod tests {
     fn a_disk_that_does_not_answer_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let name: VolumeName = "a1".parse().unwrap();
-        let context = Context { index: dir.path().join("index.db"), recorder: "a".parse().unwrap() };
+        let deposits = Arc::new(Deposits::default());
+        let context = Context { index: dir.path().join("index.db"), recorder: "a".parse().unwrap(), deposits };
         let root = dir.path().join("a1");
         std::fs::create_dir(&root).unwrap();
         // To open the marker waits until somebody writes into it.

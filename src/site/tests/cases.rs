@@ -49,7 +49,12 @@ pub(super) const CASES: &[Case] = &[
     (Code::BadSchedule, "mon-fri 06:00-18:00", "mon-fri 6-18", "schedule"),
     (Code::BadClock, "02:30", "2:30", "at ="),
     (Code::EmptyList, "[\"main\", \"sub\"]", "[]", "record"),
-    (Code::EmptyList, "recipients = [\"age1example\"]", "recipients = []", "recipients"),
+    (
+        Code::EmptyList,
+        "recipients = [\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"]",
+        "recipients = []",
+        "recipients",
+    ),
     (Code::Twice, "[area.gate]", "[[recorder.b.volume]]\nname = \"a1\"\npath = \"/x\"\n[area.gate]", "name = \"a1\""),
     (Code::Twice, "path = \"/srv/footage\"", "disk = \"ata-WDC_WD120EFBX_1234\"\nsize = \"6 TB\"", "disk"),
     (Code::Twice, "rtsp://10.20.1.12/1", "rtsp://10.20.1.11/Streaming/Channels/102", "main"),
@@ -78,6 +83,32 @@ pub(super) const CASES: &[Case] = &[
     (Code::NoSub, "sub = \"rtsp://10.20.1.11/Streaming/Channels/102\"", "", "record"),
     (Code::SameAsMain, "Channels/102", "Channels/101", "sub"),
     (Code::ControlRooms, "[recorder.b]", "[recorder.b]\ncontrol_room = true", "control_room = true"),
+    (Code::BadRecipient, "sfn9aqmcac8p", "sfn9aqmcac8q", "recipients"),
+    (
+        Code::SecretKey,
+        "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+        "AGE-SECRET-KEY-1XYZ",
+        "recipients",
+    ),
+    (
+        Code::Twice,
+        "\"age1ql3",
+        "\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\", \"age1ql3",
+        "recipients",
+    ),
+    (Code::BackupInside, "path = \"/mnt/nas\"", "path = \"/srv/footage/backup\"", "to ="),
+    (
+        Code::BackupInside,
+        "kind = \"directory\", path = \"/mnt/nas\"",
+        "kind = \"disk\", disk = \"ata-WDC_WD120EFBX_1234\"",
+        "to =",
+    ),
+    (
+        Code::Twice,
+        "{ kind = \"directory\", path = \"/mnt/nas\" }",
+        "[{ kind = \"directory\", path = \"/mnt/nas\" }, { kind = \"directory\", path = \"/mnt/nas/\" }]",
+        "to =",
+    ),
     (Code::NobodyHolds, "[\"guard\", \"leadership\"]", "[\"guard\"]", "by ="),
 ];
 
@@ -113,7 +144,7 @@ fn each_mistake_is_found_where_it_is_and_brings_no_other() {
 
 #[test]
 fn every_code_has_a_case() {
-    let elsewhere = [Code::NoCamera, Code::NoRecorder, Code::NoCredentials, Code::NoSecret];
+    let elsewhere = [Code::NoCamera, Code::NoRecorder, Code::NoCredentials, Code::NoSecret, Code::BadS3];
     let tested: BTreeSet<Code> = CASES.iter().map(|c| c.0).chain(elsewhere).collect();
     assert_eq!(Code::ALL.iter().copied().filter(|c| !tested.contains(c)).collect::<Vec<_>>(), []);
 }
@@ -188,4 +219,23 @@ fn what_a_site_relies_on_must_be_in_the_secrets() {
     let found: Vec<_> = errors.reports(Lang::En).into_iter().map(|r| (r.code, r.key, r.help)).collect();
     assert_eq!(found[0], ("no-credentials", "camera.gate-1.credentials".into(), "Did you mean viewers?".into()));
     assert_eq!((found[1].0, found[1].1.as_str()), ("no-secret", "health.push[0].url_secret"));
+}
+
+#[test]
+fn the_address_of_a_store_is_looked_at_where_it_is_relied_on() {
+    let place = "{ kind = \"s3\", url_secret = \"offsite\" }";
+    let site =
+        parse(&BASE.replace("{ kind = \"directory\", path = \"/mnt/nas\" }", place), "site.toml").expect("right");
+    let with = |address: &str| {
+        let all = format!(
+            "[credentials.viewer]\nusername = \"u\"\npassword = \"p\"\n[secrets]\nkuma = \"https://x\"\noffsite = \"{address}\"\n"
+        );
+        secrets::parse(&all, "secrets.toml").expect("right").cover(&site)
+    };
+    assert!(with("https://key:hunter2@s3.example.org/school").is_ok());
+    let errors = with("https://hunter2@s3.example.org/school").expect_err("no secret");
+    let report = errors.reports(Lang::En).remove(0);
+    assert_eq!((report.code, report.key.as_str()), ("bad-s3", "backup.to[0].url_secret"));
+    assert!(report.message.contains("no KEY:SECRET@"), "{}", report.message);
+    assert!(!format!("{errors} {}", errors.render(Lang::En, false)).contains("hunter2"));
 }

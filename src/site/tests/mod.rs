@@ -87,7 +87,7 @@ kind = "uptime-kuma"
 url_secret = "kuma"
 
 [backup]
-recipients = ["age1example"]
+recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
 at = "02:30"
 to = { kind = "directory", path = "/mnt/nas" }
 

@@ -3,6 +3,7 @@
 //! Every check runs, whatever the others found. A part that cannot be built is left out of what is built, and then there
 //! is no site, only the errors.
 
+mod backup;
 mod cameras;
 mod people;
 mod recorders;
@@ -88,7 +89,7 @@ impl Checker<'_> {
         let people = self.people(file.person.as_ref());
         let approvals = self.approvals(file.approval.as_ref(), &people);
         let (push, warn) = self.health(file.health.as_ref().map(|h| &h.value));
-        let backup = file.backup.as_ref().and_then(|b| self.backup(&b.value));
+        let backup = file.backup.as_ref().and_then(|b| self.backup(&b.value, &recorders));
 
         let site = site?;
         let name = site.name.as_ref()?.value.0.clone();

@@ -1,12 +1,11 @@
-//! Roles, people, approvals, health, backup.
+//! Roles, people, approvals, health.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Checker, length, text};
 use crate::{
     site::{
-        choices::{BackupKind, BackupWhat},
-        model::{Approval, Backup, BackupPlace, Matter, Person, Push, Role, Warn},
+        model::{Approval, Matter, Person, Push, Role, Warn},
         problem::{Code, Problem},
         raw,
         read::{At, Named},
@@ -14,12 +13,12 @@ use crate::{
     types::{AreaId, PersonId, RoleId},
 };
 
-fn values<T: Clone>(list: Option<&At<raw::List<T>>>) -> Vec<T> {
+pub(super) fn values<T: Clone>(list: Option<&At<raw::List<T>>>) -> Vec<T> {
     list.map(|l| l.value.iter().map(|v| v.value.clone()).collect()).unwrap_or_default()
 }
 
 impl Checker<'_> {
-    fn areas_exist(&mut self, list: Option<&At<raw::List<AreaId>>>, key: &str) {
+    pub(super) fn areas_exist(&mut self, list: Option<&At<raw::List<AreaId>>>, key: &str) {
         let declared = self.declared.areas.take();
         for area in list.map(|l| l.value.as_slice()).unwrap_or_default() {
             self.exists("@area", declared.as_ref(), area, key);
@@ -132,49 +131,5 @@ impl Checker<'_> {
             }
         }
         (push, warn)
-    }
-
-    pub(super) fn backup(&mut self, raw: &raw::Backup) -> Option<Backup> {
-        self.areas_exist(raw.areas.as_ref(), "backup.areas");
-        let mut to = Vec::new();
-        if let Some(places) = &raw.to {
-            if places.value.0.is_empty() {
-                self.problem(Code::EmptyList, &places.at, "backup.to");
-            }
-            for (i, place) in places.value.0.iter().enumerate() {
-                to.extend(self.backup_place(&format!("backup.to[{i}]"), place));
-            }
-        }
-        if let Some(list) = raw.recipients.as_ref().filter(|l| l.value.is_empty()) {
-            self.problem(Code::EmptyList, &list.at, "backup.recipients");
-        }
-        let all = [BackupWhat::Holds, BackupWhat::Exports, BackupWhat::Databases, BackupWhat::Ledger, BackupWhat::Site];
-        Some(Backup {
-            what: raw.what.as_ref().map_or_else(|| all.to_vec(), |w| values(Some(w))),
-            areas: values(raw.areas.as_ref()),
-            recipients: values(raw.recipients.as_ref()).into_iter().map(|t| t.0).collect(),
-            at: raw.at.as_ref()?.value.0,
-            keep_days: raw.keep_days.as_ref().map(|d| d.value.0),
-            rate: raw.rate.as_ref().map(|r| r.value),
-            to,
-        })
-    }
-
-    fn backup_place(&mut self, key: &str, raw: &At<raw::BackupPlace>) -> Option<BackupPlace> {
-        let (at, raw) = (raw.at.clone(), &raw.value);
-        if let Some(name) = &raw.url_secret {
-            self.secrets.push((format!("{key}.url_secret"), name.clone()));
-        }
-        let kind = raw.kind.as_ref()?.value;
-        let (wanted, place) = match kind {
-            BackupKind::Disk => ("disk", raw.disk.as_ref().map(|d| BackupPlace::Disk(d.value.0.clone()))),
-            BackupKind::Directory => ("path", raw.path.as_ref().map(|p| BackupPlace::Directory(p.value.0.clone()))),
-            BackupKind::S3 => ("url_secret", raw.url_secret.as_ref().map(|s| BackupPlace::S3(s.value.clone()))),
-        };
-        if place.is_none() && !self.reported(&format!("{key}.{wanted}")) {
-            let problem = Problem::new(Code::MissingKey, at, format!("{key}.{wanted}"));
-            self.report(problem.with("name", wanted).with("table", format!("[{key}]")));
-        }
-        place
     }
 }

@@ -186,17 +186,31 @@ pub(super) fn mfra_len(last16: [u8; 16]) -> Option<u64> {
     c.u32().ok().filter(|len| fits && *len as usize >= MFRA_FIXED).map(u64::from)
 }
 
+/// What the closing boxes of a file say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// Digest of the head that they belong to.
+    pub head: [u8; 32],
+    /// Of the whole file.
+    pub closing: Closing,
+    /// Its fragments: they ascend, do not overlap, and lie between head and close box.
+    pub fragments: Vec<FragmentEntry>,
+    /// The sender reports of all of them.
+    pub reports: Vec<SenderReport>,
+}
+
+impl Close {
+    /// The bytes that custodian writes to say this.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let reports = self.reports.iter().map(|r| (0, *r)).collect();
+        CloseBuilder { head: self.head, entries: self.fragments.clone(), reports }.finish(self.closing.recovered)
+    }
+}
+
 /// Reads a close box and the `mfra` after it; `offset` is where it begins in the file, `head_len` where fragments begin.
 ///
-/// Memory is bounded by the bytes given. What comes back is consistent in itself: rows ascend, do not overlap, and lie between
-/// head and close box.
-pub(super) fn parse_close(
-    close: &[u8],
-    mfra: &[u8],
-    head: &[u8; 32],
-    head_len: u64,
-    offset: u64,
-) -> Parse<(Closing, Vec<FragmentEntry>, Vec<SenderReport>)> {
+/// Memory is bounded by the bytes given. What comes back is consistent in itself.
+pub(super) fn parse_close(close: &[u8], mfra: &[u8], head_len: u64, offset: u64) -> Parse<Close> {
     let digest_at = close.len().checked_sub(TRAILER).filter(|at| *at >= FIXED).ok_or("it is too short")?;
     let mut trailer = Cursor(&close[digest_at..]);
     let stored: [u8; 32] = trailer.array()?;
@@ -211,26 +225,24 @@ pub(super) fn parse_close(
         return Err("it is no close box");
     }
     let (_, flags) = c.version_flags()?;
-    if c.array()? != *head {
-        return Err("it belongs to another file");
-    }
+    let head = c.array()?;
     let (frames, audio_frames, lost_packets, dropped_frames) = (c.u64()?, c.u64()?, c.u64()?, c.u64()?);
     let (count, reports) = (c.u32()? as usize, c.u32()? as usize);
     let mut rows = Cursor(c.take(count.checked_mul(ROW).ok_or("too many rows")?)?);
-    let mut entries: Vec<FragmentEntry> = Vec::with_capacity(count);
+    let mut fragments: Vec<FragmentEntry> = Vec::with_capacity(count);
     let mut end = head_len;
     for _ in 0..count {
         let e = read_row(&mut rows)?;
         let fits =
             e.offset >= end && e.len > super::PRFT_LEN && e.offset.checked_add(e.len).is_some_and(|to| to <= offset);
-        if !fits || entries.last().is_some_and(|last| last.number >= e.number) {
+        if !fits || fragments.last().is_some_and(|last| last.number >= e.number) {
             return Err("its rows do not ascend within the file");
         }
         end = e.end();
-        entries.push(e);
+        fragments.push(e);
     }
     let reports = parse_reports(&mut c, reports)?;
     let closing =
         Closing { offset, recovered: flags & FLAG_RECOVERED != 0, frames, audio_frames, lost_packets, dropped_frames };
-    Ok((closing, entries, reports))
+    Ok(Close { head, closing, fragments, reports })
 }

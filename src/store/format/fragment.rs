@@ -2,7 +2,7 @@
 
 use super::{
     FRAGMENT_UUID, FragmentEntry, MAX_REPORTS, MAX_SAMPLES, PRFT_LEN, SampleAt, boxes::Boxes, init::track_id,
-    leaf::Leaf,
+    leaf::Leaf, moof::Moof,
 };
 use crate::types::{Fragment, Sample, SenderReport, WallNs};
 
@@ -52,7 +52,7 @@ impl Encoded {
     }
 }
 
-/// Encodes a fragment. One allocation; hashes the samples once.
+/// Encodes a fragment. Hashes its samples, if none of its clones has been encoded yet.
 ///
 /// Decode times in the file are exact: a sample lasts until the next one of its track in the fragment, whatever its own
 /// `duration` says; that counts for the last one only.
@@ -61,42 +61,27 @@ impl Encoded {
 /// If the fragment breaks what [`Fragment`] promises, or is larger than a box can be.
 pub fn encode_fragment(f: &Fragment) -> Result<Encoded, Unencodable> {
     let fail = |what| Unencodable { number: f.number, what };
-    let Plan { video, rows_max, sample_bytes } = plan(f).map_err(fail)?;
+    let Plan { video, sample_bytes } = plan(f).map_err(fail)?;
     let (pictures, sound) = f.samples.split_at(video);
-    let reports = newest(&f.reports);
-    let mut leaf = Leaf::new(f.run.stream.id, f.run.id, f.number, f.span.start, f.samples.len());
-    for part in [pictures, sound] {
-        rows(part).for_each(|row| leaf.row(&row));
-    }
-    f.samples.iter().for_each(|s| leaf.data(&s.data));
-    let leaf = leaf.finish();
-
+    let samples: Vec<SampleAt> = rows(pictures).chain(rows(sound)).collect();
+    let leaf = f.leaf.get_or_compute(|| {
+        let mut leaf = Leaf::new(f.run.stream.id, f.run.id, f.number, f.span.start, samples.len());
+        samples.iter().for_each(|row| leaf.row(row));
+        f.samples.iter().for_each(|s| leaf.data(&s.data));
+        leaf.finish()
+    });
+    let moof = Moof {
+        samples,
+        video,
+        number: f.number,
+        span: f.span,
+        lost_packets: f.lost_packets,
+        dropped_frames: f.dropped_frames,
+        leaf,
+        reports: newest(&f.reports).to_vec(),
+    };
+    let head = fragment_head(&moof, sample_bytes);
     let first = &pictures[0];
-    let mut b = Boxes::with_capacity(384 + rows_max * 16 + reports.len() * 16);
-    b.full(*b"prft", 1, PRFT_CAPTURED, |b| {
-        b.u32(track_id(0));
-        b.u64(ntp(f.span.start));
-        b.u64(first.dts);
-    });
-    debug_assert_eq!(b.pos() as u64, PRFT_LEN);
-    moof(&mut b, f.number.wrapping_add(1), &[pictures, sound], |b| {
-        b.uuid(&FRAGMENT_UUID, 1, 0, |b| {
-            b.u32(f.number);
-            b.i64(f.span.start.0);
-            b.i64(f.span.end.0);
-            b.u32(f.lost_packets);
-            b.u32(f.dropped_frames);
-            b.bytes(&leaf);
-            b.u32(u32::try_from(reports.len()).unwrap_or(0));
-            for r in reports {
-                b.i64(r.camera.0);
-                b.i64(r.ours.0);
-            }
-        });
-    });
-    b.u32(sample_bytes + 8);
-    b.bytes(b"mdat");
-    let head = b.finish();
     let entry = FragmentEntry {
         offset: 0,
         len: head.len() as u64 + u64::from(sample_bytes),
@@ -114,6 +99,36 @@ pub fn encode_fragment(f: &Fragment) -> Result<Encoded, Unencodable> {
     Ok(Encoded { head, sample_bytes: u64::from(sample_bytes), entry })
 }
 
+/// `prft`, `moof` and the header of an `mdat` with `payload` bytes: the only bytes that say this of these samples.
+pub(super) fn fragment_head(m: &Moof, payload: u32) -> Vec<u8> {
+    let (pictures, sound) = m.samples.split_at(m.video);
+    let mut b = Boxes::with_capacity(384 + m.samples.len() * 16 + m.reports.len() * 16);
+    b.full(*b"prft", 1, PRFT_CAPTURED, |b| {
+        b.u32(track_id(0));
+        b.u64(ntp(m.span.start));
+        b.u64(pictures.first().map_or(0, |first| first.dts));
+    });
+    debug_assert_eq!(b.pos() as u64, PRFT_LEN);
+    moof(&mut b, m.number.wrapping_add(1), &[pictures, sound], |b| {
+        b.uuid(&FRAGMENT_UUID, 1, 0, |b| {
+            b.u32(m.number);
+            b.i64(m.span.start.0);
+            b.i64(m.span.end.0);
+            b.u32(m.lost_packets);
+            b.u32(m.dropped_frames);
+            b.bytes(&m.leaf);
+            b.u32(u32::try_from(m.reports.len()).unwrap_or(0));
+            for r in &m.reports {
+                b.i64(r.camera.0);
+                b.i64(r.ours.0);
+            }
+        });
+    });
+    b.u32(payload.saturating_add(8));
+    b.bytes(b"mdat");
+    b.finish()
+}
+
 /// The sender reports that fit into a fragment's box.
 pub(super) fn newest(reports: &[SenderReport]) -> &[SenderReport] {
     &reports[reports.len().saturating_sub(MAX_REPORTS)..]
@@ -122,8 +137,8 @@ pub(super) fn newest(reports: &[SenderReport]) -> &[SenderReport] {
 /// A media segment (`moof` and `mdat`) of one sample, for live views. Its `sequence` should grow by one from chunk to chunk.
 pub fn live_chunk(sample: &Sample, sequence: u32) -> Vec<u8> {
     let mut b = Boxes::with_capacity(256 + sample.data.len());
-    let alone = std::slice::from_ref(sample);
-    moof(&mut b, sequence, &[alone], |_| {});
+    let alone: Vec<SampleAt> = rows(std::slice::from_ref(sample)).collect();
+    moof(&mut b, sequence, &[&alone], |_| {});
     b.boxed(*b"mdat", |b| b.bytes(&sample.data));
     b.finish()
 }
@@ -132,8 +147,6 @@ pub fn live_chunk(sample: &Sample, sequence: u32) -> Vec<u8> {
 struct Plan {
     /// Count of video samples; they come first.
     video: usize,
-    /// Rows in the two `trun`s together.
-    rows_max: usize,
     sample_bytes: u32,
 }
 
@@ -166,7 +179,7 @@ fn plan(f: &Fragment) -> Result<Plan, &'static str> {
     if f.samples.iter().any(|s| s.data.is_empty()) {
         return Err("a sample is empty");
     }
-    Ok(Plan { video, rows_max: f.samples.len(), sample_bytes: u32::try_from(total).unwrap_or(u32::MAX) })
+    Ok(Plan { video, sample_bytes: u32::try_from(total).unwrap_or(u32::MAX) })
 }
 
 /// The sample table of one track's samples, with the durations that the file will say.
@@ -176,7 +189,7 @@ fn rows(part: &[Sample]) -> impl Iterator<Item = SampleAt> {
         dts: s.dts,
         duration: duration(part, i),
         cts: s.cts,
-        size: size(s),
+        size: u32::try_from(s.data.len()).unwrap_or(u32::MAX),
         key: s.key,
         offset: 0,
     })
@@ -187,39 +200,34 @@ fn duration(part: &[Sample], i: usize) -> u32 {
     next.unwrap_or(part[i].duration)
 }
 
-fn size(s: &Sample) -> u32 {
-    u32::try_from(s.data.len()).unwrap_or(u32::MAX)
-}
-
-fn flags(s: &Sample) -> u32 {
+fn flags(s: &SampleAt) -> u32 {
     if s.key { FLAGS_KEY } else { FLAGS_DELTA }
 }
 
 /// Writes a `moof` (section 8.8.4) with a `traf` for each non-empty part; their data follow one another in the `mdat` after it.
-fn moof(b: &mut Boxes, sequence: u32, parts: &[&[Sample]], more: impl FnOnce(&mut Boxes)) {
+fn moof(b: &mut Boxes, sequence: u32, parts: &[&[SampleAt]], more: impl FnOnce(&mut Boxes)) {
     let start = b.pos();
-    let mut data_offsets = [(0, 0); 2];
+    let mut data_offsets = [(0, 0_u32); 2];
     b.boxed(*b"moof", |b| {
         b.full(*b"mfhd", 0, 0, |b| b.u32(sequence));
         let mut before = 0;
         for (part, patch) in parts.iter().zip(&mut data_offsets).filter(|(part, _)| !part.is_empty()) {
             *patch = (traf(b, part), before);
-            before += part.iter().map(|s| s.data.len()).sum::<usize>();
+            before = part.iter().fold(before, |sum, s| sum.saturating_add(s.size));
         }
         more(b);
     });
-    let mdat = b.pos() - start + 8;
+    let mdat = u32::try_from(b.pos() - start + 8).unwrap_or(u32::MAX);
     for (at, before) in data_offsets.into_iter().filter(|(at, _)| *at != 0) {
-        b.patch_u32(at, u32::try_from(mdat + before).unwrap_or(u32::MAX));
+        b.patch_u32(at, mdat.saturating_add(before));
     }
 }
 
 /// Writes a `traf`; answers where the `data_offset` of its `trun` stands. Whatever is the same for all samples is said once.
-fn traf(b: &mut Boxes, part: &[Sample]) -> usize {
+fn traf(b: &mut Boxes, part: &[SampleAt]) -> usize {
     let first = &part[0];
-    let first_duration = duration(part, 0);
-    let same_duration = (1..part.len()).all(|i| duration(part, i) == first_duration);
-    let same_size = part.iter().all(|s| s.data.len() == first.data.len());
+    let same_duration = part.iter().all(|s| s.duration == first.duration);
+    let same_size = part.iter().all(|s| s.size == first.size);
     let rest_flags = flags(part.get(1).unwrap_or(first));
     let same_flags = part.iter().skip(1).all(|s| flags(s) == rest_flags);
     let first_flags = same_flags && flags(first) != rest_flags;
@@ -233,10 +241,10 @@ fn traf(b: &mut Boxes, part: &[Sample]) -> usize {
         b.full(*b"tfhd", 0, tfhd, |b| {
             b.u32(track_id(first.track));
             if same_duration {
-                b.u32(first_duration);
+                b.u32(first.duration);
             }
             if same_size {
-                b.u32(size(first));
+                b.u32(first.size);
             }
             if same_flags {
                 b.u32(rest_flags);
@@ -256,12 +264,12 @@ fn traf(b: &mut Boxes, part: &[Sample]) -> usize {
             if first_flags {
                 b.u32(flags(first));
             }
-            for (i, s) in part.iter().enumerate() {
+            for s in part {
                 if !same_duration {
-                    b.u32(duration(part, i));
+                    b.u32(s.duration);
                 }
                 if !same_size {
-                    b.u32(size(s));
+                    b.u32(s.size);
                 }
                 if !same_flags {
                     b.u32(flags(s));

@@ -2,7 +2,8 @@
 //! positioned reads. `docs/ref/format.md` describes it for a stranger.
 //!
 //! Writing: [`segment_head`], then for every fragment [`encode_fragment`] and its samples' bytes, then [`CloseBuilder::finish`].
-//! Reading: [`read`], or [`scan()`] where a file may be torn; then [`samples`] and [`verify`] for a fragment.
+//! Reading: [`read`], or [`scan()`] where a file may be torn; then [`samples`] and [`verify`] for a fragment. Reading with mistrust, part
+//! by part: [`read_head`], [`end_of_file`], [`check`], [`find_fragment`].
 
 mod boxes;
 mod close;
@@ -16,15 +17,15 @@ mod moov;
 mod reader;
 mod scan;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
-pub use close::{CloseBuilder, Closing};
+pub use close::{Close, CloseBuilder, Closing};
 pub use fragment::{Encoded, Unencodable, encode_fragment, live_chunk};
 pub use head::{Head, segment_head};
 pub use init::init_segment;
 pub use leaf::leaf_of;
-pub use reader::{ReadAt, SegmentFile, Tail, read, samples, verify};
-pub use scan::{Verify, scan};
+pub use reader::{Checked, EndOfFile, ReadAt, SegmentFile, Tail, check, end_of_file, read, read_head, samples, verify};
+pub use scan::{Verify, find_fragment, scan};
 
 use crate::types::{Span, WallNs, merkle};
 

@@ -4,14 +4,15 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 
 use super::{
     FormatError, FragmentEntry, Head, SampleAt,
-    close::{Closing, mfra_len, parse_close},
+    close::{Close, Closing, mfra_len, parse_close},
     cursor::Cursor,
+    fragment::fragment_head,
     head::parse_head,
     leaf::Leaf,
     moof::{Moof, parse_moof},
-    scan::{Verify, scan_on},
+    scan::{FragmentAt, Verify, fragment_at, scan_on},
 };
-use crate::types::SenderReport;
+use crate::types::{SegmentId, SenderReport};
 
 /// Largest `ftyp`, `moov` and head box taken seriously; together they are about 2 KiB.
 const MAX_HEAD_BOX: u64 = 1 << 20;
@@ -83,6 +84,28 @@ pub(super) fn read_range(file: &(impl ReadAt + ?Sized), from: u64, to: u64) -> i
     Ok(buf)
 }
 
+/// Bytes `from..to` of a file, or those of them before a place that cannot be read; at least `needed` of them.
+pub(super) fn read_ahead(file: &(impl ReadAt + ?Sized), from: u64, to: u64, needed: u64) -> io::Result<Vec<u8>> {
+    let wanted = to_usize(to - from);
+    let mut buf = vec![0; wanted];
+    let mut have = 0;
+    while have < wanted {
+        match file.read_at(&mut buf[have..], from + have as u64) {
+            Ok(0) => break,
+            Ok(n) => have += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if (have as u64) < needed => return Err(e),
+            // Nobody may ever need what is behind it.
+            Err(_) => break,
+        }
+    }
+    if (have as u64) < needed {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    buf.truncate(have);
+    Ok(buf)
+}
+
 /// A segment file as found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentFile {
@@ -151,8 +174,8 @@ pub fn read(file: &(impl ReadAt + ?Sized), len: u64) -> Result<SegmentFile, Form
 }
 
 /// Reads the boxes before the first fragment; what comes back has no fragments yet.
-pub(super) fn read_head(file: &(impl ReadAt + ?Sized), len: u64) -> Result<SegmentFile, FormatError> {
-    let mut bytes = read_range(file, 0, len.min(8 << 10))?;
+pub fn read_head(file: &(impl ReadAt + ?Sized), len: u64) -> Result<SegmentFile, FormatError> {
+    let mut bytes = read_ahead(file, 0, len.min(8 << 10), len.min(8))?;
     let mut ends = [0_u64; 3];
     let mut at = 0_u64;
     for (i, kind) in [b"ftyp", b"moov", b"uuid"].into_iter().enumerate() {
@@ -213,20 +236,60 @@ fn cut(i: usize, header: &[u8]) -> FormatError {
 
 /// Reads the closing boxes at the end of a file, if they are there and whole.
 fn read_closing(file: &(impl ReadAt + ?Sized), len: u64, found: &mut SegmentFile) -> Result<bool, FormatError> {
-    let tail_at = len.saturating_sub(TAIL_READ).max(found.head_len);
-    let mut tail = read_range(file, tail_at, len)?;
-    let Some(mfra) = tail.last_chunk::<16>().and_then(|last| mfra_len(*last)) else { return Ok(false) };
-    let room = len - found.head_len;
-    if mfra > MAX_CLOSE || mfra + 4 > room {
+    let Ok(EndOfFile { close, .. }) = end_of_file(file, found.head_len, len)? else { return Ok(false) };
+    if close.head != found.head.digest {
         return Ok(false);
+    }
+    found.closed = Some(close.closing);
+    found.fragments = close.fragments;
+    found.reports = close.reports;
+    found.valid_len = len;
+    found.tail = Tail::Clean;
+    Ok(true)
+}
+
+/// The closing boxes of a file, read for their own sake: its head may be damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndOfFile {
+    /// What they say.
+    pub close: Close,
+    /// The boxes.
+    bytes: Vec<u8>,
+}
+
+impl EndOfFile {
+    /// Whether the boxes are, byte for byte, those that custodian writes to say this.
+    pub fn is_exact(&self) -> bool {
+        self.close.to_bytes() == self.bytes
+    }
+}
+
+/// Reads the closing boxes of a file of `len` bytes, whose fragments begin at `head_len` or later; or says what is wrong with them.
+pub fn end_of_file(
+    file: &(impl ReadAt + ?Sized),
+    head_len: u64,
+    len: u64,
+) -> io::Result<Result<EndOfFile, &'static str>> {
+    let mut tail_at = len.saturating_sub(TAIL_READ).max(head_len.min(len));
+    let mut tail = read_range(file, tail_at, len).or_else(|_| {
+        // It may be the last fragment that cannot be read.
+        tail_at = len.saturating_sub(16).max(tail_at);
+        read_range(file, tail_at, len)
+    })?;
+    let Some(mfra) = tail.last_chunk::<16>().and_then(|last| mfra_len(*last)) else {
+        return Ok(Err("the file does not end with mfra"));
+    };
+    let room = len.saturating_sub(head_len);
+    if mfra > MAX_CLOSE || mfra + 4 > room {
+        return Ok(Err("mfra is larger than the file"));
     }
     let mut size = [0; 4];
     read_full(file, &mut size, len - mfra - 4)?;
-    let close = u64::from(u32::from_be_bytes(size));
-    if close > MAX_CLOSE || mfra + close > room {
-        return Ok(false);
+    let close_len = u64::from(u32::from_be_bytes(size));
+    if close_len > MAX_CLOSE || mfra + close_len > room {
+        return Ok(Err("the close box is larger than the file"));
     }
-    let offset = len - mfra - close;
+    let offset = len - mfra - close_len;
     if offset < tail_at {
         let mut whole = read_range(file, offset, tail_at)?;
         whole.append(&mut tail);
@@ -234,63 +297,82 @@ fn read_closing(file: &(impl ReadAt + ?Sized), len: u64, found: &mut SegmentFile
     } else {
         tail.drain(..to_usize(offset - tail_at));
     }
-    let (close, mfra) = tail.split_at(to_usize(close));
-    let Ok((closing, fragments, reports)) = parse_close(close, mfra, &found.head.digest, found.head_len, offset) else {
-        return Ok(false);
-    };
-    found.closed = Some(closing);
-    found.fragments = fragments;
-    found.reports = reports;
-    found.valid_len = len;
-    found.tail = Tail::Clean;
-    Ok(true)
+    let (close, mfra) = tail.split_at(to_usize(close_len));
+    Ok(parse_close(close, mfra, head_len, offset).map(|close| EndOfFile { close, bytes: tail }))
 }
 
 /// The sample table of a fragment: video in decode order, then audio, with where in the file each sample's bytes are.
 pub fn samples(file: &(impl ReadAt + ?Sized), entry: &FragmentEntry) -> Result<Vec<SampleAt>, FormatError> {
-    Ok(open_fragment(file, entry)?.0.samples)
+    Ok(open_fragment(file, entry)?.moof.samples)
 }
 
 /// Reads a fragment again and computes its leaf: whether it is the one in its box, and in its row.
 pub fn verify(file: &(impl ReadAt + ?Sized), head: &Head, entry: &FragmentEntry) -> Result<(), FormatError> {
-    let (moof, payload_at) = open_fragment(file, entry)?;
-    let leaf = leaf_in_file(file, head, &moof, payload_at)?;
-    if leaf != moof.leaf || leaf != entry.leaf {
+    let here = open_fragment(file, entry)?;
+    if leaf_in_file(file, head.segment(), &here)? != entry.leaf {
         return Err(FormatError::Fragment { offset: entry.offset, what: "its leaf does not fit its bytes" });
     }
     Ok(())
 }
 
-/// Parses the fragment that a row speaks of; answers also where its `mdat`'s payload begins.
-fn open_fragment(file: &(impl ReadAt + ?Sized), entry: &FragmentEntry) -> Result<(Moof, u64), FormatError> {
+/// Parses the fragment that a row speaks of.
+fn open_fragment(file: &(impl ReadAt + ?Sized), entry: &FragmentEntry) -> Result<FragmentAt, FormatError> {
     let bad = |what| FormatError::Fragment { offset: entry.offset, what };
-    match super::scan::fragment_at(
-        file,
-        entry.offset,
-        entry.offset.checked_add(entry.len).ok_or(bad("no such place"))?,
-    )? {
-        Ok((moof, found)) if found == *entry => {
-            let payload: u64 = moof.samples.iter().map(|s| u64::from(s.size)).sum();
-            Ok((moof, found.end() - payload))
-        }
+    let end = entry.offset.checked_add(entry.len).ok_or(bad("no such place"))?;
+    match fragment_at(file, entry.offset, end)? {
+        Ok(here) if here.entry == *entry => Ok(here),
         Ok(_) => Err(bad("it is not the one that its row describes")),
         Err(stop) => Err(bad(stop.what())),
     }
 }
 
-/// Computes the leaf of a fragment whose samples begin at `payload_at`.
+/// A fragment of which every byte was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What its boxes say; the leaf is the one that they state.
+    pub entry: FragmentEntry,
+    /// The leaf of the samples that are there.
+    pub leaf: [u8; 32],
+    /// The sender reports in its box.
+    pub reports: Vec<SenderReport>,
+    /// How many tracks it has samples of.
+    pub tracks: usize,
+    /// Whether the bytes before its samples are those that custodian writes to say this, each of them.
+    pub exact: bool,
+}
+
+/// Reads all of the fragment that begins at `at` and ends by `limit`, of whatever file.
+///
+/// # Errors
+/// If it cannot be read, or there is no fragment.
+pub fn check(file: &(impl ReadAt + ?Sized), segment: SegmentId, at: u64, limit: u64) -> Result<Checked, FormatError> {
+    let here = match fragment_at(file, at, limit)? {
+        Ok(here) => here,
+        Err(stop) => return Err(FormatError::Fragment { offset: at, what: stop.what() }),
+    };
+    let leaf = leaf_in_file(file, segment, &here)?;
+    let payload = u32::try_from(here.payload).ok();
+    Ok(Checked {
+        leaf,
+        exact: payload.is_some_and(|payload| fragment_head(&here.moof, payload) == here.head),
+        tracks: here.moof.samples.last().map_or(0, |last| last.track + 1),
+        entry: here.entry,
+        reports: here.moof.reports,
+    })
+}
+
+/// Computes the leaf of a fragment of that segment.
 pub(super) fn leaf_in_file(
     file: &(impl ReadAt + ?Sized),
-    head: &Head,
-    moof: &Moof,
-    payload_at: u64,
-) -> Result<[u8; 32], FormatError> {
-    let run = &head.run;
-    let mut leaf = Leaf::new(run.stream.id, run.id, moof.number, moof.span.start, moof.samples.len());
+    segment: SegmentId,
+    here: &FragmentAt,
+) -> io::Result<[u8; 32]> {
+    let FragmentAt { moof, entry, payload, .. } = here;
+    let mut leaf = Leaf::new(segment.stream, segment.run, moof.number, moof.span.start, moof.samples.len());
     moof.samples.iter().for_each(|s| leaf.row(s));
-    let end = payload_at + moof.samples.iter().map(|s| u64::from(s.size)).sum::<u64>();
-    let mut buf = vec![0; to_usize((end - payload_at).min(256 << 10))];
-    let mut at = payload_at;
+    let end = entry.end();
+    let mut buf = vec![0; to_usize((*payload).min(256 << 10))];
+    let mut at = end - payload;
     while at < end {
         let n = to_usize((end - at).min(buf.len() as u64));
         read_full(file, &mut buf[..n], at)?;

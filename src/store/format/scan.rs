@@ -6,7 +6,9 @@ use super::{
     CLOSE_UUID, FormatError, FragmentEntry, PRFT_LEN, SegmentFile, Tail,
     close::parse_close,
     moof::Moof,
-    reader::{MAX_CLOSE, MAX_MOOF, ReadAt, leaf_in_file, parse_whole_moof, read_head, read_range, to_usize},
+    reader::{
+        MAX_CLOSE, MAX_MOOF, ReadAt, leaf_in_file, parse_whole_moof, read_ahead, read_head, read_range, to_usize,
+    },
 };
 
 /// What is read at once where a fragment is expected: its `prft`, its `moof` nearly always, and the header of its `mdat`.
@@ -125,7 +127,7 @@ fn next(
     let Some((size, kind)) = box_header(&header) else { return Ok(Err(Stop::Torn("the header of a box is cut"))) };
     match &kind {
         b"prft" => match fragment_at(file, at, len)? {
-            Ok((moof, entry)) => take_fragment(found, file, &moof, entry, verify),
+            Ok(here) => take_fragment(found, file, &here, verify),
             Err(stop) => Ok(Err(stop)),
         },
         b"uuid" if header.get(8..24).is_some_and(|id| *id == CLOSE_UUID) => take_closing(found, file, at, len, size),
@@ -147,26 +149,22 @@ fn box_header(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
 fn take_fragment(
     found: &mut SegmentFile,
     file: &(impl ReadAt + ?Sized),
-    moof: &Moof,
-    entry: FragmentEntry,
+    here: &FragmentAt,
     verify: Verify,
 ) -> io::Result<Result<Step, Stop>> {
+    let FragmentAt { moof, entry, .. } = here;
     if found.fragments.last().is_some_and(|last| last.number >= entry.number || last.dts >= entry.dts) {
         return Ok(Err(Stop::Garbage("a fragment that does not continue the one before")));
     }
     if moof.samples.iter().any(|s| s.track >= found.head.run.tracks.len()) {
         return Ok(Err(Stop::Garbage("a fragment with a track that the file does not have")));
     }
-    if matches!(verify, Verify::From(from) if entry.end() > from) {
-        let payload: u64 = moof.samples.iter().map(|s| u64::from(s.size)).sum();
-        match leaf_in_file(file, &found.head, moof, entry.end() - payload) {
-            Ok(leaf) if leaf == entry.leaf => {}
-            Ok(_) => return Ok(Err(Stop::Torn("a fragment whose leaf does not fit its bytes"))),
-            Err(FormatError::Io(e)) => return Err(e),
-            Err(_) => return Ok(Err(Stop::Torn("a fragment whose bytes cannot be hashed"))),
-        }
+    if matches!(verify, Verify::From(from) if entry.end() > from)
+        && leaf_in_file(file, found.head.segment(), here)? != entry.leaf
+    {
+        return Ok(Err(Stop::Torn("a fragment whose leaf does not fit its bytes")));
     }
-    found.fragments.push(entry);
+    found.fragments.push(*entry);
     found.reports.extend_from_slice(&moof.reports);
     Ok(Ok(Step::Valid(entry.end())))
 }
@@ -189,9 +187,10 @@ fn take_closing(
     };
     let close = read_range(file, at, mfra_at)?;
     let mfra = read_range(file, mfra_at, end)?;
-    match parse_close(&close, &mfra, &found.head.digest, found.head_len, at) {
-        Ok((closing, fragments, reports)) if fragments == found.fragments && reports == found.reports => {
-            found.closed = Some(closing);
+    match parse_close(&close, &mfra, found.head_len, at) {
+        Ok(end) if end.head != found.head.digest => Ok(Err(Stop::Torn("the close box belongs to another file"))),
+        Ok(close) if close.fragments == found.fragments && close.reports == found.reports => {
+            found.closed = Some(close.closing);
             Ok(Ok(Step::Valid(end)))
         }
         Ok(_) => Ok(Err(Stop::Torn("the close box does not fit the fragments before it"))),
@@ -199,17 +198,24 @@ fn take_closing(
     }
 }
 
-/// Parses the fragment that begins at `at` and must end by `limit`. Sample offsets come back counted from the file's beginning.
-pub(super) fn fragment_at(
-    file: &(impl ReadAt + ?Sized),
-    at: u64,
-    limit: u64,
-) -> io::Result<Result<(Moof, FragmentEntry), Stop>> {
+/// A fragment that was found, its samples unread.
+pub(super) struct FragmentAt {
+    /// What its `moof` says; sample offsets count from the file's beginning.
+    pub(super) moof: Moof,
+    pub(super) entry: FragmentEntry,
+    /// Bytes of samples; they end where the fragment ends.
+    pub(super) payload: u64,
+    /// Its bytes up to the samples.
+    pub(super) head: Vec<u8>,
+}
+
+/// Parses the fragment that begins at `at` and must end by `limit`.
+pub(super) fn fragment_at(file: &(impl ReadAt + ?Sized), at: u64, limit: u64) -> io::Result<Result<FragmentAt, Stop>> {
     let torn = |what| Ok(Err(Stop::Torn(what)));
     if limit.saturating_sub(at) < PRFT_LEN + 16 {
         return torn("a fragment is cut");
     }
-    let mut bytes = read_range(file, at, limit.min(at.saturating_add(CHUNK)))?;
+    let mut bytes = read_ahead(file, at, limit.min(at.saturating_add(CHUNK)), PRFT_LEN + 16)?;
     match box_header(&bytes) {
         Some((PRFT_LEN, kind)) if kind == *b"prft" => {}
         _ => return Ok(Err(Stop::Garbage("no prft where a fragment begins"))),
@@ -229,6 +235,7 @@ pub(super) fn fragment_at(
         let more = read_range(file, at + bytes.len() as u64, at + want)?;
         bytes.extend_from_slice(&more);
     }
+    bytes.truncate(to_usize(want));
     let (moof, mdat) = bytes[PRFT..].split_at(to_usize(moof_len));
     let payload = match box_header(mdat) {
         Some((size, kind)) if kind == *b"mdat" && size > 8 => size - 8,
@@ -259,5 +266,30 @@ pub(super) fn fragment_at(
         audio_samples: count(moof.samples.len() - moof.video),
         leaf: moof.leaf,
     };
-    Ok(Ok((moof, entry)))
+    Ok(Ok(FragmentAt { moof, entry, payload, head: bytes }))
+}
+
+/// What every fragment begins with: size, type, version and flags of its `prft`.
+const BEGINNING: [u8; 12] = *b"\0\0\0\x20prft\x01\0\0\x18";
+/// What is searched at once.
+const WINDOW: u64 = 256 << 10;
+
+/// The first place at or after `from` where a fragment may begin, judged by its first boxes' names. For files in which one fragment does
+/// not tell where the next one is.
+///
+/// # Errors
+/// If a part of the file cannot be read; it may be passed over.
+pub fn find_fragment(file: &(impl ReadAt + ?Sized), mut from: u64, limit: u64) -> io::Result<Option<u64>> {
+    // Up to the name of the `moof`.
+    const NEEDED: usize = PRFT + 8;
+    while limit.saturating_sub(from) >= NEEDED as u64 {
+        let window = read_range(file, from, limit.min(from + WINDOW))?;
+        let begins =
+            |at: &usize| window[*at..].starts_with(&BEGINNING) && window[*at + PRFT + 4..].starts_with(b"moof");
+        if let Some(at) = (0..=window.len() - NEEDED).find(begins) {
+            return Ok(Some(from + at as u64));
+        }
+        from += (window.len() - NEEDED + 1) as u64;
+    }
+    Ok(None)
 }

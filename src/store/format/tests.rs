@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::{fragment::from_ntp, *};
 use crate::types::{
-    Cause, CauseKind, Codec, Fragment, GapBefore, Run, RunId, Sample, SenderReport, StreamKey, StreamKind, Track,
-    TrackKind,
+    Cause, CauseKind, Codec, Fragment, GapBefore, Run, RunId, Sample, SenderReport, SharedLeaf, StreamKey, StreamKind,
+    Track, TrackKind,
 };
 
 const T0: i64 = 1_795_368_000_123_456_789;
@@ -19,7 +19,7 @@ fn entry(kind: [u8; 4]) -> Bytes {
     [&[0, 0, 0, 20], kind.as_slice(), &[7; 12]].concat().into()
 }
 
-pub(super) fn run(audio: bool) -> Run {
+pub(in crate::store) fn run(audio: bool) -> Run {
     let mut tracks = vec![Track {
         kind: TrackKind::Video,
         codec: Codec::H264,
@@ -55,7 +55,7 @@ pub(super) fn run(audio: bool) -> Run {
 }
 
 /// A fragment of 50 pictures with reordering and, where the run has audio, 100 packets of sound.
-pub(super) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
+pub(in crate::store) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
     let mut samples = Vec::new();
     let base = u64::from(number) * 180_000;
     for i in 0..50_u32 {
@@ -88,17 +88,18 @@ pub(super) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
         lost_packets: number,
         dropped_frames: 2 * number,
         reports: vec![SenderReport { camera: at(7), ours: at(8) }; number as usize % 3],
+        leaf: SharedLeaf::default(),
     }
 }
 
 /// A whole file, with where each fragment ends, and its closing boxes.
-pub(super) struct Made {
-    pub(super) run: Arc<Run>,
-    pub(super) open: Vec<u8>,
-    pub(super) close: CloseBuilder,
+pub(in crate::store) struct Made {
+    pub(in crate::store) run: Arc<Run>,
+    pub(in crate::store) open: Vec<u8>,
+    pub(in crate::store) close: CloseBuilder,
 }
 
-pub(super) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
+pub(in crate::store) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
     let run = Arc::new(run(audio));
     let mut open = segment_head(&run, 3);
     let mut close = CloseBuilder::new(&run, 3);
@@ -113,7 +114,7 @@ pub(super) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
 }
 
 impl Made {
-    pub(super) fn closed(&self) -> Vec<u8> {
+    pub(in crate::store) fn closed(&self) -> Vec<u8> {
         [self.open.as_slice(), &self.close.finish(false)].concat()
     }
 }

@@ -5,11 +5,15 @@
 //! head says why ([`crate::types::Run::before`]), or within a run where no picture came ([`SegmentRow::holes`], known from the
 //! fragments' times). Only the gap that lasts, after the last run, has a row of its own.
 
+mod all;
+mod keeping;
 mod queue;
 mod reader;
 mod schema;
 mod writer;
 
+pub use all::{Cursor, Since};
+pub use keeping::{Aged, KeptRow, Stock};
 pub use queue::{Batch, IndexQueue};
 pub use reader::Reader;
 pub use schema::{FORMAT, IndexError};

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{RunRow, SegmentRow, Writer};
-use crate::types::{GapBefore, RunId, SegmentId, StreamId, StreamKey, VolumeName, WallNs};
+use super::{KeptRow, RunRow, SegmentRow, Writer};
+use crate::types::{GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs};
 
 /// Changes to the index, the last word on each thing. Applied in the order of the fields.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct Batch {
     pub runs: BTreeMap<RunId, RunRow>,
     /// New or grown segments, by identity and volume.
     pub segments: BTreeMap<(SegmentId, VolumeName), SegmentRow>,
+    /// First of all: no segment is in the ledger any more, for that is another one now.
+    pub forget_logged: bool,
     /// Which entry of the ledger stands for a segment.
     pub logged: BTreeMap<(SegmentId, VolumeName), u64>,
     /// Segments that are about to be removed.
@@ -28,6 +30,10 @@ pub struct Batch {
     pub gone: BTreeSet<(SegmentId, VolumeName)>,
     /// Up to where retention has removed footage.
     pub retired: BTreeMap<StreamId, WallNs>,
+    /// Footage that is lost.
+    pub lost: BTreeSet<(StreamId, Span)>,
+    /// What was measured on a day.
+    pub kept: BTreeMap<(StreamId, String), KeptRow>,
     /// Gaps that last, or have ended.
     pub open_gaps: BTreeMap<StreamId, Option<GapBefore>>,
     /// Notes such as the site's time zone.
@@ -42,13 +48,22 @@ impl Batch {
         self.streams.is_empty()
             && self.runs.is_empty()
             && self.segments.is_empty()
+            && !self.forget_logged
             && self.logged.is_empty()
             && self.retiring.is_empty()
             && self.gone.is_empty()
             && self.retired.is_empty()
+            && self.lost.is_empty()
+            && self.kept.is_empty()
             && self.open_gaps.is_empty()
             && self.meta.is_empty()
             && self.volumes.is_empty()
+    }
+
+    /// Takes the numbers in the ledger from all segments.
+    pub fn forget_logged(&mut self) {
+        self.logged.clear();
+        self.forget_logged = true;
     }
 
     /// Adds a segment.
@@ -65,13 +80,20 @@ impl Batch {
         for (k, v) in older.segments {
             self.segments.entry(k).or_insert(v);
         }
-        for (k, v) in older.logged {
-            self.logged.entry(k).or_insert(v);
+        if !self.forget_logged {
+            for (k, v) in older.logged {
+                self.logged.entry(k).or_insert(v);
+            }
+            self.forget_logged = older.forget_logged;
         }
         self.retiring.extend(older.retiring);
         self.gone.extend(older.gone);
         for (k, v) in older.retired {
             self.retired.entry(k).or_insert(v);
+        }
+        self.lost.extend(older.lost);
+        for (k, v) in older.kept {
+            self.kept.entry(k).or_insert(v);
         }
         for (k, v) in older.open_gaps {
             self.open_gaps.entry(k).or_insert(v);

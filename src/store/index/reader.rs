@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{IndexError, RunRow, SegmentRow, SegmentState, StreamRow, schema};
+use super::{
+    IndexError, RunRow, SegmentRow, SegmentState, StreamRow,
+    schema::{self, ReadOnly},
+};
 use crate::{
     store::layout,
     types::{
@@ -16,31 +19,32 @@ use crate::{
 /// The index, open for reading.
 #[derive(Debug)]
 pub struct Reader {
-    db: Connection,
+    pub(super) db: Connection,
     path: PathBuf,
+    at_rest: Option<PathBuf>,
 }
 
 /// A row that does not have the shape that we wrote.
-fn strange(e: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn strange(e: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e))
 }
 
-fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(super) fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     row.get_ref(column)?.as_str()?.parse().map_err(strange)
 }
 
-fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.max(0).cast_unsigned())
 }
 
-const SEGMENT: &str = "SELECT run.uuid, s.seq, s.volume, s.start, s.end, s.raw_start, run.correction, s.bytes, s.frames, \
+pub(super) const SEGMENT: &str = "SELECT run.uuid, s.seq, s.volume, s.start, s.end, s.raw_start, run.correction, s.bytes, s.frames, \
      s.lost, s.state, run.folder, stream.kind, stream.uuid, s.holes, s.root \
      FROM segment s JOIN run ON run.n = s.run JOIN stream ON stream.n = s.stream";
 
-fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
+pub(super) fn segment(row: &Row<'_>) -> rusqlite::Result<SegmentRow> {
     let run = RunId::from_bytes(row.get(0)?);
     let seq = row.get(1)?;
     let raw_start = WallNs(row.get(5)?);
@@ -72,19 +76,25 @@ fn holes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Span>> {
 impl Reader {
     /// Opens the index at `path`.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        Ok(Self { db: schema::open_read_only(path)?, path: path.to_owned() })
+        let ReadOnly { db, at_rest } = schema::open_read_only(path)?;
+        Ok(Self { db, path: path.to_owned(), at_rest })
+    }
+
+    /// Whether it was opened while nobody wrote, by one who may not write beside it, and now somebody does: it is to be opened again.
+    pub fn is_outdated(&self) -> bool {
+        self.at_rest.as_ref().is_some_and(|log| log.exists())
     }
 
     fn at(&self) -> impl FnOnce(rusqlite::Error) -> IndexError + '_ {
         IndexError::at(&self.path)
     }
 
-    fn ask<T>(&self, read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, IndexError> {
+    pub(super) fn ask<T>(&self, read: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, IndexError> {
         read().map_err(self.at())
     }
 
     /// The stream's number in this database; -1, which no row has, if it is not known.
-    fn number(&self, stream: StreamId) -> rusqlite::Result<i64> {
+    pub(super) fn number(&self, stream: StreamId) -> rusqlite::Result<i64> {
         let known = self
             .db
             .prepare_cached("SELECT n FROM stream WHERE uuid = ?1")?
@@ -135,10 +145,33 @@ impl Reader {
 
     /// Closed segments that the ledger does not have yet, oldest of a stream first, at most so many.
     pub fn unlogged(&self, most: u32) -> Result<Vec<SegmentRow>, IndexError> {
+        self.unlogged_elsewhere(&[], most)
+    }
+
+    /// The same, of volumes that are not named.
+    pub fn unlogged_elsewhere(&self, not: &[VolumeName], most: u32) -> Result<Vec<SegmentRow>, IndexError> {
         self.ask(|| {
-            let sql =
-                format!("{SEGMENT} WHERE s.logged IS NULL AND s.state IN (1, 2) ORDER BY s.stream, s.start LIMIT ?1");
-            self.db.prepare_cached(&sql)?.query_map([most], segment)?.collect()
+            let others = if not.is_empty() { "" } else { "AND s.volume NOT IN (SELECT value FROM json_each(?2))" };
+            let sql = format!(
+                "{SEGMENT} WHERE s.logged IS NULL AND s.state IN (1, 2) {others} ORDER BY s.stream, s.start LIMIT ?1"
+            );
+            let mut statement = self.db.prepare_cached(&sql)?;
+            if not.is_empty() {
+                return statement.query_map([most], segment)?.collect();
+            }
+            let names = serde_json::to_string(not).unwrap_or_default();
+            statement.query_map(params![most, names], segment)?.collect()
+        })
+    }
+
+    /// Whether the ledger has a segment of a run, on any volume.
+    pub fn is_run_logged(&self, run: RunId) -> Result<bool, IndexError> {
+        self.ask(|| {
+            self.db
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM segment s JOIN run ON run.n = s.run WHERE run.uuid = ?1 AND s.logged IS NOT NULL)",
+                )?
+                .query_row([run.as_bytes()], |r| r.get(0))
         })
     }
 
@@ -240,12 +273,22 @@ impl Reader {
                 if last.is_some_and(|(_, r, s)| (r, s) == (run, seq)) {
                     continue; // a copy
                 }
-                if let Some((end, last_run, last_seq)) = last
+                if let Some((mut end, last_run, last_seq)) = last
                     && here.start.since(end) > SEAM_NS
                 {
                     let cause = match gap_before(row, 4)? {
                         _ if run == last_run && seq == last_seq + 1 => stalled(),
-                        Some(before) if seq == 0 => before.cause,
+                        Some(before) if seq == 0 => {
+                            // Before that gap there was footage, if retention has removed as much.
+                            let since = before.since.min(here.start);
+                            if since.since(end) > SEAM_NS
+                                && retired.is_some_and(|until| since.offset(-SEAM_NS) <= until)
+                            {
+                                gap(end, since, Cause::new(CauseKind::Retention, ""));
+                                end = since;
+                            }
+                            before.cause
+                        }
                         _ if retired.is_some_and(|until| here.start <= until) => Cause::new(CauseKind::Retention, ""),
                         _ => Cause::new(CauseKind::Unknown, ""),
                     };
@@ -276,7 +319,7 @@ impl Reader {
     }
 
     /// Up to where retention has removed footage of a stream.
-    fn retired_until(&self, stream: StreamId) -> rusqlite::Result<Option<WallNs>> {
+    pub(super) fn retired_until(&self, stream: StreamId) -> rusqlite::Result<Option<WallNs>> {
         let until = self
             .db
             .prepare_cached("SELECT retired FROM stream WHERE uuid = ?1")?

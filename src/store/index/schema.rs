@@ -111,6 +111,27 @@ CREATE TABLE open_gap (
 CREATE TABLE volume (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// What retention has measured and seen: in new databases and in older ones.
+const KEEPING: &str = "
+CREATE TABLE kept (               -- in seconds, a row for each day that was measured
+  stream INTEGER NOT NULL REFERENCES stream (n),
+  day TEXT NOT NULL,
+  seconds INTEGER NOT NULL,
+  gap INTEGER NOT NULL,
+  unreadable INTEGER NOT NULL,
+  lost INTEGER NOT NULL,
+  young INTEGER NOT NULL,
+  PRIMARY KEY (stream, day)
+) WITHOUT ROWID;
+
+CREATE TABLE lost (               -- was recorded, was not let go, and is not there
+  stream INTEGER NOT NULL REFERENCES stream (n),
+  start INTEGER NOT NULL,
+  end INTEGER NOT NULL,
+  PRIMARY KEY (stream, start, end)
+) WITHOUT ROWID;
+";
+
 fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |r| r.get(0))
 }
@@ -139,6 +160,7 @@ fn migrate(db: &mut Connection, path: &Path, from: i64) -> rusqlite::Result<()> 
     }
     let tx = db.transaction()?;
     tx.execute_batch(SINCE_1)?;
+    tx.execute_batch(KEEPING)?;
     stamp(&tx)?;
     tx.commit()
 }
@@ -164,6 +186,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, IndexError> {
         0 => {
             let tx = db.transaction().map_err(at())?;
             tx.execute_batch(TABLES).map_err(at())?;
+            tx.execute_batch(KEEPING).map_err(at())?;
             stamp(&tx).map_err(at())?;
             tx.commit().map_err(at())?;
         }
@@ -173,14 +196,43 @@ pub(super) fn open(path: &Path) -> Result<Connection, IndexError> {
     Ok(db)
 }
 
-/// Opens for reading.
-pub(super) fn open_read_only(path: &Path) -> Result<Connection, IndexError> {
-    let at = || IndexError::at(path);
+/// A connection that only reads.
+#[derive(Debug)]
+pub(super) struct ReadOnly {
+    pub(super) db: Connection,
+    /// The log that whoever writes makes, where nobody wrote when it was opened and it is read as it lay there.
+    pub(super) at_rest: Option<PathBuf>,
+}
+
+/// Opens for reading. Who may not write beside the database can read it all the same: while somebody else writes it, by his help, as SQLite does
+/// it by itself; while nobody does, as it lies there.
+pub(super) fn open_read_only(path: &Path) -> Result<ReadOnly, IndexError> {
     if !path.exists() {
         return Err(IndexError::Missing(path.to_owned()));
     }
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(at())?;
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let (db, at_rest) = match connect(path, Connection::open_with_flags(path, flags)) {
+        Err(IndexError::Sqlite { source, .. }) if wants_to_write(&source) && !log.exists() => {
+            let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{escaped}?immutable=1");
+            let as_it_lies = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI);
+            (connect(path, as_it_lies)?, Some(log))
+        }
+        other => (other?, None),
+    };
+    Ok(ReadOnly { db, at_rest })
+}
+
+/// SQLite makes two files beside a database that nobody has open.
+fn wants_to_write(e: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    e.sqlite_error_code().is_some_and(|code| matches!(code, CannotOpen | ReadOnly))
+}
+
+fn connect(path: &Path, opened: rusqlite::Result<Connection>) -> Result<Connection, IndexError> {
+    let at = || IndexError::at(path);
+    let db = opened.map_err(at())?;
     db.busy_timeout(std::time::Duration::from_secs(5)).map_err(at())?;
     match version(&db).map_err(at())? {
         0 => Err(IndexError::Missing(path.to_owned())),

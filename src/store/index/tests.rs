@@ -3,6 +3,8 @@ use std::path::Path;
 use super::*;
 use crate::types::{Cause, CauseKind, GapBefore, StreamId};
 
+mod keeping;
+
 const S: i64 = 1_000_000_000;
 
 fn key() -> StreamKey {
@@ -204,7 +206,7 @@ fn an_index_of_format_1_is_brought_up_to_date_and_a_copy_kept() {
     // What format 1 had: the same without what has come since.
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch(
-        "DROP INDEX segment_retiring; DROP INDEX segment_unlogged; ALTER TABLE segment DROP COLUMN root;
+        "DROP TABLE kept; DROP TABLE lost; DROP INDEX segment_retiring; DROP INDEX segment_unlogged; ALTER TABLE segment DROP COLUMN root;
          ALTER TABLE segment DROP COLUMN logged; ALTER TABLE stream DROP COLUMN retired;
          DELETE FROM meta WHERE key = 'min_reader'; PRAGMA user_version = 1;",
     )
@@ -251,4 +253,15 @@ fn closed_segments_wait_for_the_ledger_until_they_are_in_it() {
     b.segment(waiting[0].clone());
     w.apply(&b).unwrap();
     assert_eq!(r.unlogged(10).unwrap(), waiting[1..]);
+    assert!(r.is_run_logged(waiting[0].id.run).unwrap());
+    // Another ledger: what was put in before is of the old one, what comes after of the new one.
+    let mut b = Batch::default();
+    b.logged.insert(place(&waiting[1]), 8);
+    b.forget_logged();
+    b.logged.insert(place(&waiting[0]), 1);
+    w.apply(&b).unwrap();
+    assert_eq!(r.logged(waiting[0].id, &waiting[0].volume).unwrap(), Some(1));
+    assert!(!r.is_run_logged(RunId::from_bytes([99; 16])).unwrap());
+    assert_eq!(r.unlogged_elsewhere(&["other".parse().unwrap()], 10).unwrap(), waiting[1..]);
+    assert!(r.unlogged_elsewhere(&[waiting[0].volume.clone(), "other".parse().unwrap()], 10).unwrap().is_empty());
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Batch, IndexError, RunRow, SegmentRow, schema};
+use super::{Batch, IndexError, KeptRow, RunRow, SegmentRow, schema};
 use crate::{
     store::identity::name_beside,
     types::{SegmentId, StreamId, StreamKey, VolumeName},
@@ -31,7 +31,10 @@ impl Writer {
     /// Writes a batch, all or nothing.
     pub fn apply(&mut self, batch: &Batch) -> Result<(), IndexError> {
         let at = self.at();
+        // That something is about to be removed must be known after a power cut: else what is gone would be taken for lost.
+        let durable = !batch.retiring.is_empty();
         let mut write = || {
+            self.db.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
             let tx = self.db.transaction()?;
             for key in &batch.streams {
                 put_stream(&tx, key)?;
@@ -41,6 +44,9 @@ impl Writer {
             }
             for segment in batch.segments.values() {
                 put_segment(&tx, segment)?;
+            }
+            if batch.forget_logged {
+                tx.execute("UPDATE segment SET logged = NULL WHERE logged IS NOT NULL", [])?;
             }
             for ((id, volume), entry) in &batch.logged {
                 tx.prepare_cached(&format!("UPDATE segment SET logged = ?4 {THIS}"))?.execute(params![
@@ -63,6 +69,13 @@ impl Writer {
             for (stream, until) in &batch.retired {
                 tx.prepare_cached("UPDATE stream SET retired = max(coalesce(retired, ?2), ?2) WHERE uuid = ?1")?
                     .execute(params![stream.as_bytes(), until.0])?;
+            }
+            for (stream, span) in &batch.lost {
+                tx.prepare_cached("INSERT OR IGNORE INTO lost SELECT n, ?2, ?3 FROM stream WHERE uuid = ?1")?
+                    .execute(params![stream.as_bytes(), span.start.0, span.end.0])?;
+            }
+            for ((stream, day), kept) in &batch.kept {
+                put_kept(&tx, *stream, day, *kept)?;
             }
             for (stream, gap) in &batch.open_gaps {
                 match gap {
@@ -107,6 +120,13 @@ impl Writer {
 fn put_stream(tx: &Transaction<'_>, key: &StreamKey) -> rusqlite::Result<()> {
     if let Some((n, holder)) = holder(tx, key)?.filter(|(_, holder)| *holder != key.id) {
         tx.prepare_cached("DELETE FROM open_gap WHERE stream = ?1")?.execute([n])?;
+        for table in ["kept", "lost"] {
+            // A number is given again.
+            let sql = format!(
+                "DELETE FROM {table} WHERE stream = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE run.stream = ?1)"
+            );
+            tx.prepare_cached(&sql)?.execute([n])?;
+        }
         let gone = tx
             .prepare_cached(
                 "DELETE FROM stream WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE run.stream = stream.n)",
@@ -192,6 +212,28 @@ fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
         (!s.holes.is_empty()).then(|| holes(&s.holes)),
         s.root.map(|r| r.0),
     ])?;
+    Ok(())
+}
+
+/// Days that are remembered.
+const KEPT_DAYS: u32 = 400;
+
+fn put_kept(tx: &Transaction<'_>, stream: StreamId, day: &str, kept: KeptRow) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO kept (stream, day, seconds, gap, unreadable, lost, young)
+         SELECT n, ?2, ?3, ?4, ?5, ?6, ?7 FROM stream WHERE uuid = ?1",
+    )?
+    .execute(params![
+        stream.as_bytes(),
+        day,
+        kept.seconds.cast_signed(),
+        kept.gap_seconds.cast_signed(),
+        kept.unreadable_seconds.cast_signed(),
+        kept.lost_seconds.cast_signed(),
+        kept.young,
+    ])?;
+    tx.prepare_cached("DELETE FROM kept WHERE day < date(?1, ?2)")?
+        .execute(params![day, format!("-{KEPT_DAYS} days")])?;
     Ok(())
 }
 

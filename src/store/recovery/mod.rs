@@ -77,8 +77,8 @@ pub struct Reconciled {
 pub enum Finding {
     /// A segment with its run.
     Segment(Box<(RunRow, SegmentRow)>),
-    /// A row without a file.
-    Gone(SegmentId, VolumeName),
+    /// A row without a file; with its span, if retention has not removed it.
+    Gone(SegmentId, VolumeName, Option<Span>),
 }
 
 /// What [`reconcile`] asks of the recorder at work beside it.
@@ -160,11 +160,12 @@ pub fn reconcile(disk: &dyn Disk, volume: &Volume, rows: Vec<SegmentRow>, beside
 impl Reconciled {
     fn no_more(&mut self, row: Option<SegmentRow>, beside: &mut dyn Beside) {
         let Some(row) = row else { return };
-        if row.state != SegmentState::Retiring {
+        let lost = row.state != SegmentState::Retiring;
+        if lost {
             self.gone += 1;
             self.lost.push(row.path);
         }
-        beside.found(Finding::Gone(row.id, row.volume));
+        beside.found(Finding::Gone(row.id, row.volume, lost.then_some(row.span)));
     }
 }
 

@@ -22,9 +22,12 @@ fn a_volume_whose_mount_was_exchanged_is_committed_no_more() {
     until("the commit", || bench.store().committed(run.stream.id) == Some(at(1)));
     // What is open lives on, and takes what is written; but a sync would be that of another file system.
     bench.faults.exchanged.store(true, Ordering::SeqCst);
-    until("the failure", || bench.store().volumes().iter().any(|v| v.problem.is_some()));
-    let status = bench.store().volumes().into_iter().find(|v| v.name == volume).unwrap();
-    assert!(status.problem.unwrap().contains("still mounted"));
+    let mut problem = None;
+    until("the failure", || {
+        problem = bench.store().volumes().into_iter().find(|v| v.name == volume).unwrap().problem;
+        problem.is_some()
+    });
+    assert!(problem.unwrap().contains("still mounted"));
     // The same volume on another file system (it was mounted again) is as good as before.
     until("its return", || bench.store().volumes().iter().all(|v| v.healthy));
     bench.faults.exchanged.store(false, Ordering::SeqCst);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     ledger::Accounted,
-    store::{RetireError, Retired},
+    store::{Condemned, RetireError, Retired},
 };
 
 /// A stopped run of four segments of one second on volume `a1`.
@@ -19,7 +19,10 @@ fn four(bench: &Bench) -> Arc<Run> {
 }
 
 fn retire(bench: &Bench, rows: &[SegmentRow]) -> Result<Retired, RetireError> {
-    let outcome = bench.store().retire(&"a1".parse().unwrap(), rows, &Accounted::for_a_test(), &mut || true);
+    let (store, volume) = (bench.store(), "a1".parse().unwrap());
+    let outcome = (store.is_itself(&volume))
+        .and_then(|()| store.condemn(&volume, rows.to_vec(), &Accounted::for_a_test()))
+        .and_then(|condemned| store.remove(&condemned, &mut || true));
     assert!(bench.store().index().flush(Duration::from_secs(20)));
     outcome
 }
@@ -71,8 +74,10 @@ fn a_cut_between_marking_and_unlinking_is_completed() {
     let mut alone = Alone::default();
     let known = bench.reader().volume_segments(&"a1".parse().unwrap()).unwrap();
     recovery::reconcile(&RealDisk, &bench.volumes()[0], known, &mut alone);
-    assert_eq!(alone.0, [Finding::Gone(rows[0].id, "a1".parse().unwrap())]);
-    assert_eq!(retire(&bench, &marked).unwrap().segments, 3);
+    assert_eq!(alone.0, [Finding::Gone(rows[0].id, "a1".parse().unwrap(), None)]);
+    let left = Condemned::left(&"a1".parse().unwrap(), marked);
+    assert_eq!(bench.store().remove(&left, &mut || true).unwrap().segments, 3);
+    assert!(bench.store().index().flush(Duration::from_secs(20)));
     assert_eq!(bench.rows(&run), rows[3..]);
     assert_eq!(files(&bench.dir.path().join("a1")).len(), 1);
     assert_eq!(bench.reader().retiring().unwrap(), []);

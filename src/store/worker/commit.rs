@@ -26,7 +26,7 @@ pub(super) fn commit_loop(shared: &Shared, writer: &Sender<Job>) {
             streams = 0;
             take_back(shared);
         } else if let Err(e) = shared.timed(&shared.committing, || commit(shared, &mut streams)) {
-            shared.fail(&explain("commit to", &e));
+            shared.fail(explain("commit to", &e));
             let _ = writer.send(Job::Wake);
         }
         if stop {
@@ -44,7 +44,7 @@ fn commit(shared: &Shared, streams: &mut u64) -> io::Result<()> {
             "another file system is in its place: is it still mounted?",
         ));
     }
-    let space = shared.volume.space(&*shared.disk)?;
+    let space = shared.room()?;
     shared.state().space = space;
     if let Some((version, text)) = shared.report.streams_file(*streams, shared.clock.wall()) {
         identity::put(&*shared.disk, &shared.volume.root, &text)?;
@@ -89,6 +89,12 @@ fn take_back(shared: &Shared) {
     }
     let outcome = shared.timed(&shared.committing, || {
         let began = shared.clock.monotonic();
+        let full = shared.state().problem.as_ref().is_some_and(|p| p.full);
+        if full {
+            // Whoever makes room on it wants to know how much there is.
+            let space = shared.room()?;
+            shared.state().space = space;
+        }
         let (space, file_system) = probe(&*shared.disk, &shared.volume)?;
         // The segments closed at the failure.
         let closed: Vec<Written> = std::mem::take(&mut *shared.dirty()).into_values().collect();

@@ -62,11 +62,26 @@ enum Job {
     Stop,
 }
 
+/// Why a volume takes nothing.
+#[derive(Debug, Clone)]
+struct Problem {
+    text: String,
+    /// It is full, and would do otherwise.
+    full: bool,
+}
+
+impl From<String> for Problem {
+    fn from(text: String) -> Self {
+        Self { text, full: false }
+    }
+}
+
 #[derive(Debug)]
 struct State {
-    problem: Option<String>,
+    problem: Option<Problem>,
     /// The writer has let go of everything that was open when the volume failed.
     abandoned: bool,
+    /// Its room, what is reserved ahead counted as free.
     space: Space,
     /// Which file system the volume was on when it was last found to be well.
     file_system: u64,
@@ -82,6 +97,8 @@ struct Shared {
     /// Bytes that may wait in memory.
     share: u64,
     queued: AtomicU64,
+    /// Bytes that are reserved for open segments beyond what is written.
+    ahead: AtomicU64,
     /// When the write and the commit under way began (ns since boot), or 0.
     writing: AtomicI64,
     committing: AtomicI64,
@@ -109,7 +126,7 @@ impl Worker {
         share: ByteSize,
     ) -> io::Result<Self> {
         let VolumeSetup { volume, space, timing, traces: _ } = setup;
-        let problem = full(space);
+        let problem = full(space).map(|text| Problem { text, full: true });
         let file_system = volume.file_system;
         let shared = Arc::new(Shared {
             failed: AtomicBool::new(problem.is_some()),
@@ -121,6 +138,7 @@ impl Worker {
             timing,
             share: share.0,
             queued: AtomicU64::new(0),
+            ahead: AtomicU64::new(0),
             writing: AtomicI64::new(0),
             committing: AtomicI64::new(0),
             wake: Condvar::new(),
@@ -146,7 +164,7 @@ impl Worker {
                 let since = since.load(Ordering::Acquire);
                 if since != 0 && now.since(Monotonic(since)) > self.shared.timing.limit {
                     let limit = self.shared.timing.limit.as_secs_f64();
-                    self.fail(&format!("a {what} has taken more than {limit} s"));
+                    self.fail(format!("a {what} has taken more than {limit} s"));
                 }
             }
         }
@@ -158,16 +176,19 @@ impl Worker {
         self.shared.state().space.size
     }
 
-    fn fail(&self, problem: &str) {
-        self.shared.fail(problem);
+    fn fail(&self, problem: String) {
+        self.shared.fail(problem.into());
         // The writer may be stuck; it finds the word when it is not.
         let _ = self.jobs.send(Job::Wake);
     }
 
     pub(super) fn write(&self, fragment: Fragment) -> Result<(), Refused> {
         if !self.healthy() {
-            let problem = self.shared.state().problem.clone().unwrap_or_default();
-            return Err(Refused::Failed { volume: self.shared.volume.name.clone(), problem });
+            let problem = self.shared.state().problem.as_ref().map(|p| p.text.clone());
+            return Err(Refused::Failed {
+                volume: self.shared.volume.name.clone(),
+                problem: problem.unwrap_or_default(),
+            });
         }
         let bytes = fragment.sample_bytes() as u64;
         let before = self.shared.queued.fetch_add(bytes, Ordering::AcqRel);
@@ -207,7 +228,8 @@ impl Worker {
         wire::VolumeStatus {
             name: self.shared.volume.name.clone(),
             healthy,
-            problem: state.problem.clone(),
+            problem: state.problem.as_ref().map(|p| p.text.clone()),
+            full: state.problem.as_ref().is_some_and(|p| p.full),
             free: ByteSize(state.space.free),
             size: ByteSize(state.space.size),
             queued: ByteSize(self.shared.queued.load(Ordering::Acquire)),
@@ -253,15 +275,22 @@ impl Shared {
         self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fail(&self, problem: &str) {
+    fn fail(&self, problem: Problem) {
         let mut state = self.state();
         if self.failed.swap(true, Ordering::AcqRel) {
             return;
         }
-        state.problem = Some(problem.to_owned());
+        let text = problem.text.clone();
+        state.problem = Some(problem);
         state.abandoned = false;
         drop(state);
-        self.report.failed(&self.volume.name, problem);
+        self.report.failed(&self.volume.name, &text);
+    }
+
+    /// How much room there is for footage now.
+    fn room(&self) -> io::Result<Space> {
+        let space = self.volume.space(&*self.disk)?;
+        Ok(Space { free: space.free.saturating_add(self.ahead.load(Ordering::Acquire)), ..space })
     }
 
     /// Runs one disk operation under the watch of [`Worker::healthy`].
@@ -273,10 +302,10 @@ impl Shared {
     }
 }
 
-fn explain(what: &str, e: &io::Error) -> String {
+fn explain(what: &str, e: &io::Error) -> Problem {
     match e.kind() {
-        io::ErrorKind::StorageFull => "it is full".to_owned(),
-        io::ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only".to_owned(),
-        _ => format!("cannot {what} it: {e}"),
+        io::ErrorKind::StorageFull => Problem { text: "it is full".to_owned(), full: true },
+        io::ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only".to_owned().into(),
+        _ => format!("cannot {what} it: {e}").into(),
     }
 }

@@ -42,7 +42,7 @@ impl Writer {
                 }
                 Job::EndRun(run) => {
                     if let Err(e) = shared.timed(&shared.writing, || self.close(run)) {
-                        shared.fail(&explain("close a segment on", &e));
+                        shared.fail(explain("close a segment on", &e));
                     }
                 }
                 Job::Wake => {}
@@ -51,6 +51,7 @@ impl Writer {
             if shared.failed.load(Ordering::Acquire) {
                 shared.timed(&shared.writing, || self.abandon());
             }
+            shared.ahead.store(self.open.values().map(OpenSegment::ahead).sum(), Ordering::Release);
         }
         let shared = self.shared.clone();
         for run in self.open.keys().copied().collect::<Vec<_>>() {
@@ -73,7 +74,8 @@ impl Writer {
         if let Some(segment) = self.open.get_mut(&run) {
             segment.append(fragment)?;
         } else {
-            let segment = OpenSegment::create(&*self.shared.disk, &self.shared.volume, fragment)?;
+            let size = self.shared.state().space.size;
+            let segment = OpenSegment::create(&*self.shared.disk, &self.shared.volume, size, fragment)?;
             self.open.insert(run, segment);
         }
         if let Some(segment) = self.open.get_mut(&run) {
@@ -86,7 +88,7 @@ impl Writer {
     /// A fragment could not be written: the disk's fault, or the fragment's own.
     fn refuse(&mut self, fragment: &Fragment, e: &io::Error) {
         if e.kind() != io::ErrorKind::InvalidInput {
-            return self.shared.fail(&explain("write to", e));
+            return self.shared.fail(explain("write to", e));
         }
         log::error!(
             CAMERA = fragment.run.stream.camera.as_str();

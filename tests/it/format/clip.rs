@@ -4,7 +4,10 @@ use std::{path::Path, process::Command, sync::Arc};
 
 use custodian::{
     store::format::{CloseBuilder, encode_fragment, segment_head},
-    types::{Codec, Fragment, Run, RunId, Sample, SenderReport, Span, StreamKey, StreamKind, Track, TrackKind, WallNs},
+    types::{
+        Codec, Fragment, Run, RunId, Sample, SenderReport, SharedLeaf, Span, StreamKey, StreamKind, Track, TrackKind,
+        WallNs,
+    },
 };
 
 pub(super) const START: WallNs = WallNs(1_795_368_000_123_456_789);
@@ -225,6 +228,7 @@ fn cut(run: &Arc<Run>, video: &[Sample], audio: &[Sample]) -> Vec<Fragment> {
                 lost_packets: 0,
                 dropped_frames: 0,
                 reports: vec![SenderReport { camera: span.end, ours: span.start }],
+                leaf: SharedLeaf::default(),
             }
         })
         .collect()

@@ -1,4 +1,5 @@
 mod groups;
+mod room;
 
 use std::{sync::Arc, time::Duration};
 

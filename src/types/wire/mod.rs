@@ -11,10 +11,25 @@
 //! | `GET /v1/hls/{camera}/index.m3u8?from=NS&to=NS` | multivariant playlist (RFC 8216) over `main.m3u8` and `sub.m3u8` with the same query; URIs are relative (`../../segments/…`), so a proxy may put all of it below another path |
 //! | `GET /v1/hls/{camera}/{kind}.m3u8?from=NS&to=NS` | media playlist; ends with `EXT-X-ENDLIST` once no footage can be added to the span |
 //! | `GET /v1/clip/{camera}/{kind}.mp4?from=NS&to=NS[&part=1]` | the span as one file, not re-encoded; a change of parameters begins another part, the header `custodian-parts` says how many there are |
+//! | `GET /v1/kept?camera=ID` | [`CameraKept`] |
 //! | `GET /v1/live/{camera}/{kind}` | an endless body of live messages, see below |
 //!
-//! `status.sock`: `GET /v1/status` answers [`Status`].
-//! `control.sock`: `POST /v1/reload` re-reads site.toml and secrets.toml and answers [`Reloaded`], or 422 and [`Problem`].
+//! `status.sock`, where no person is ever named:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/holds` | [`HoldsHealth`] |
+//! | `GET /v1/retention` | [`Retention`] |
+//!
+//! `control.sock`, for the recorder's own user and root:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/reload` | re-reads site.toml and secrets.toml: [`Reloaded`], or 422 and [`Problem`] |
+//! | `POST /v1/trust` with a [`Trust`] | nothing; 409 and [`Problem`] if nothing of that is in doubt, 503 if the ledger does not take it |
+//! | `GET /v1/holds` | [`HoldList`] |
+//! | `POST /v1/holds` with a [`HoldCommand`] | [`HoldAnswer`]; 409 and [`Problem`] if the hold is not one that can be changed so, 503 if it could be written nowhere |
 //!
 //! A live message is a 5-byte header, a kind (one byte) and a big-endian length (u32), then that many bytes:
 //! kind 0 is a JSON [`LiveInit`]; kind 1 the MP4 initialisation segment that belongs to it; kind 2 one media segment
@@ -26,7 +41,18 @@
 //! Errors are [`Problem`] with a fitting status: 400 for a wrong parameter, 404 for an unknown camera, a span
 //! without footage, or a file that is no more, 503 while index or disk are away.
 
+mod holds;
+mod retention;
+
 use serde::{Deserialize, Serialize};
+
+pub use holds::{
+    Hold, HoldAnswer, HoldChange, HoldChanged, HoldCommand, HoldEffect, HoldLack, HoldList, HoldOrder, HoldShort,
+    HoldsHealth,
+};
+pub use retention::{
+    Breaks, CameraKept, CameraRetention, Doubt, Kept, Retention, RetentionHealth, Suspension, Trust, VolumeRetention,
+};
 
 use super::{BitRate, ByteSize, CameraId, Cause, RecorderId, RunId, Span, StreamId, StreamKind, VolumeName, WallNs};
 
@@ -185,6 +211,27 @@ pub struct Status {
     /// Why the index cannot be read or written. Recording goes on without it; a restart makes a new one from the volumes.
     #[serde(default)]
     pub index_problem: Option<String>,
+    /// The ledger; none from a recorder of an earlier version.
+    #[serde(default)]
+    pub ledger: Option<LedgerStatus>,
+    /// Retention; none from a recorder of an earlier version.
+    #[serde(default)]
+    pub retention: Option<RetentionHealth>,
+}
+
+/// State of the recorder's ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerStatus {
+    /// Entries; none before it is open.
+    pub entries: Option<u64>,
+    /// When its newest checkpoint was signed.
+    pub at: Option<WallNs>,
+    /// Entries that wait to be written.
+    pub waiting: u64,
+    /// Entries that were dropped since the process started, for want of memory.
+    pub dropped: u64,
+    /// Why it is not written.
+    pub problem: Option<String>,
 }
 
 /// State of one stream.
@@ -234,7 +281,10 @@ pub struct VolumeStatus {
     pub healthy: bool,
     /// Why not.
     pub problem: Option<String>,
-    /// Free space for footage.
+    /// Whether that is only because it is full.
+    #[serde(default)]
+    pub full: bool,
+    /// Free space for footage; what is reserved for segments that are being written counts.
     pub free: ByteSize,
     /// Size of its file system.
     pub size: ByteSize,

@@ -1,0 +1,281 @@
+//! What lies at which place, as this recorder knows it: so that nothing that is whole there goes there twice. The recorder cannot read what it
+//! has written, so it has to remember. A lost catalogue costs room and time, never a backup.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use uuid::Uuid;
+
+use super::names::CopyId;
+use crate::types::merkle::Hash;
+
+/// Version of the tables, in `PRAGMA user_version`.
+const FORMAT: i64 = 1;
+
+/// Why the catalogue cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// SQLite says no.
+    #[error("catalogue {path}")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// Its reason.
+        source: rusqlite::Error,
+    },
+    /// Made by a later version.
+    #[error("catalogue {path} has format {found}, this version reads up to {FORMAT}: update custodian")]
+    TooNew {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+    },
+}
+
+const TABLES: &str = "
+-- A file's copy at a place. `key` says what it is a copy of; sha256 is that of the file, once all of it is there.
+CREATE TABLE copy (
+  n INTEGER PRIMARY KEY,
+  place BLOB NOT NULL,
+  key TEXT NOT NULL,
+  id BLOB NOT NULL UNIQUE,
+  bytes INTEGER NOT NULL,
+  sha256 BLOB,
+  UNIQUE (place, key)
+);
+-- An object of it, entered before it is written: plain and sealed are the SHA-256 before and after encryption.
+CREATE TABLE part (
+  copy INTEGER NOT NULL REFERENCES copy (n) ON DELETE CASCADE,
+  part INTEGER NOT NULL,
+  plain BLOB NOT NULL,
+  sealed BLOB NOT NULL,
+  bytes INTEGER NOT NULL,
+  read_back INTEGER NOT NULL,
+  PRIMARY KEY (copy, part)
+) WITHOUT ROWID;
+";
+
+/// A file's copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copy {
+    row: i64,
+    /// Its name at the place.
+    pub id: CopyId,
+    /// The file's length.
+    pub bytes: u64,
+    /// SHA-256 of the file, once all of it is there.
+    pub sha256: Option<Hash>,
+}
+
+/// An object of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 0.
+    pub part: u32,
+    /// SHA-256 of this part of the file.
+    pub plain: Hash,
+    /// SHA-256 of the object.
+    pub sealed: Hash,
+    /// The object's length.
+    pub bytes: u64,
+    /// Whether it was written and came back as it was.
+    pub read_back: bool,
+}
+
+/// The catalogue, of one place.
+#[derive(Debug)]
+pub struct Catalogue {
+    db: Connection,
+    path: PathBuf,
+    place: Uuid,
+}
+
+fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
+    row.get(column).map(Hash)
+}
+
+fn copy(row: &Row<'_>) -> rusqlite::Result<Copy> {
+    Ok(Copy {
+        row: row.get(0)?,
+        id: CopyId::from_bytes(row.get(1)?),
+        bytes: row.get::<_, i64>(2)?.cast_unsigned(),
+        sha256: row.get::<_, Option<[u8; 32]>>(3)?.map(Hash),
+    })
+}
+
+fn part(row: &Row<'_>) -> rusqlite::Result<Part> {
+    Ok(Part {
+        part: row.get(0)?,
+        plain: hash(row, 1)?,
+        sealed: hash(row, 2)?,
+        bytes: row.get::<_, i64>(3)?.cast_unsigned(),
+        read_back: row.get(4)?,
+    })
+}
+
+const COPY: &str = "SELECT n, id, bytes, sha256 FROM copy";
+const PARTS: &str = "SELECT part, plain, sealed, bytes, read_back FROM part";
+
+impl Catalogue {
+    /// Opens it for one place; made if there is none. One that is damaged is put aside: what it knew goes there again.
+    pub fn open(path: &Path, place: Uuid) -> Result<Self, CatalogueError> {
+        let db = match Self::connect(path) {
+            Err(CatalogueError::Sqlite { source, .. }) if damaged(&source) => {
+                let aside = path.with_extension("damaged");
+                log::warn!("{} is damaged and put aside as {}", path.display(), aside.display());
+                let _ = std::fs::rename(path, &aside);
+                Self::connect(path)?
+            }
+            other => other?,
+        };
+        Ok(Self { db, path: path.to_owned(), place })
+    }
+
+    fn connect(path: &Path) -> Result<Connection, CatalogueError> {
+        let at = || |source| CatalogueError::Sqlite { path: path.to_owned(), source };
+        let mut db = Connection::open(path).map_err(at())?;
+        // What stands here is there, also after a power cut: a rollback journal, synced.
+        db.pragma_update(None, "journal_mode", "DELETE").map_err(at())?;
+        db.pragma_update(None, "synchronous", "FULL").map_err(at())?;
+        db.pragma_update(None, "foreign_keys", true).map_err(at())?;
+        let what: String = db.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(at())?;
+        if what != "ok" {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            return Err(at()(rusqlite::Error::SqliteFailure(code, Some(what))));
+        }
+        match db.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(at())? {
+            0 => {
+                let tx = db.transaction().map_err(at())?;
+                tx.execute_batch(TABLES).map_err(at())?;
+                tx.pragma_update(None, "user_version", FORMAT).map_err(at())?;
+                tx.commit().map_err(at())?;
+            }
+            found if found > FORMAT => return Err(CatalogueError::TooNew { path: path.to_owned(), found }),
+            _ => {}
+        }
+        Ok(db)
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, CatalogueError> {
+        ask(&self.db).map_err(|source| CatalogueError::Sqlite { path: self.path.clone(), source })
+    }
+
+    /// The copy of something, whole or begun.
+    pub fn find(&self, key: &str) -> Result<Option<Copy>, CatalogueError> {
+        self.ask(|db| {
+            db.prepare_cached(&format!("{COPY} WHERE place = ?1 AND key = ?2"))?
+                .query_row(params![self.place.as_bytes(), key], copy)
+                .optional()
+        })
+    }
+
+    /// The copy of that name.
+    pub fn by_id(&self, id: CopyId) -> Result<Option<Copy>, CatalogueError> {
+        self.ask(|db| {
+            db.prepare_cached(&format!("{COPY} WHERE place = ?1 AND id = ?2"))?
+                .query_row(params![self.place.as_bytes(), id.to_bytes()], copy)
+                .optional()
+        })
+    }
+
+    /// Begins a copy.
+    pub fn begin(&self, key: &str, bytes: u64) -> Result<Copy, CatalogueError> {
+        let id = CopyId::random();
+        self.ask(|db| {
+            db.prepare_cached("INSERT INTO copy (place, key, id, bytes) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                self.place.as_bytes(),
+                key,
+                id.to_bytes(),
+                bytes.cast_signed()
+            ])?;
+            Ok(Copy { row: db.last_insert_rowid(), id, bytes, sha256: None })
+        })
+    }
+
+    /// The parts of a copy in order.
+    pub fn parts(&self, copy: &Copy) -> Result<Vec<Part>, CatalogueError> {
+        self.ask(|db| {
+            db.prepare_cached(&format!("{PARTS} WHERE copy = ?1 ORDER BY part"))?.query_map([copy.row], part)?.collect()
+        })
+    }
+
+    /// Enters a part; one that was entered before is replaced.
+    pub fn enter(&self, copy: &Copy, part: &Part) -> Result<(), CatalogueError> {
+        self.ask(|db| {
+            db.prepare_cached("INSERT OR REPLACE INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![
+                    copy.row,
+                    part.part,
+                    part.plain.0,
+                    part.sealed.0,
+                    part.bytes.cast_signed(),
+                    part.read_back
+                ])
+                .map(drop)
+        })
+    }
+
+    /// Notes that all of a copy is there.
+    pub fn whole(&self, copy: &Copy, sha256: Hash) -> Result<(), CatalogueError> {
+        self.ask(|db| {
+            db.prepare_cached("UPDATE copy SET sha256 = ?2 WHERE n = ?1")?
+                .execute(params![copy.row, sha256.0])
+                .map(drop)
+        })
+    }
+
+    /// Forgets a copy.
+    pub fn forget(&self, copy: &Copy) -> Result<(), CatalogueError> {
+        self.ask(|db| db.prepare_cached("DELETE FROM copy WHERE n = ?1")?.execute([copy.row]).map(drop))
+    }
+
+    /// All copies at this place.
+    pub fn copies(&self) -> Result<Vec<Copy>, CatalogueError> {
+        self.ask(|db| {
+            db.prepare_cached(&format!("{COPY} WHERE place = ?1"))?.query_map([self.place.as_bytes()], copy)?.collect()
+        })
+    }
+}
+
+fn damaged(e: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(e.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_remembered_by_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalogue.db");
+        let (here, there) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let catalogue = Catalogue::open(&path, here).unwrap();
+        let copy = catalogue.begin("segment:x", 9).unwrap();
+        let part = Part { part: 0, plain: Hash([1; 32]), sealed: Hash([2; 32]), bytes: 200, read_back: false };
+        catalogue.enter(&copy, &part).unwrap();
+        catalogue.enter(&copy, &Part { read_back: true, ..part }).unwrap();
+        assert_eq!(catalogue.parts(&copy).unwrap(), [Part { read_back: true, ..part }]);
+        catalogue.whole(&copy, Hash([3; 32])).unwrap();
+        drop(catalogue);
+        let catalogue = Catalogue::open(&path, here).unwrap();
+        let found = catalogue.find("segment:x").unwrap().unwrap();
+        assert_eq!((found.id, found.bytes, found.sha256), (copy.id, 9, Some(Hash([3; 32]))));
+        assert_eq!(Catalogue::open(&path, there).unwrap().find("segment:x").unwrap(), None);
+        catalogue.forget(&found).unwrap();
+        assert_eq!(catalogue.copies().unwrap(), []);
+        assert_eq!(catalogue.parts(&found).unwrap(), []);
+    }
+
+    #[test]
+    fn a_damaged_catalogue_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalogue.db");
+        std::fs::write(&path, "this is no database, and long enough to be taken for one".repeat(100)).unwrap();
+        let catalogue = Catalogue::open(&path, Uuid::from_u128(1)).unwrap();
+        assert_eq!(catalogue.copies().unwrap(), []);
+        assert!(dir.path().join("catalogue.damaged").exists());
+    }
+}

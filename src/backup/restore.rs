@@ -1,0 +1,267 @@
+//! Getting things back from a backup, on a machine that has nothing but the place and the school's key. What exists is never written over.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::{
+    crypt::Identity,
+    error::BackupError,
+    list,
+    manifest::{FileLine, Head},
+    names::BackupId,
+    place::Place,
+    record::Kind,
+    restored::{self, Restored},
+};
+use crate::{
+    store::{
+        format,
+        volume::{self, VolumeError},
+    },
+    sys::{Disk, unfinished},
+    types::{CameraId, Span, StreamKind, VolumeName, WallNs, merkle::Hash},
+};
+
+/// Everything but footage goes below this folder of what is restored into.
+pub const BESIDE: &str = "restored";
+
+/// What is wanted of a backup. Whatever is empty or none asks for everything.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Kinds.
+    pub kinds: Vec<Kind>,
+    /// Of footage: cameras.
+    pub cameras: Vec<CameraId>,
+    /// Of footage: main or sub.
+    pub stream: Option<StreamKind>,
+    /// Of footage: what touches this span.
+    pub span: Option<Span>,
+}
+
+impl Filter {
+    /// Whether a file is wanted. Who asks for cameras or a span wants footage.
+    fn wants(&self, line: &FileLine) -> bool {
+        let kind = self.kinds.is_empty() || self.kinds.contains(&line.kind);
+        let of_footage = !self.cameras.is_empty() || self.stream.is_some() || self.span.is_some();
+        let footage = match &line.footage {
+            None => !of_footage,
+            Some(f) => {
+                (self.cameras.is_empty() || self.cameras.contains(&f.camera))
+                    && self.stream.is_none_or(|s| s == f.stream)
+                    && self.span.is_none_or(|s| s.overlaps(f.span))
+            }
+        };
+        kind && footage
+    }
+}
+
+/// What is to be done.
+pub struct Order<'a> {
+    /// Where the backup is.
+    pub place: &'a dyn Place,
+    /// Which; none: the newest.
+    pub id: Option<BackupId>,
+    /// The school's key.
+    pub identity: &'a Identity,
+    /// A volume, or a folder that becomes one.
+    pub into: &'a Path,
+    /// What the volume is called, if it is made.
+    pub volume: VolumeName,
+    /// What is wanted.
+    pub filter: Filter,
+    /// The disk that it is written to.
+    pub disk: &'a dyn Disk,
+    /// The present.
+    pub now: WallNs,
+}
+
+/// What has come of it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Which backup it was.
+    pub id: BackupId,
+    /// Where to.
+    pub into: PathBuf,
+    /// Files that were written.
+    pub files: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Files that were there already, equal.
+    pub there: u64,
+    /// What was not restored and why, one line each.
+    pub failed: Vec<String>,
+    /// What the backup itself says that it lacks.
+    pub missing: Vec<String>,
+    /// Segments that were written.
+    pub segments: u64,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Files.
+    pub files: u64,
+    /// Of so many.
+    pub of_files: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Of so many.
+    pub of_bytes: u64,
+}
+
+/// Restores.
+///
+/// # Errors
+/// If the backup cannot be read at all, or the folder cannot be written. A file that cannot be had is an answer.
+pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Report, BackupError> {
+    let id = match &order.id {
+        Some(id) => id.clone(),
+        None => list::backups(order.place)?.pop().ok_or(BackupError::None)?,
+    };
+    let record = list::record(order.place, &id)?;
+    let objects = list::objects(order.place, &record)?;
+    let manifest = restored::manifest(order.place, &record, order.identity)?;
+    let wanted: Vec<&FileLine> = manifest.files.iter().filter(|line| order.filter.wants(line)).collect();
+    if wanted.iter().any(|line| line.kind == Kind::Footage) {
+        prepare(order, &manifest.head)?;
+    } else {
+        order.disk.make_dir(order.into).map_err(BackupError::io("cannot make", order.into))?;
+    }
+    let mut report = Report {
+        id,
+        into: order.into.to_owned(),
+        files: 0,
+        bytes: 0,
+        there: 0,
+        failed: Vec::new(),
+        missing: manifest.head.missing.clone(),
+        segments: 0,
+    };
+    let of_bytes = wanted.iter().map(|l| l.bytes).sum();
+    let mut step = Step { files: 0, of_files: wanted.len() as u64, bytes: 0, of_bytes };
+    for line in wanted {
+        let file = Restored { place: order.place, identity: order.identity, objects: &objects, line };
+        match one(order, &file) {
+            Ok(true) => {
+                report.files += 1;
+                report.bytes += line.bytes;
+                report.segments += u64::from(line.kind == Kind::Footage);
+            }
+            Ok(false) => report.there += 1,
+            // That there is no room, or no place any more, is no matter of one file.
+            Err(e @ BackupError::Io { .. }) => return Err(e),
+            Err(e) => report.failed.push(format!("{}: {e}", line.path)),
+        }
+        step.files += 1;
+        step.bytes += line.bytes;
+        progress(step);
+    }
+    Ok(report)
+}
+
+/// Sees to it that the folder is a volume: one that is there already, or an empty folder that becomes one.
+fn prepare(order: &Order<'_>, head: &Head) -> Result<(), BackupError> {
+    let marker = order.into.join(volume::MARKER);
+    if marker.exists() {
+        return Ok(());
+    }
+    match volume::init(order.disk, &order.volume, order.into, &head.site, order.now) {
+        Err(VolumeError::Io { path, source, what, .. }) => Err(BackupError::Io { what, path, source }),
+        other => other.map(drop).map_err(Into::into),
+    }
+}
+
+/// Restores a file. Whether it had to be written.
+fn one(order: &Order<'_>, file: &Restored<'_>) -> Result<bool, BackupError> {
+    let line = file.line;
+    let below = if line.kind == Kind::Footage { line.path.to_string() } else { format!("{BESIDE}/{}", line.path) };
+    let path = order.into.join(&below);
+    if path.symlink_metadata().is_ok() {
+        return equal(&path, line);
+    }
+    folders(order, &below)?;
+    let unfinished = unfinished(&path);
+    let _ = fs::remove_file(&unfinished);
+    let io = |what| BackupError::io(what, path.clone());
+    let mut out = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o640)
+        .open(&unfinished)
+        .map_err(io("cannot make"))?;
+    let written = write(file, &mut out).and_then(|()| {
+        // Nothing is written over, not even what has come this moment.
+        renameat2(AT_FDCWD, &unfinished, AT_FDCWD, &path, RenameFlags::RENAME_NOREPLACE)
+            .map_err(|e| io("cannot make")(e.into()))
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written?;
+    order.disk.sync_dir(path.parent().unwrap_or(order.into)).map_err(io("cannot write"))?;
+    Ok(true)
+}
+
+fn write(file: &Restored<'_>, out: &mut File) -> Result<(), BackupError> {
+    let io = |what| BackupError::io(what, file.line.path.as_str());
+    file.read(&mut |piece| out.write_all(piece))?.map_err(io("cannot write"))?;
+    out.sync_all().map_err(io("cannot write"))?;
+    if file.line.kind == Kind::Footage {
+        // What is put into a volume is a segment, whoever wrote the list of contents.
+        let damaged = |what: String| BackupError::Damaged { name: file.line.path.to_string(), what };
+        let segment = format::read(out, file.line.bytes).map_err(|e| damaged(e.to_string()))?;
+        if segment.closed.is_none() {
+            return Err(damaged("it is no closed segment".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// What is there already: the same, then nothing is to be done; or something else, which stays.
+fn equal(path: &Path, line: &FileLine) -> Result<bool, BackupError> {
+    let same = || -> io::Result<bool> {
+        let meta = path.symlink_metadata()?;
+        if !meta.is_file() || meta.len() != line.bytes {
+            return Ok(false);
+        }
+        let mut sha = sha2::Sha256::default();
+        io::copy(&mut File::open(path)?, &mut Digesting(&mut sha))?;
+        Ok(Hash(sha2::Digest::finalize(sha).into()) == line.sha256)
+    };
+    if same().map_err(BackupError::io("cannot read", path))? {
+        return Ok(false);
+    }
+    let what = format!("{} exists and is something else; it stays as it is", path.display());
+    Err(BackupError::Damaged { name: line.path.to_string(), what })
+}
+
+struct Digesting<'a>(&'a mut sha2::Sha256);
+
+impl io::Write for Digesting<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        sha2::Digest::update(self.0, buf);
+        Ok(buf.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes the folders of a path, one level at a time; the folder that is restored into is there.
+fn folders(order: &Order<'_>, below: &str) -> Result<(), BackupError> {
+    let mut at = order.into.to_owned();
+    let mut parts: Vec<&str> = below.split('/').collect();
+    parts.pop();
+    for part in parts {
+        at.push(part);
+        order.disk.make_dir(&at).map_err(BackupError::io("cannot make", at.clone()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Entries that other commands leave for the recorder: a folder that only root and the recorder's user can write to.
+//!
+//! `<id>.json` is new. Before the recorder appends it, it is named `<id>.from-<n>`, durably, where `n` is the size of the log then: if
+//! it was appended and the recorder did not get to remove it, its entry is number `n` or a later one. So it is appended once.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    entry::What,
+    error::{LedgerError, failed},
+};
+use crate::{sys::Files, types::WallNs};
+
+/// Version of what is left.
+const FORMAT: u16 = 1;
+
+/// What a command leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Left {
+    format: u16,
+    /// By which it is known again; the entry's `spool`.
+    pub(super) id: Uuid,
+    /// When it was left; the entry's `at`.
+    pub(super) at: WallNs,
+    pub(super) what: What,
+}
+
+/// Leaves an entry, durably: before a step that cannot be taken back. It is in the log once the recorder runs.
+///
+/// # Errors
+/// If it cannot be left. The step is then not to be taken.
+pub fn leave(files: &dyn Files, spool: &Path, at: WallNs, what: What) -> Result<Uuid, LedgerError> {
+    let id = Uuid::new_v4();
+    leave_as(files, spool, id, at, what).map(|()| id)
+}
+
+/// Leaves an entry that has an id already: leaving it again before it was taken up changes nothing.
+///
+/// # Errors
+/// If it cannot be left.
+pub fn leave_as(files: &dyn Files, spool: &Path, id: Uuid, at: WallNs, what: What) -> Result<(), LedgerError> {
+    let left = Left { format: FORMAT, id, at, what };
+    let bytes = serde_json::to_vec(&left).expect("texts and integers always serialise");
+    // The entry has its recorder's name beside, of at most 63 characters.
+    if bytes.len() + 200 > super::LONGEST {
+        return Err(LedgerError::TooLong(bytes.len()));
+    }
+    files.make_dir(spool).map_err(failed("cannot make", spool))?;
+    let path = spool.join(format!("{}.json", left.id.as_simple()));
+    files.write(&path, &bytes, 0o640, None).map_err(failed("cannot write", &path))
+}
+
+/// Something in the spool that is to be appended.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) left: Left,
+    /// Its file.
+    pub(super) path: PathBuf,
+    /// It may be in the log already, under a number not below this one.
+    pub(super) from: Option<u64>,
+}
+
+/// What lies in the spool, in the order in which it was left. What cannot be read is set aside.
+pub(super) fn look(files: &dyn Files, spool: &Path) -> Result<Vec<Taken>, LedgerError> {
+    let mut all = Vec::new();
+    for name in files.list(spool).map_err(failed("cannot list", spool))? {
+        let Some((id, state)) = name.split_once('.') else { continue };
+        let from = state.strip_prefix("from-").and_then(|n| n.parse().ok());
+        if from.is_none() && state != "json" {
+            continue;
+        }
+        let path = spool.join(&name);
+        let Some(bytes) = files.read(&path).map_err(failed("cannot read", &path))? else { continue };
+        let left = serde_json::from_slice(&bytes).map_err(|e| e.to_string());
+        let fits = |left: &Left| left.format <= FORMAT && left.id.as_simple().to_string() == id;
+        match left.and_then(|left: Left| if fits(&left) { Ok(left) } else { Err("it is of another version".into()) }) {
+            Ok(left) => all.push(Taken { left, path, from }),
+            Err(why) => {
+                let aside = spool.join(format!("{id}.refused"));
+                log::error!("{} is no entry and is kept as {}: {why}", path.display(), aside.display());
+                files.rename(&path, &aside).map_err(failed("cannot name", &aside))?;
+            }
+        }
+    }
+    all.sort_by_key(|taken| (taken.left.at, taken.left.id));
+    Ok(all)
+}
+
+/// Notes durably that something is about to be appended to a log of `size` entries.
+pub(super) fn claim(files: &dyn Files, taken: &mut Taken, size: u64) -> Result<(), LedgerError> {
+    if taken.from.is_none() {
+        let claimed = taken.path.with_file_name(format!("{}.from-{size}", taken.left.id.as_simple()));
+        files.rename(&taken.path, &claimed).map_err(failed("cannot name", &claimed))?;
+        (taken.path, taken.from) = (claimed, Some(size));
+    }
+    Ok(())
+}
+
+/// Removes what is in the log.
+pub(super) fn done(files: &dyn Files, path: &Path) -> Result<(), LedgerError> {
+    files.remove(path).map_err(failed("cannot remove", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::FakeFiles;
+
+    fn stopped(by: &str) -> What {
+        What::ServiceStopped { service: "record".into(), by: by.into() }
+    }
+
+    #[test]
+    fn what_is_left_is_found_in_order_and_what_is_none_is_set_aside() {
+        let (files, spool) = (FakeFiles::new(), Path::new("/spool"));
+        assert!(look(&files, spool).unwrap().is_empty(), "no folder, nothing left");
+        leave(&files, spool, WallNs(2), stopped("b")).unwrap();
+        let first = leave(&files, spool, WallNs(1), stopped("a")).unwrap();
+        files.write(&spool.join("notes"), b"x", 0, None).unwrap();
+        let bad = format!("{}.json", Uuid::new_v4().as_simple());
+        files.write(&spool.join(&bad), b"{}", 0, None).unwrap();
+        let mut found = look(&files, spool).unwrap();
+        assert_eq!(found.iter().map(|t| t.left.at.0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((found[0].left.id, found[0].from), (first, None));
+        assert!(files.list(spool).unwrap().iter().any(|n| n.ends_with(".refused")));
+        claim(&files, &mut found[0], 7).unwrap();
+        assert_eq!(look(&files, spool).unwrap()[0].from, Some(7));
+        claim(&files, &mut found[0], 9).unwrap();
+        assert_eq!(found[0].from, Some(7), "the first claim counts");
+        done(&files, &found[0].path).unwrap();
+        assert_eq!(look(&files, spool).unwrap().len(), 1);
+        let long = leave(&files, spool, WallNs(3), stopped(&"x".repeat(70_000)));
+        assert!(matches!(long, Err(LedgerError::TooLong(_))));
+    }
+}

@@ -1,0 +1,254 @@
+//! Making backups: one after the other, each with its record. What one place fails at is no matter of the others.
+
+use std::{fs, io, path::Path};
+
+use anyhow::Context as _;
+
+use super::Backups;
+use crate::{
+    backup::{
+        self, BackupId, ClearRecord, Done, FORMAT, Item, Job, Keep, Label, MIN_READER, Marker, Outcome, Progress,
+        Record, Register, catalogue::Catalogue, crypt::Sealer, footage::contents, words,
+    },
+    ledger::{What, spool},
+    services::{backup::gather::Gathered, lock::Lock},
+    site::BackupPlace,
+    store::index::Reader,
+    sys::{Clock as _, RealClock, RealFiles},
+};
+
+/// What is told meanwhile.
+#[derive(Debug, Clone)]
+pub enum Told<'a> {
+    /// A backup to that place begins.
+    Begins(&'a Label),
+    /// How far it has come.
+    Progress(&'a Label, Progress),
+}
+
+/// What has come of it.
+#[derive(Debug)]
+pub struct Made {
+    /// A record for each place.
+    pub records: Vec<Record>,
+    /// Whether all of them are in the ledger, or on their way there.
+    pub told: bool,
+}
+
+impl Made {
+    /// The worst of the outcomes.
+    pub fn worst(&self) -> Outcome {
+        let rank = |o: Outcome| match o {
+            Outcome::Complete => 0,
+            Outcome::Incomplete => 1,
+            Outcome::Running | Outcome::Cut | Outcome::Failed => 2,
+        };
+        self.records.iter().map(|r| r.outcome).max_by_key(|o| rank(*o)).unwrap_or(Outcome::Complete)
+    }
+}
+
+impl Backups {
+    /// Makes a backup to each place, or to the one that is named.
+    ///
+    /// # Errors
+    /// If another backup is being made, or nothing can be written down. A place that fails is told in its record.
+    pub fn run(&self, named: Option<&str>, tell: &mut dyn FnMut(Told<'_>)) -> anyhow::Result<Made> {
+        let dir = self.paths.backups();
+        make(&dir)?;
+        let _lock = Lock::take(&self.paths.backup_lock(), "a backup is being made")?;
+        let register = Register::new(&RealFiles, &dir);
+        let sealer = Sealer::new(self.backup.recipients.clone())?;
+        let work = dir.join("work");
+        empty(&work)?;
+        let gathered = self.gather(&work)?;
+        let mut records = Vec::new();
+        for place in self.chosen(named)? {
+            records.push(self.one(place, &register, &sealer, &gathered, tell)?);
+        }
+        let _ = fs::remove_dir_all(&work);
+        let told = self.tell_ledger(&register, &mut records)?;
+        Ok(Made { records, told })
+    }
+
+    /// One backup to one place, from its first record to its last.
+    fn one(
+        &self,
+        place: &BackupPlace,
+        register: &Register<'_>,
+        sealer: &Sealer,
+        gathered: &Gathered,
+        tell: &mut dyn FnMut(Told<'_>),
+    ) -> anyhow::Result<Record> {
+        let label = Label(place.label());
+        tell(Told::Begins(&label));
+        let mut record = self.begun(&label, sealer, gathered);
+        let made = self.connect(place).and_then(|connected| {
+            let place = &*connected.place;
+            let marker = Marker::expect(place, self.site.id(), &self.recorder)?;
+            record.place = Some(marker.place);
+            settle(register, place, &marker)?;
+            register.write(&record)?;
+            let catalogue = Catalogue::open(&self.paths.backups().join("catalogue.db"), marker.place)?;
+            let job = Job {
+                id: record.id.clone(),
+                started: record.started,
+                site: self.site.name(),
+                place,
+                marker: &marker,
+                catalogue: &catalogue,
+                sealer,
+                items: &gathered.items,
+                missing: gathered.missing.clone(),
+                wanted: &|item| self.still_there(item),
+                keep: Keep { days: self.backup.keep_days, doubt: None, synchronised: false },
+                clock: &RealClock,
+            };
+            Ok(backup::run(&job, &mut |progress| tell(Told::Progress(&label, progress)))?)
+        });
+        record.ended = Some(RealClock.wall());
+        match made {
+            Ok(done) => complete(&mut record, done),
+            Err(e) => {
+                log::error!("backup to {label}: {e:#}");
+                record.outcome = Outcome::Failed;
+                record.problem = Some(format!("{e:#}"));
+            }
+        }
+        register.write(&record)?;
+        for id in &record.expired {
+            note_removed(register, id)?;
+        }
+        Ok(record)
+    }
+
+    fn begun(&self, to: &Label, sealer: &Sealer, gathered: &Gathered) -> Record {
+        let started = RealClock.wall();
+        Record {
+            format: FORMAT,
+            min_reader: MIN_READER,
+            id: BackupId::new(started),
+            site: self.site.name().to_owned(),
+            recorder: self.recorder.clone(),
+            to: to.clone(),
+            place: None,
+            what: words(&self.backup.what, &self.backup.areas),
+            recipients: sealer.recipients().iter().map(ToString::to_string).collect(),
+            started,
+            ended: None,
+            outcome: Outcome::Running,
+            problem: None,
+            contents: contents(&gathered.items),
+            missing: gathered.missing.clone(),
+            open: gathered.open,
+            lost: 0,
+            sealed: None,
+            expired: Vec::new(),
+            kept: None,
+            removed: None,
+            check: None,
+            ledger: None,
+        }
+    }
+
+    /// Whether footage that cannot be read is footage still: it may have come to its end since it was found.
+    fn still_there(&self, item: &Item) -> bool {
+        let Some(segment) = item.segment else { return true };
+        let rows = Reader::open(&self.paths.index()).and_then(|index| index.segment(segment));
+        rows.map_or(true, |rows| !rows.is_empty())
+    }
+
+    /// Leaves an entry for the ledger for each backup that has none yet.
+    fn tell_ledger(&self, register: &Register<'_>, made: &mut [Record]) -> anyhow::Result<bool> {
+        let mut told = true;
+        for mut record in register.all()? {
+            let Some(sealed) = record.sealed.as_ref().filter(|_| record.ledger.is_none()) else { continue };
+            match spool::leave(&RealFiles, &self.paths.ledger_spool(), RealClock.wall(), entry(&record, sealed)) {
+                Ok(id) => {
+                    record.ledger = Some(id);
+                    register.write(&record)?;
+                    made.iter_mut().filter(|m| m.id == record.id).for_each(|m| m.ledger = Some(id));
+                }
+                Err(e) => {
+                    log::error!("backup {} is not in the ledger yet: {:#}", record.id, anyhow::Error::from(e));
+                    told = false;
+                }
+            }
+        }
+        Ok(told)
+    }
+}
+
+/// What the ledger says of a backup.
+fn entry(record: &Record, sealed: &ClearRecord) -> What {
+    What::Backup {
+        backup: record.id.to_string(),
+        place: record.to.to_string(),
+        files: sealed.files,
+        bytes: sealed.bytes,
+        manifest: sealed.manifest.sha256,
+        missing: record.missing.iter().take(MOST).cloned().collect(),
+    }
+}
+
+/// Most lines of what is missing that go into an entry, whose length is limited; the record has them all.
+const MOST: usize = 100;
+
+fn complete(record: &mut Record, done: Done) {
+    record.outcome = if done.missing.is_empty() { Outcome::Complete } else { Outcome::Incomplete };
+    record.missing = done.missing;
+    record.lost = done.lost;
+    record.ended = Some(done.sealed.ended);
+    record.sealed = Some(done.sealed);
+    record.expired = done.expired.backups;
+    record.kept = done.expired.kept;
+}
+
+/// Writes down what has come of backups to this place that were cut short. One that was complete by then is.
+fn settle(register: &Register<'_>, place: &dyn backup::Place, marker: &Marker) -> anyhow::Result<()> {
+    let running = |r: &Record| r.outcome == Outcome::Running && r.place == Some(marker.place);
+    for mut record in register.all()?.into_iter().filter(running) {
+        match backup::clear_record(place, &record.id) {
+            Ok(sealed) => {
+                record.outcome = if sealed.missing == 0 { Outcome::Complete } else { Outcome::Incomplete };
+                let counted = record.missing.len() as u64;
+                if sealed.missing > counted {
+                    let more = sealed.missing - counted;
+                    record.missing.push(format!("{more} more, which the encrypted list of contents names"));
+                }
+                record.ended = Some(sealed.ended);
+                record.sealed = Some(sealed);
+            }
+            Err(_) => record.outcome = Outcome::Cut,
+        }
+        register.write(&record)?;
+    }
+    Ok(())
+}
+
+fn note_removed(register: &Register<'_>, id: &BackupId) -> anyhow::Result<()> {
+    if let Some(mut record) = register.read(id)? {
+        record.removed = Some(RealClock.wall());
+        register.write(&record)?;
+    }
+    Ok(())
+}
+
+fn make(dir: &Path) -> anyhow::Result<()> {
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            Err(e).with_context(|| format!("cannot make {}", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An empty folder; what an earlier backup left in it goes.
+fn empty(dir: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(e).with_context(|| format!("cannot empty {}", dir.display()));
+        }
+        _ => {}
+    }
+    make(dir)
+}

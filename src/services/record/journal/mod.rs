@@ -1,0 +1,131 @@
+//! What the recorder writes into its ledger, and when. Nothing of it is waited for where footage is concerned: entries are handed over,
+//! and closed segments, which must not be missed, are found in the index.
+
+mod deposits;
+mod draft;
+mod feed;
+mod gate;
+mod root;
+mod watch;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    thread::{Builder, JoinHandle},
+    time::Duration,
+};
+
+pub(super) use self::deposits::Deposits;
+use self::{feed::Feed, gate::Doorkeeper};
+use super::Shared;
+use crate::{
+    ledger::{self, Journal, Pace, Place, View, What},
+    services::paths::Paths,
+    site::Site,
+    store::StoreEvent,
+    sys::{Clock, RealFiles},
+    types::{Cause, RecorderId, VolumeName, WallNs, wire},
+};
+
+/// The name of the private key among the credentials that the service manager holds, systemd.exec(5).
+const CREDENTIAL: &str = "custodian.ledger-key";
+/// The service's name in entries.
+const SERVICE: &str = "record";
+/// How long a stop waits for the ledger's disk.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// What the first entries of this process say.
+pub(super) struct Beginning<'a> {
+    pub site: &'a Site,
+    pub recorder: &'a RecorderId,
+    /// The volumes that may bring checkpoints.
+    pub expected: Vec<VolumeName>,
+    /// Why the recorder was not running until now; none if nothing is known of an earlier time.
+    pub after: Option<Cause>,
+}
+
+/// Opens the ledger, or says by its status why it cannot: recording goes on without.
+pub(super) fn open(
+    paths: &Paths,
+    clock: &Arc<dyn Clock>,
+    deposits: &Arc<Deposits>,
+    beginning: Beginning<'_>,
+) -> std::io::Result<Journal> {
+    let (site, recorder) = (beginning.site.id().to_owned(), beginning.recorder.clone());
+    let place = Place {
+        dir: paths.ledger(),
+        credential: std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(CREDENTIAL)),
+        origin: format!("custodian/{site}/{recorder}/record"),
+    };
+    let mut doorkeeper = Doorkeeper::new(deposits.clone(), clock.clone(), place.public(), site, beginning);
+    Journal::start(ledger::Setup {
+        place,
+        spool: paths.ledger_spool(),
+        recorder,
+        clock: clock.clone(),
+        files: Arc::new(RealFiles),
+        pace: Pace::default(),
+        gate: Box::new(move |log| doorkeeper.judge(log)),
+    })
+}
+
+/// When the newest entry was made, before this process makes any; none if there is none that can be read.
+pub(super) fn newest(paths: &Paths) -> Option<WallNs> {
+    let public = ledger::public(&paths.ledger());
+    let verifier = ledger::verifier(&RealFiles, &public).ok()?;
+    let view = View::open(Arc::new(RealFiles), public, &verifier).ok()?;
+    Some(view.record(view.size().checked_sub(1)?).ok()?.entry().ok()?.at)
+}
+
+/// The threads that feed the ledger.
+pub(super) struct Feeders {
+    watch: JoinHandle<()>,
+    feed: JoinHandle<Feed>,
+}
+
+impl Feeders {
+    /// Starts them. `events` is what the store has said since it was there.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        events: tokio::sync::broadcast::Receiver<StoreEvent>,
+    ) -> std::io::Result<Self> {
+        let (watching, feeding) = (shared.clone(), Feed::new(shared.clone()));
+        Ok(Self {
+            watch: Builder::new().name("ledger watch".into()).spawn(move || watch::run(&watching, events))?,
+            feed: Builder::new().name("ledger feed".into()).spawn(move || feeding.run())?,
+        })
+    }
+
+    /// After the last segment was closed: says so in the ledger, lays its checkpoint down and closes it.
+    pub(super) fn stop(self, shared: &Shared, who: &str) {
+        let Self { watch, feed } = self;
+        for thread in [watch.thread(), feed.thread()] {
+            thread.unpark();
+        }
+        match feed.join() {
+            Ok(mut feed) => feed.last(),
+            Err(_) => log::error!("the thread that feeds the ledger panicked"),
+        }
+        if watch.join().is_err() {
+            log::error!("the thread that watches for the ledger panicked");
+        }
+        let stopped = What::ServiceStopped { service: SERVICE.into(), by: who.to_owned() };
+        if let Err(e) = shared.journal.commit(vec![stopped], LEAVE) {
+            log::warn!("that the recorder stops is not in the ledger: {e}");
+        }
+        shared.deposits.lay(shared, deposits::When::Now);
+        shared.journal.stop();
+    }
+}
+
+/// How the ledger is.
+pub(super) fn status(journal: &Journal) -> wire::LedgerStatus {
+    let status = journal.status();
+    wire::LedgerStatus {
+        entries: status.size,
+        at: status.at,
+        waiting: status.waiting as u64,
+        dropped: status.dropped,
+        problem: status.problem,
+    }
+}

@@ -1,0 +1,266 @@
+//! The thread that looks, decides, and sends others to remove.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use jiff::civil::Date;
+
+use super::{
+    accounts::{self, Accounts},
+    clock,
+    gather::Question,
+    measure, removal, report, short, trust,
+};
+use crate::{
+    ledger::What,
+    retention::{
+        holds::Held,
+        policy::{self, Admission, Retirement},
+    },
+    services::record::{Shared, start::story},
+    store::{
+        Footage as _,
+        index::{IndexError, Reader},
+    },
+    sys::{Monotonic, RealCommands},
+    types::{CameraId, VolumeName},
+};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between two reckonings of what there is and what comes, while nothing else changes.
+const RECKON: Duration = Duration::from_mins(10);
+/// What is overdue goes together, so often.
+const OVERDUE: Duration = Duration::from_mins(15);
+/// After something was removed the room of a volume is what it is only after its next commit.
+const REST: Duration = Duration::from_secs(10);
+/// What is kept is measured so often; the last word of a day stays.
+const MEASURE: Duration = Duration::from_hours(1);
+/// Segments that are removed at a time.
+const BATCH: usize = 256;
+/// The newest time that was seen is noted so often.
+const NOTE: Duration = Duration::from_mins(1);
+/// How long a stop waits for disks.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// What the last reckoning rests on, beside the footage.
+struct Basis {
+    at: Monotonic,
+    site: [u8; 32],
+    held: Arc<Held>,
+    volumes: BTreeSet<VolumeName>,
+    by_sub: BTreeSet<CameraId>,
+}
+
+/// The thread.
+pub(in crate::services::record) struct Sweeper {
+    shared: Arc<Shared>,
+    basis: Option<Basis>,
+    overdue: Option<Monotonic>,
+    noted: Option<Monotonic>,
+    /// When, and with which volumes, it was measured what is kept.
+    measured: Option<(Monotonic, BTreeSet<VolumeName>)>,
+    announced: Option<Date>,
+    busy: BTreeMap<VolumeName, JoinHandle<()>>,
+}
+
+impl Sweeper {
+    /// Starts it.
+    pub(in crate::services::record) fn start(shared: &Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+        let this = Self {
+            shared: shared.clone(),
+            basis: None,
+            overdue: None,
+            noted: None,
+            measured: None,
+            announced: None,
+            busy: BTreeMap::new(),
+        };
+        std::thread::Builder::new().name("retention".into()).spawn(move || this.run())
+    }
+
+    fn run(mut self) {
+        let mut events = self.shared.store.events();
+        let mut trouble = String::new();
+        while !self.shared.stopping.load(Ordering::SeqCst) {
+            match self.look() {
+                Ok(()) => trouble.clear(),
+                Err(e) => {
+                    let text = story(&e);
+                    if text != trouble {
+                        log::warn!("retention is not looked after: {text}");
+                        trouble = text;
+                    }
+                }
+            }
+            let began = self.shared.clock.monotonic();
+            // A volume that has failed makes guests of its cameras: at once.
+            while !self.shared.stopping.load(Ordering::SeqCst)
+                && self.shared.clock.monotonic().since(began) < LOOK
+                && events.try_recv().is_err()
+            {
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+        }
+        let leave = self.shared.clock.monotonic();
+        while self.busy.values().any(|t| !t.is_finished()) && self.shared.clock.monotonic().since(leave) < LEAVE {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Looks once at everything.
+    fn look(&mut self) -> Result<(), IndexError> {
+        let shared = self.shared.clone();
+        self.look_at_clock();
+        let opened = Reader::open(&shared.paths.index());
+        let problem = opened.as_ref().err().map(|e| story(e));
+        let doubts = shared.retention.look_for_doubts(&shared, problem);
+        shared.retention.note_doubts(doubts);
+        let index = opened?;
+        let accounts = self.reckon(&index)?;
+        self.decide(&index, &accounts)?;
+        self.measure(&index, &accounts)?;
+        Ok(())
+    }
+
+    /// Measures what is kept, so often, and whenever a volume comes or goes.
+    fn measure(&mut self, index: &Reader, accounts: &Accounts) -> Result<(), IndexError> {
+        let (shared, now) = (&self.shared, self.shared.clock.monotonic());
+        let there: BTreeSet<VolumeName> = shared.store.answering().into_keys().collect();
+        let known = |(at, with): &(Monotonic, BTreeSet<VolumeName>)| now.since(*at) < MEASURE && *with == there;
+        if self.measured.as_ref().is_some_and(known) || !measure::may_be_measured(shared) {
+            return Ok(());
+        }
+        let today = shared.clock.wall().timestamp().to_zoned(shared.site().timezone().clone()).date();
+        measure::measure(shared, index, accounts, today)?;
+        self.measured = Some((now, there));
+        if self.announced != Some(today) {
+            report::announce(shared);
+            self.announced = Some(today);
+        }
+        Ok(())
+    }
+
+    fn look_at_clock(&mut self) {
+        let (shared, now) = (&self.shared, self.shared.clock.monotonic());
+        let trust = &shared.retention.trust;
+        if trust.look(&|| clock::is_synchronised(&RealCommands)) {
+            trust::note_clock(shared, trust.doubt().as_ref());
+        }
+        if self.noted.is_none_or(|at| now.since(at) >= NOTE) && trust.doubt().is_none() {
+            self.noted = Some(now);
+            let seen = shared.clock.wall().0.to_string();
+            shared.index.put(|batch| _ = batch.meta.insert(trust::SEEN.into(), seen));
+        }
+    }
+
+    /// What there is and what comes, reckoned anew where something has changed.
+    fn reckon(&mut self, index: &Reader) -> Result<Arc<Accounts>, IndexError> {
+        let (shared, now) = (&self.shared, self.shared.clock.monotonic());
+        let volumes = shared.store.volumes().into_iter().filter(|v| v.healthy || v.full).map(|v| v.name).collect();
+        let basis = Basis {
+            at: now,
+            site: shared.site().hash(),
+            held: shared.holds.held(),
+            volumes,
+            by_sub: shared.retention.by_sub(),
+        };
+        let same = |b: &Basis| {
+            now.since(b.at) < RECKON
+                && b.site == basis.site
+                && Arc::ptr_eq(&b.held, &basis.held)
+                && b.volumes == basis.volumes
+                && b.by_sub == basis.by_sub
+        };
+        let known = shared.retention.state().accounts.clone();
+        if let Some(known) = known.filter(|_| self.basis.as_ref().is_some_and(same)) {
+            return Ok(known);
+        }
+        let accounts = Arc::new(accounts::reckon(shared, &shared.retention, index)?);
+        shared.retention.state().accounts = Some(accounts.clone());
+        self.basis = Some(basis);
+        short::follow(shared, &accounts.by_sub);
+        Ok(accounts)
+    }
+
+    fn decide(&mut self, index: &Reader, accounts: &Accounts) -> Result<(), IndexError> {
+        let (shared, now) = (self.shared.clone(), self.shared.clock.monotonic());
+        let retention = &shared.retention;
+        self.busy.retain(|name, thread| {
+            if thread.is_finished() {
+                retention.state().resting.insert(name.clone(), now);
+            }
+            !thread.is_finished()
+        });
+        let overdue = self.overdue.is_none_or(|at| now.since(at) >= OVERDUE);
+        let question = Question { shared: &shared, retention, index, accounts, overdue };
+        let state = question.state()?;
+        let before = retention.state().admission.clone();
+        let decision = policy::decide(&state, &before);
+        self.admit(&decision.admission, &before, &state);
+        let mut due: BTreeMap<VolumeName, Vec<Retirement>> = BTreeMap::new();
+        for name in state.volumes.keys() {
+            due.insert(name.clone(), Vec::new());
+        }
+        for retirement in decision.retire {
+            let list = due.entry(retirement.volume.clone()).or_default();
+            if list.len() < BATCH {
+                list.push(retirement);
+            }
+        }
+        // What is overdue is due again as long as there is more of it than goes at once.
+        if overdue && due.values().all(|list| list.len() < BATCH) {
+            self.overdue = Some(now);
+        }
+        let left: BTreeSet<VolumeName> = index.retiring()?.into_iter().map(|r| r.volume).collect();
+        due.retain(|name, list| !list.is_empty() || left.contains(name));
+        for (name, list) in due {
+            self.send(name, list, now);
+        }
+        Ok(())
+    }
+
+    /// Says who may record where from now on, where that has changed.
+    fn admit(&self, new: &Admission, before: &Admission, state: &policy::State) {
+        if new == before {
+            return;
+        }
+        let shared = &self.shared;
+        shared.store.bar(new.barred().map(|(v, c)| (v.clone(), c.clone())).collect());
+        let homes = |camera: &CameraId| state.cameras.get(camera).and_then(|c| c.recorded.as_ref()).map(|r| &r.homes);
+        let is_home = |volume: &VolumeName, camera: &CameraId| homes(camera).is_some_and(|h| h.contains(volume));
+        let barred = |a: &Admission| -> BTreeSet<(VolumeName, CameraId)> {
+            a.barred().filter(|(v, c)| is_home(v, c)).map(|(v, c)| (v.clone(), c.clone())).collect()
+        };
+        for (volume, camera) in barred(new).symmetric_difference(&barred(before)) {
+            let recorded = new.admits(volume, camera);
+            if recorded {
+                log::info!(CAMERA = camera.as_str(); "camera {camera}: volume {volume} has room for it again");
+            } else {
+                log::error!(CAMERA = camera.as_str(); "camera {camera}: volume {volume} is full of footage that must be kept and has no room for it");
+            }
+            let (camera, volume) = (camera.clone(), volume.clone());
+            shared.journal.put(What::Room { camera, volume, recorded, substream: false });
+        }
+        shared.retention.state().admission = new.clone();
+    }
+
+    /// Sends somebody to remove what goes from a volume, if nobody is there and its room is known.
+    fn send(&mut self, name: VolumeName, list: Vec<Retirement>, now: Monotonic) {
+        let shared = self.shared.clone();
+        let resting = shared.retention.state().resting.get(&name).copied();
+        if self.busy.contains_key(&name) || resting.is_some_and(|since| now.since(since) < REST) {
+            return;
+        }
+        let volume = name.clone();
+        let remove = move || removal::carry_out(&shared, &shared.retention, &volume, &list);
+        match std::thread::Builder::new().name(format!("retire {name}")).spawn(remove) {
+            Ok(thread) => drop(self.busy.insert(name, thread)),
+            Err(e) => log::error!(VOLUME = name.as_str(); "volume {name}: nothing can be removed: {e}"),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Whatever is in doubt, nothing goes.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use custodian::{
+    services::record::{Options, Recorder as InProcess},
+    sys::{Clock, Monotonic},
+    types::wire::Doubt,
+};
+use nix::sys::signal::Signal;
+
+use super::*;
+use crate::support::wait_for;
+
+/// The kernel's clocks, of which the wall clock can be set.
+#[derive(Clone, Default)]
+struct Settable(Arc<AtomicI64>);
+
+impl Clock for Settable {
+    fn wall(&self) -> WallNs {
+        RealClock.wall().offset(self.0.load(Ordering::SeqCst))
+    }
+    fn monotonic(&self) -> Monotonic {
+        RealClock.monotonic()
+    }
+}
+
+fn ask(site: &Site) -> Option<wire::Retention> {
+    let mut stream = UnixStream::connect(site.path("state/run/status.sock")).ok()?;
+    write!(stream, "GET /v1/retention HTTP/1.0\r\nHost: r\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+}
+
+fn doubts(told: &wire::Retention) -> Vec<Doubt> {
+    told.suspended.iter().map(|s| s.doubt).collect()
+}
+
+/// Waits until everything was looked at again twice, and nothing is in doubt but that.
+fn settled(site: &Site, wanted: &[Doubt]) {
+    wait_for(&format!("{wanted:?} in doubt"), SOON, || {
+        ask(site).filter(|r| r.reckoned.is_some() && doubts(r) == wanted)
+    });
+}
+
+fn word(volume: Option<&str>) -> String {
+    serde_json::json!({ "volume": volume, "by": "Hiệu trưởng Hoa", "reason": "looked at my watch" }).to_string()
+}
+
+#[test]
+fn a_clock_that_was_set_deletes_nothing_until_a_person_says_that_it_is_right() {
+    let cameras = OwnCameras::start(2);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let files: Vec<PathBuf> = (1..6).map(|n| old(&site, &cameras.names[0], n * HOUR, 1)).collect();
+    let clock = Settable::default();
+    let options = Options { site: site.path("site.toml"), secrets: None, recorder: None, state: site.path("state") };
+    let start = || InProcess::start(&options, Arc::new(clock.clone())).unwrap();
+    let recorder = start();
+    settled(&site, &[]);
+    let (status, problem) = post(&site, "/v1/trust", &word(None));
+    assert!(status == 409 && problem.contains("trusted already"), "{problem}");
+    clock.0.store(10 * DAY, Ordering::SeqCst);
+    settled(&site, &[Doubt::Clock]);
+    // A restart does not help.
+    recorder.stop("the test");
+    let recorder = start();
+    settled(&site, &[Doubt::Clock]);
+    assert_eq!(there(&files), 5);
+    let health = recorder.status().retention.unwrap();
+    assert!(health.suspended[0].why.contains("set by +864000 s"), "{health:?}");
+    assert_eq!(post(&site, "/v1/trust", &word(None)).0, 200);
+    wait_for("what is overdue by that clock to go", SOON, || (there(&files) == 0).then_some(()));
+    recorder.stop("the test");
+    let whats: Vec<What> = entries(&site).into_iter().map(|e| e.what).collect();
+    let step = whats.iter().position(|w| matches!(w, What::ClockStep { .. })).unwrap();
+    let word = whats.iter().position(|w| matches!(w, What::ClockConfirmed { .. })).unwrap();
+    let gone = whats.iter().position(|w| matches!(w, What::Retired { .. })).unwrap();
+    assert!(step < word && word < gone);
+    let all = format!("{whats:?}");
+    assert!(!all.contains("Hoa") && !all.contains("watch"), "no person and no reason stands in the ledger");
+}
+
+#[test]
+fn a_clock_that_stands_before_what_was_seen_deletes_nothing() {
+    let cameras = OwnCameras::start(2);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let clock = Settable::default();
+    let options = Options { site: site.path("site.toml"), secrets: None, recorder: None, state: site.path("state") };
+    let recorder = InProcess::start(&options, Arc::new(clock.clone())).unwrap();
+    settled(&site, &[]);
+    recorder.stop("the test");
+    let file = old(&site, &cameras.names[0], 5 * DAY, 1);
+    for (offset, sign) in [(-HOUR, "before"), (9 * DAY, "7 days after")] {
+        clock.0.store(offset, Ordering::SeqCst);
+        let recorder = InProcess::start(&options, Arc::new(clock.clone())).unwrap();
+        settled(&site, &[Doubt::Clock]);
+        assert!(ask(&site).unwrap().suspended[0].why.contains(sign));
+        recorder.stop("the test");
+        assert!(file.exists());
+    }
+}
+
+#[test]
+fn what_cannot_be_put_on_record_does_not_happen() {
+    let cameras = OwnCameras::start(2);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    settled(&site, &[]);
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+    // Where the log should be there is something else.
+    let (ledger, aside) = (site.path("state/ledger"), site.path("state/aside"));
+    fs::rename(&ledger, &aside).unwrap();
+    fs::write(&ledger, "in the way").unwrap();
+    let file = old(&site, &cameras.names[0], 5 * DAY, 1);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    settled(&site, &[Doubt::Ledger]);
+    assert!(file.exists());
+    fs::remove_file(&ledger).unwrap();
+    fs::rename(&aside, &ledger).unwrap();
+    wait_for("it to go once it can be told", SOON, || (!file.exists()).then_some(()));
+    let log = site.log();
+    assert_eq!(log.lines().filter(|l| l.contains("nothing is deleted: ")).count(), 1, "said once");
+    drop(recorder);
+}
+
+#[test]
+fn a_volume_that_is_not_as_the_index_says_waits_for_a_person() {
+    let cameras = OwnCameras::start(2);
+    let (camera, other) = (&cameras.names[0], &cameras.names[1]);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let taken = old(&site, other, 3 * HOUR, 1);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    settled(&site, &[]);
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+    // Somebody takes promised footage away.
+    fs::remove_file(&taken).unwrap();
+    let file = old(&site, camera, 5 * DAY, 1);
+    let recorder = site.record();
+    settled(&site, &[Doubt::Contents]);
+    assert!(file.exists());
+    let told = ask(&site).unwrap();
+    let broken: Vec<&str> = told.cameras.iter().filter(|c| c.is_broken()).map(|c| c.camera.as_str()).collect();
+    assert_eq!(broken, [other], "the promise is broken, and said to be");
+    assert!(told.at_risk());
+    let kept = told.cameras.iter().find(|c| c.camera.as_str() == other).unwrap().kept.unwrap();
+    assert!(kept.lost_seconds == 1 && kept.days < 0.1, "{kept:?}");
+    assert_eq!(post(&site, "/v1/trust", &word(Some("v9"))).0, 409);
+    assert_eq!(post(&site, "/v1/trust", &word(Some("v1"))).0, 200);
+    wait_for("deletion to go on", SOON, || (!file.exists()).then_some(()));
+    drop(recorder);
+    // A file that is not ours is in doubt as well, until it is known.
+    let stranger = site.path("v1").join("footage/holiday.mp4");
+    fs::write(&stranger, "not ours").unwrap();
+    let file = old(&site, camera, 5 * DAY, 1);
+    let recorder = site.record();
+    settled(&site, &[Doubt::Contents]);
+    assert!(file.exists());
+    assert_eq!(post(&site, "/v1/trust", &word(Some("v1"))).0, 200);
+    wait_for("deletion to go on", SOON, || (!file.exists()).then_some(()));
+    drop(recorder);
+    let file = old(&site, camera, 5 * DAY, 1);
+    let _recorder = site.record();
+    wait_for("deletion to go on after a restart, for it is known", SOON, || (!file.exists()).then_some(()));
+    assert!(stranger.exists());
+}

@@ -1,0 +1,167 @@
+//! Making room, and stopping where there is none.
+
+use std::path::Path;
+
+use custodian::types::CauseKind;
+use nix::{sys::signal::Signal, sys::statvfs::statvfs};
+
+use super::*;
+use crate::support::{
+    mounts::{Mount, possible},
+    wait_for,
+};
+
+const MB: u64 = 1_000_000;
+
+fn free(at: &Path) -> u64 {
+    let s = statvfs(at).unwrap();
+    s.blocks_available() * s.fragment_size()
+}
+
+/// Lets others take so much of a volume that so much is left.
+fn squeeze(at: &Path, left: u64) {
+    let file = fs::File::options().create(true).append(true).open(at.join("others")).unwrap();
+    let len = file.metadata().unwrap().len();
+    let wanted = (len + free(at)).saturating_sub(left);
+    file.set_len(wanted.min(len)).unwrap();
+    if wanted > len {
+        use nix::fcntl::{FallocateFlags, fallocate};
+        fallocate(&file, FallocateFlags::empty(), 0, i64::try_from(wanted).unwrap()).unwrap();
+    }
+}
+
+fn stopped(recorder: &Recorder, camera: &str) -> Option<bool> {
+    let all = retention(recorder)?.cameras;
+    all.iter().find(|c| c.camera.as_str() == camera).map(|c| c.stopped)
+}
+
+/// Gaps of a camera by that cause: whether each has ended.
+fn gaps(site: &Site, camera: &str, cause: CauseKind) -> Vec<bool> {
+    let gaps = site.list("gaps");
+    let ours = gaps.iter().filter(|g| g["camera"] == camera && g["cause"]["kind"] == cause.as_str());
+    ours.map(|g| !g["end"].is_null()).collect()
+}
+
+#[test]
+fn loop_a_volume_that_fills_lets_surplus_go_and_then_stops_the_lowest_priority() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(2);
+    let (high, low) = (&cameras.names[0], &cameras.names[1]);
+    let mut mount = None;
+    let site = site(&cameras, "", "min_days = 1\nwhen_short = \"alarm\"", |site| {
+        mount = Some(Mount::ext4(&site.path("v1"), 300));
+    });
+    let v1 = site.path("v1");
+    let surplus: Vec<PathBuf> = (0..20).map(|n| old(&site, high, 75 * HOUR - n * HOUR, 8)).collect();
+    let promised: Vec<PathBuf> = (0..6).map(|n| old(&site, low, 8 * HOUR - n * HOUR, 8)).collect();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+
+    // Room is made ahead of need, the largest surplus first, and no more than is needed.
+    squeeze(&v1, 60 * MB);
+    let gone = wait_for("some surplus to go", SOON, || Some(20 - there(&surplus)).filter(|n| *n > 0));
+    wait_for("enough room", SOON, || {
+        retention(&recorder)?.volumes[0].free.gt(&retention(&recorder)?.volumes[0].wanted).then_some(())
+    });
+    assert!(gone < 20, "no more than is needed");
+    let left = there(&surplus);
+    assert!(surplus[..20 - left].iter().all(|f| !f.exists()) && surplus[20 - left..].iter().all(|f| f.exists()));
+    assert_eq!(there(&promised), 6);
+
+    // Others take more and more: all surplus goes, what is promised stays, and the camera of low priority stops.
+    wait_for("all surplus to go", SOON, || {
+        squeeze(&v1, 60 * MB);
+        (there(&surplus) == 0).then_some(())
+    });
+    wait_for("the low priority to stop", SOON, || {
+        squeeze(&v1, 44 * MB);
+        stopped(&recorder, low).filter(|stopped| *stopped)
+    });
+    assert_eq!(stopped(&recorder, high), Some(false));
+    assert_eq!(there(&promised), 6, "promised footage stays, however full it is");
+    wait_for("a gap that says why", SOON, || (gaps(&site, low, CauseKind::Full) == [false]).then_some(()));
+    let newest = |name: &str| {
+        recorder.status().unwrap().streams.into_iter().find(|s| s.camera.as_str() == name).unwrap().newest_committed
+    };
+    let before = newest(high);
+    wait_for("the high priority to go on", SOON, || (newest(high) > before).then_some(()));
+    let health = recorder.status().unwrap().retention.unwrap();
+    assert_eq!(health.stopped.iter().map(|c| c.as_str()).collect::<Vec<_>>(), [low]);
+
+    // There is room again.
+    squeeze(&v1, 150 * MB);
+    wait_for("the low priority to begin again", SOON, || (gaps(&site, low, CauseKind::Full) == [true]).then_some(()));
+    assert!(gaps(&site, high, CauseKind::Full).is_empty(), "it has lost nothing");
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+    assert_index_equals_volume(&site);
+    assert_eq!(retired(&site, ledger::Reason::Room), 20);
+    let rooms: Vec<(String, bool)> = (entries(&site).into_iter())
+        .filter_map(|e| match e.what {
+            What::Room { camera, recorded, .. } => Some((camera.to_string(), recorded)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rooms, [(low.clone(), false), (low.clone(), true)]);
+    let days: Vec<_> = fs::read_dir(v1.join("footage").join(high).join("main")).unwrap().collect();
+    assert!(days.len() <= 2, "days that are empty and over have gone: {days:?}");
+    drop(mount);
+}
+
+#[test]
+fn what_is_overdue_goes_and_what_is_held_stays() {
+    let cameras = OwnCameras::start(2);
+    let camera = &cameras.names[0];
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let span = ["add", "--camera", camera, "--from", "-63h", "--to", "-61h", "--review", "+30d"];
+    let held = site.hold(&[&span[..], &["--reason", "x", "--by", "y"]].concat());
+    assert!(held.status.success(), "{}", String::from_utf8_lossy(&held.stderr));
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+
+    let overdue: Vec<PathBuf> = (0..6).map(|n| old(&site, camera, 65 * HOUR - n * HOUR, 1)).collect();
+    let young = old(&site, camera, 47 * HOUR, 1);
+    let stranger = old(&site, "stranger", 65 * HOUR, 1);
+    let recorder = site.record();
+    wait_for("what is overdue to go", SOON, || (there(&overdue) == 3).then_some(()));
+    // From 63 to 61 hours ago, the edges with it.
+    let is: Vec<bool> = overdue.iter().map(|f| f.exists()).collect();
+    assert_eq!(is, [false, false, true, true, true, false]);
+    assert!(young.exists());
+    wait_for("a camera that nobody knows to be treated like the others", SOON, || (!stranger.exists()).then_some(()));
+    let kept = retention(&recorder).unwrap();
+    let kept = kept.cameras.iter().find(|c| c.camera.as_str() == camera).unwrap();
+    assert!(kept.held.0 > 3_000_000, "{kept:?}");
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+    assert_eq!(retired(&site, ledger::Reason::MaxDays), 4);
+    assert_index_equals_volume(&site);
+}
+
+/// A camera that leaves site.toml keeps what it was promised, also where the site promises less by then.
+#[test]
+fn a_camera_that_leaves_keeps_its_promise() {
+    let cameras = OwnCameras::start(2);
+    let (stays, leaves) = (&cameras.names[0], &cameras.names[1]);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 4\nmax_days = 5", |_| ());
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for("its promise to be noted", SOON, || retention(&recorder)?.reckoned);
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+    let text = fs::read_to_string(site.path("site.toml")).unwrap();
+    let (rest, _) = text.split_once(&format!("[camera.{leaves}]")).unwrap();
+    fs::write(site.path("site.toml"), rest.replace("min_days = 4\nmax_days = 5", "min_days = 1\nmax_days = 2"))
+        .unwrap();
+    let [short, long] = [stays, leaves].map(|camera| old(&site, camera, 3 * DAY, 1));
+    let recorder = site.record();
+    wait_for("the shorter one to go", SOON, || (!short.exists()).then_some(()));
+    let kept = wait_for("both to be told", SOON, || retention(&recorder).filter(|r| r.cameras.len() == 2));
+    assert!(long.exists());
+    let left = kept.cameras.iter().find(|c| c.camera.as_str() == leaves).unwrap();
+    assert_eq!((left.min_days, left.max_days, left.recorded), (Some(4), Some(5), false));
+}
