@@ -18,8 +18,8 @@ mod holds;
 mod layering;
 mod ledger;
 mod plan;
-mod retention;
 mod power;
+mod retention;
 mod retrieve;
 mod site;
 #[path = "../support/mod.rs"]
