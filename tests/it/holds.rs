@@ -176,8 +176,7 @@ fn promise(site: &Site, size: &str, days: u32) {
         toml = toml.replace(&line, &format!("{line}size = \"{size}\"\n"));
     }
     toml = toml.replace("2 Mbit/s", "100 kbit/s");
-    toml += &format!("\n[retention]\nmin_days = {days}\n");
-    fs::write(path, toml).unwrap();
+    fs::write(path, format!("{toml}\n[retention]\nmin_days = {days}\n")).unwrap();
 }
 
 #[test]
