@@ -44,7 +44,7 @@ pub enum BackupError {
         what: String,
     },
     /// A clock that may be wrong.
-    #[error("the clock stands more than 7 days after the last backup ({last}), and no time service keeps it")]
+    #[error("the clock stands more than 7 days after the last backup ({last}), and nothing says that it is right")]
     Clock {
         /// When that was begun.
         last: crate::types::WallNs,
