@@ -1,7 +1,7 @@
 //! The site's volumes: opened and looked at, each by a thread of its own, because its disk may not answer. Nobody waits long for one.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
@@ -65,7 +65,7 @@ impl Absent {
         let (name, root, context) = (self.name.clone(), self.root.clone(), context.clone());
         let look = move || {
             // Nobody may be waiting any more.
-            let _ = answer.send(open(&name, root, &context));
+            let _ = answer.send(open(&name, &root, &context));
         };
         match std::thread::Builder::new().name(format!("open {}", self.name)).spawn(look) {
             Ok(_) => self.opening = Some((opening, now)),
@@ -155,18 +155,18 @@ pub(in crate::services) fn places(site: &Site, recorder: &RecorderId) -> Vec<(Vo
 }
 
 /// Opens a volume, if its marker is the expected one, and looks at what is on it.
-fn open(name: &VolumeName, root: PathBuf, context: &Context) -> Opened {
+fn open(name: &VolumeName, root: &Path, context: &Context) -> Opened {
     let index = Reader::open(&context.index).ok();
     let id = index.as_ref().and_then(|index| index.volume_id(name).ok().flatten());
     // Which disk a volume is says site.toml, and its mount unit mounts no other. A folder has only its marker to be known by.
     let disk = root == paths::mount_point(name);
-    let opened = volume::open(&RealDisk, name, &root, id.as_deref().filter(|_| !disk));
+    let opened = volume::open(&RealDisk, name, root, id.as_deref().filter(|_| !disk));
     let volume = opened.map_err(|e| super::start::story(&e))?;
     if id.is_some_and(|id| id != volume.marker.id.to_string()) {
         log::warn!(VOLUME = name.as_str(); "volume {name} is another disk than before");
     }
-    context.deposits.look(name, &root);
-    let space = RealDisk.space(&root).map_err(|e| format!("cannot ask it for its room: {e}"))?;
+    context.deposits.look(name, root);
+    let space = RealDisk.space(root).map_err(|e| format!("cannot ask it for its room: {e}"))?;
     let known = index.and_then(|index| recovery::known(&index).ok()).unwrap_or_default();
     let traces = recovery::look(&volume, &context.recorder, &known);
     // A folder shares its disk with everything else on this machine; that it is slow does not mean that it is broken.
