@@ -18,6 +18,7 @@ pub mod logger;
 mod plan;
 mod record;
 mod reindex;
+mod retention;
 mod schema;
 mod segments;
 mod status;
@@ -59,6 +60,7 @@ enum Command {
     Gaps(gaps::Args),
     Clip(clip::Args),
     Hold(hold::Args),
+    Retention(retention::Args),
     Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
@@ -95,6 +97,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Hold(args) => hold::run(args, cli.lang),
+        Command::Retention(args) => retention::run(&args, cli.lang),
         Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
