@@ -27,7 +27,7 @@ export class Kept {
 
   async ask() {
     const { cameras } = this;
-    // A camera that the recorder has not reckoned yet is asked for again; so is everything while it is away.
+    // While the recorder is away the banner says so; what it does not know yet is asked for again.
     const answers = await Promise.all(cameras.map((c) => api.kept(c.id).catch(() => null)));
     if (cameras !== this.cameras) return;
     this.known = new Map(cameras.map((c, n) => [c.id, answers[n]]));
@@ -69,7 +69,7 @@ export function words(told, breaks, suspended) {
   if (breaks !== null) {
     const missing = Math.max(1, Math.round(breaks.missing / GIGABYTE));
     say(breaks.day === 0 ? "bad" : "warn", t(breaks.day === 0 ? "kept_short" : "kept_breaks", { days: breaks.day, missing }));
-  } else if (told.min_days !== null && told.recorded) {
+  } else if (told.min_days !== null && told.recorded && mood === "good") {
     parts.push(t("kept_holds"));
   }
   if (suspended) say("warn", t("kept_suspended"));

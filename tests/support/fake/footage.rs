@@ -81,10 +81,7 @@ pub(super) async fn timeline(axum::extract::State(shared): State, parameters: Pa
 
 pub(super) async fn kept(axum::extract::State(shared): State, parameters: Parameters) -> Response {
     let camera = one(&parameters, "camera").and_then(|id| shared.camera(id));
-    match camera.and_then(|(_, camera)| camera.kept.clone()) {
-        Some(kept) => Json(kept).into_response(),
-        None => problem(StatusCode::NOT_FOUND, "nothing is known yet"),
-    }
+    Json(camera.and_then(|(_, camera)| camera.kept.clone())).into_response()
 }
 
 pub(super) async fn fragments(axum::extract::State(shared): State, parameters: Parameters) -> Response {
