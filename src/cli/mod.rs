@@ -20,6 +20,7 @@ mod plan;
 mod progress;
 mod record;
 mod reindex;
+mod retention;
 mod schema;
 mod segments;
 mod status;
@@ -62,6 +63,7 @@ enum Command {
     Gaps(gaps::Args),
     Clip(clip::Args),
     Hold(hold::Args),
+    Retention(retention::Args),
     Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
@@ -101,6 +103,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Hold(args) => hold::run(args, cli.lang),
+        Command::Retention(args) => retention::run(&args, cli.lang),
         Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),

@@ -19,8 +19,8 @@ use crate::{
     },
     store::index::Reader,
     types::{
-        Lang, WallNs,
-        wire::{LedgerStatus, Status, StreamState, StreamStatus},
+        CameraId, Lang, WallNs,
+        wire::{Doubt, LedgerStatus, RetentionHealth, Status, StreamState, StreamStatus},
     },
 };
 
@@ -104,6 +104,10 @@ fn as_text(status: &Status, shown: &Shown, lang: Lang, colour: bool) -> String {
         text.push_str(&self::ledger(ledger, shown, lang));
         text.push('\n');
     }
+    for line in status.retention.iter().flat_map(|health| retention(health, lang)) {
+        text.push_str(&line);
+        text.push('\n');
+    }
     for table in [cameras, volumes].into_iter().filter(|table| !table.is_empty()) {
         text.push('\n');
         text.push_str(&table.render(colour));
@@ -125,6 +129,26 @@ fn ledger(ledger: &LedgerStatus, shown: &Shown, lang: Lang) -> String {
         text.push_str(&t(lang, "status.ledger_dropped", &[("count", &ledger.dropped.to_string())]));
     }
     text
+}
+
+/// What of retention needs a look, a line each.
+fn retention(health: &RetentionHealth, lang: Lang) -> Vec<String> {
+    let mut lines = Vec::new();
+    for s in health.suspended.iter().filter(|s| s.doubt != Doubt::Comparing) {
+        let why = s.volume.as_ref().map_or_else(|| s.why.clone(), |volume| format!("{volume}: {}", s.why));
+        lines.push(t(lang, "status.retention_suspended", &[("why", &why)]));
+    }
+    for (volume, b) in &health.breaks {
+        let (days, missing) = (b.day.to_string(), b.missing.to_string());
+        let values = [("volume", volume.as_str()), ("days", &days), ("missing", &missing)];
+        lines.push(t(lang, "status.retention_breaks", &values));
+    }
+    let all = [("stopped", &health.stopped), ("substream", &health.substream), ("broken", &health.broken)];
+    for (what, cameras) in all.into_iter().filter(|(_, cameras)| !cameras.is_empty()) {
+        let cameras = cameras.iter().map(CameraId::as_str).collect::<Vec<_>>().join(", ");
+        lines.push(t(lang, &format!("status.retention_{what}"), &[("cameras", &cameras)]));
+    }
+    lines
 }
 
 fn cameras(status: &Status, shown: &Shown, lang: Lang) -> Table {
@@ -241,6 +265,10 @@ mod tests {
                          "size": 2_000_000_000, "queued": 0}],
             "ledger": {"entries": 1234, "at": 1_795_336_195_000_000_000_i64, "waiting": 3, "dropped": 1,
                        "problem": "cannot write /var/lib/custodian/record/ledger/next: No space left on device"},
+            "retention": {"suspended": [{"volume": "a1", "doubt": "contents", "why": "1 files are gone"},
+                                        {"volume": "a2", "doubt": "comparing", "why": "it is being compared"}],
+                          "breaks": [["a1", {"day": 5, "at": 0, "missing": 2_000_000_000}]], "stopped": ["hall", "yard"],
+                          "substream": ["lane"], "broken": ["gate-1"]},
         }))
         .unwrap()
     }

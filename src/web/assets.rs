@@ -31,6 +31,7 @@ assets!(
     "gaps.js",
     "i18n.js",
     "icon.svg",
+    "kept.js",
     "live.js",
     "loader.js",
     "master.js",

@@ -63,7 +63,7 @@ fn allowed(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     parts.iter().all(|part| plain(part))
         && match parts.as_slice() {
-            ["cameras" | "timeline" | "fragments"] | ["segments", _, _, _] => true,
+            ["cameras" | "timeline" | "fragments" | "kept"] | ["segments", _, _, _] => true,
             ["hls", _, file] => Path::new(file).extension().is_some_and(|e| e == "m3u8"),
             _ => false,
         }
@@ -110,12 +110,13 @@ mod tests {
 
     #[test]
     fn only_known_paths_are_passed_on() {
-        for path in ["cameras", "timeline", "fragments", "segments/a1/b2/3", "hls/gate-1/main.m3u8"] {
+        for path in ["cameras", "timeline", "fragments", "kept", "segments/a1/b2/3", "hls/gate-1/main.m3u8"] {
             assert!(allowed(path), "{path}");
         }
         for path in [
             "",
             "cameras/",
+            "retention",
             "clip/gate-1/main.mp4",
             "live/gate-1/main",
             "segments/a/b",

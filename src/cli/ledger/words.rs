@@ -162,7 +162,7 @@ impl Words<'_> {
 
     /// Events have words of their own, as far as this version knows them.
     fn volume(&self, volume: &str, event: &str, detail: &str) -> String {
-        const KNOWN: [&str; 7] = ["opened", "failed", "back", "absent", "prepared", "released", "erased"];
+        const KNOWN: [&str; 8] = ["opened", "failed", "back", "absent", "prepared", "released", "erased", "trusted"];
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let key = if KNOWN.contains(&event) { event } else { "other" };
         self.t(&format!("volume_{key}"), &[("volume", volume), ("event", event), ("detail", &detail)])

@@ -113,10 +113,7 @@ async fn camera_kept(State(shared): State<Arc<Shared>>, Query(whose): Query<Whos
         Ok(id) => id,
         Err(e) => return problem(StatusCode::BAD_REQUEST, format!("camera: {e}")),
     };
-    match retention::camera(&shared, &id) {
-        Some(kept) => Json(kept).into_response(),
-        None => problem(StatusCode::NOT_FOUND, format!("nothing is known of camera {id} here yet")),
-    }
+    Json(retention::camera(&shared, &id)).into_response()
 }
 
 async fn watch(State(shared): State<Arc<Shared>>, Path((camera, kind)): Path<(String, String)>) -> Response {

@@ -8,7 +8,7 @@ use super::{IndexError, Reader, SegmentRow};
 use crate::types::{CameraId, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs};
 
 /// A closed segment, as far as its removal goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aged {
     /// Its identity.
     pub id: SegmentId,
@@ -16,6 +16,8 @@ pub struct Aged {
     pub span: Span,
     /// Its size.
     pub bytes: u64,
+    /// What its camera was called at the time.
+    pub camera: CameraId,
 }
 
 /// What there is of one stream on one volume, by age.
@@ -61,14 +63,15 @@ impl Reader {
     ) -> Result<(), IndexError> {
         self.ask(|| {
             let mut statement = self.db.prepare_cached(
-                "SELECT run.uuid, s.seq, s.start, s.end, s.bytes FROM segment s JOIN run ON run.n = s.run
+                "SELECT run.uuid, s.seq, s.start, s.end, s.bytes, run.folder FROM segment s JOIN run ON run.n = s.run
                  WHERE s.stream = ?1 AND s.volume = ?2 AND s.state IN (1, 2) ORDER BY s.start",
             )?;
             let mut rows = statement.query(params![self.number(stream)?, volume.as_str()])?;
             while let Some(row) = rows.next()? {
                 let id = SegmentId { stream, run: RunId::from_bytes(row.get(0)?), seq: row.get(1)? };
                 let span = Span { start: WallNs(row.get(2)?), end: WallNs(row.get(3)?) };
-                if !more(Aged { id, span, bytes: whole(row, 4)? }) {
+                let camera = super::reader::parsed(row, 5)?;
+                if !more(Aged { id, span, bytes: whole(row, 4)?, camera }) {
                     break;
                 }
             }

@@ -11,7 +11,7 @@
 //! | `GET /v1/hls/{camera}/index.m3u8?from=NS&to=NS` | multivariant playlist (RFC 8216) over `main.m3u8` and `sub.m3u8` with the same query; URIs are relative (`../../segments/…`), so a proxy may put all of it below another path |
 //! | `GET /v1/hls/{camera}/{kind}.m3u8?from=NS&to=NS` | media playlist; ends with `EXT-X-ENDLIST` once no footage can be added to the span |
 //! | `GET /v1/clip/{camera}/{kind}.mp4?from=NS&to=NS[&part=1]` | the span as one file, not re-encoded; a change of parameters begins another part, the header `custodian-parts` says how many there are |
-//! | `GET /v1/kept?camera=ID` | [`CameraKept`] |
+//! | `GET /v1/kept?camera=ID` | [`CameraKept`], or null where nothing has been reckoned yet |
 //! | `GET /v1/live/{camera}/{kind}` | an endless body of live messages, see below |
 //!
 //! `status.sock`, where no person is ever named:

@@ -79,6 +79,9 @@ const span = (s) => ({ start: s.start / 1e6, end: s.end / 1e6 });
 
 export const cameras = () => getJson("/api/cameras");
 
+/** What is kept of a camera, as the recorder says it (`CameraKept`); null where it does not know yet. */
+export const kept = (id) => getJson(`/api/kept?camera=${encodeURIComponent(id)}`);
+
 /** Timelines by camera id: { footage: [{start, end}], gaps: [{start, end|null, cause}], newest|null }. */
 export async function timelines(ids, from, to, options) {
   const query = ids.map((id) => `camera=${encodeURIComponent(id)}`).join("&");

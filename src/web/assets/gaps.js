@@ -13,12 +13,12 @@ export const CAUSES = {
   protocol: { colour: "#b98af0", stripes: 0 },
   camera: { colour: "#f0a58a", stripes: 1 },
   disk: { colour: "#ff5468", stripes: 2 },
-  full: { colour: "#ff9ea6", stripes: 1 },
+  full: { colour: "#ff8b3d", stripes: 1 },
   "clock-step": { colour: "#6ea8ff", stripes: 1 },
   stopped: { colour: "#8fa3b3", stripes: 0 },
   restart: { colour: "#9f8a7a", stripes: 2 },
   site: { colour: "#7b8a96", stripes: 1 },
-  retention: { colour: "#5f6f7d", stripes: 2 },
+  retention: { colour: "#55606a", stripes: 0 },
   unknown: { colour: "#b0b0b0", stripes: 2 },
 };
 

@@ -6,6 +6,7 @@ import { BEFORE_GAP, Footage } from "./footage.js";
 import { frame, title } from "./frame.js";
 import { causeText, mark, onLanguage, t } from "./i18n.js";
 import { fillGaps, swatch } from "./gaps.js";
+import { Kept } from "./kept.js";
 import { Master } from "./master.js";
 import { CameraPlayer } from "./player.js";
 import { Timeline } from "./timeline.js";
@@ -34,6 +35,8 @@ const footage = new Footage(() => {
 });
 const timeline = new Timeline(zone, footage, { seek, viewed: () => {} });
 mark(timeline.root, "timeline", "aria-label");
+const kept = new Kept();
+mark(kept.root, "kept", "aria-label");
 const master = new Master(footage, ticked, skipped);
 
 // --- the page -------------------------------------------------------------------------------------------------------
@@ -110,6 +113,7 @@ main.append(
   transport,
   timeline.root,
   el("div", { class: "below" }, legend, zoneNote),
+  kept.root,
   gapBox,
   keys,
 );
@@ -257,6 +261,7 @@ function choose(ids) {
   arrange();
   if (chosen.length === 0) stage.append(mark(el("p", { class: "word" }), "choose_camera"));
   timeline.show(chosen);
+  kept.choose(chosen);
   ears();
 }
 

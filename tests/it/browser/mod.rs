@@ -4,6 +4,7 @@ mod demo;
 mod driver;
 #[path = "../../support/fake/mod.rs"]
 mod fake;
+mod kept;
 mod playback;
 mod served;
 mod wall;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use custodian::{
     services::record::{Options, Recorder as InProcess},
     sys::{Clock, Monotonic},
-    types::wire::Doubt,
+    types::{WallNs, wire::Doubt},
 };
 use nix::sys::signal::Signal;
 

@@ -16,15 +16,16 @@ use std::{
 
 use custodian::{
     ledger::{self, Entry, View, What},
-    store::index::SegmentState,
+    store::index::{Reader, SegmentState},
     sys::{Clock as _, RealClock, RealFiles},
-    types::{WallNs, wire},
+    types::{StreamId, wire},
 };
 
 use crate::{
     footage::{Archive, Media, fragments, run},
     support::{
         own::OwnCameras,
+        probe::files,
         recorder::{Recorder, Site},
     },
 };
@@ -59,11 +60,23 @@ fn site(cameras: &OwnCameras, volume: &str, retention: &str, prepare: impl FnOnc
 }
 
 /// Footage of a camera on a volume that ended so long ago, in one segment of some megabytes. Returns its file.
-#[expect(clippy::disallowed_methods, reason = "folders of a test's own volume")]
 fn old(site: &Site, camera: &str, ago: i64, megabytes: usize) -> PathBuf {
+    old_of(site, camera, ago, megabytes, None)
+}
+
+/// The same of a recording of one's own.
+#[expect(clippy::disallowed_methods, reason = "folders of a test's own volume")]
+fn old_of(site: &Site, camera: &str, ago: i64, megabytes: usize, stream: Option<StreamId>) -> PathBuf {
     let media = Media::synthetic(10, 10, megabytes * 100_000);
     let (number, start) = (u128::from(ago.unsigned_abs()), RealClock.wall().offset(-ago - 400_000_000));
-    let run = Arc::new(run(number << 8 | camera.len() as u128, camera, &media, start, None));
+    let mut run = run(number << 8 | camera.len() as u128, camera, &media, start, None);
+    // The recording that the camera has already, if it has one.
+    let known = fs::read(site.path("v1/custodian-streams.json")).unwrap_or_else(|_| b"{\"streams\":[]}".to_vec());
+    let known: serde_json::Value = serde_json::from_slice(&known).unwrap();
+    let known = known["streams"].as_array().unwrap().iter().find(|s| s["camera"] == camera);
+    let known = known.map(|known| known["id"].as_str().unwrap().parse().unwrap());
+    run.stream.id = stream.or(known).unwrap_or(run.stream.id);
+    let run = Arc::new(run);
     let all = fragments(&run, &media, 10);
     let (bytes, row) = Archive::new().file(&run, &all, SegmentState::Closed);
     let path = site.path("v1").join(row.path);
@@ -108,16 +121,14 @@ fn post(site: &Site, path: &str, body: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// Every file of footage on the volume, and no other one, is in the index: with the same length, or being written.
+/// Every file of footage on the volume is in the index, with its length, and nothing else is.
 fn assert_index_equals_volume(site: &Site) {
-    let rows = site.list("segments");
-    let mut listed: Vec<PathBuf> = rows.iter().map(|r| site.path("v1").join(r["path"].as_str().unwrap())).collect();
-    let mut found: Vec<PathBuf> = crate::support::probe::files(&site.path("v1"));
+    let index = Reader::open(&site.path("state/index.db")).unwrap();
+    let rows = index.volume_segments(&"v1".parse().unwrap()).unwrap();
+    let mut listed: Vec<(PathBuf, u64)> = rows.into_iter().map(|r| (site.path("v1").join(r.path), r.bytes)).collect();
+    let sized = |path: PathBuf| (path.clone(), fs::metadata(path).unwrap().len());
+    let mut found: Vec<(PathBuf, u64)> = files(&site.path("v1")).into_iter().map(sized).collect();
     listed.sort();
     found.sort();
     assert_eq!(listed, found);
-}
-
-fn now() -> WallNs {
-    RealClock.wall()
 }

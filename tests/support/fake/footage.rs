@@ -79,6 +79,11 @@ pub(super) async fn timeline(axum::extract::State(shared): State, parameters: Pa
     Json(answer).into_response()
 }
 
+pub(super) async fn kept(axum::extract::State(shared): State, parameters: Parameters) -> Response {
+    let camera = one(&parameters, "camera").and_then(|id| shared.camera(id));
+    Json(camera.and_then(|(_, camera)| camera.kept.clone())).into_response()
+}
+
 pub(super) async fn fragments(axum::extract::State(shared): State, parameters: Parameters) -> Response {
     if let Err(refusal) = shared.trouble().await {
         return refusal;

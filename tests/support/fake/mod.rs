@@ -59,6 +59,8 @@ pub struct FakeCamera {
     /// What live sub is made of.
     pub sub: Recipe,
     pub runs: Vec<FakeRun>,
+    /// What is said of how long it is kept; `None`: nothing is known yet.
+    pub kept: Option<wire::CameraKept>,
 }
 
 impl FakeCamera {
@@ -72,6 +74,7 @@ impl FakeCamera {
             main,
             sub: Recipe { width: 320, height: 180, ..main },
             runs: vec![FakeRun { start: from, end: None, before: None }],
+            kept: None,
         }
     }
 
@@ -171,6 +174,7 @@ impl Fake {
         let router = Router::new()
             .route("/v1/cameras", get(cameras))
             .route("/v1/timeline", get(footage::timeline))
+            .route("/v1/kept", get(footage::kept))
             .route("/v1/fragments", get(footage::fragments))
             .route("/v1/segments/{stream}/{run}/{seq}", get(footage::segment))
             .route("/v1/live/{camera}/{kind}", get(live::live))

@@ -1,6 +1,6 @@
 //! What the policy is asked: as much of the truth as its answer can depend on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Retention,
@@ -15,7 +15,7 @@ use crate::{
     services::record::Shared,
     site::Promise,
     store::index::{Aged, IndexError, Reader},
-    types::{CameraId, VolumeName, WallNs, wire},
+    types::{CameraId, Span, VolumeName, WallNs, wire},
 };
 
 /// Of what is overdue, no more of one stream at a time.
@@ -27,8 +27,8 @@ pub(super) struct Question<'a> {
     pub(super) retention: &'a Retention,
     pub(super) index: &'a Reader,
     pub(super) accounts: &'a Accounts,
-    /// Whether what is overdue is to go now.
-    pub(super) overdue: bool,
+    /// The volumes from which what is overdue is to go now.
+    pub(super) overdue: &'a BTreeSet<VolumeName>,
 }
 
 impl Question<'_> {
@@ -58,7 +58,8 @@ impl Question<'_> {
             state.cameras.entry(camera.clone()).or_insert(Camera { terms, recorded: None });
             for (name, volume) in &state.volumes {
                 // Where nothing may go, nothing is told: then what could go counts as no room either.
-                if volume.works && !self.retention.is_suspended(name) && (self.overdue || volume.free < volume.wanted) {
+                let asked = self.overdue.contains(name) || volume.free < volume.wanted;
+                if volume.works && asked && !self.retention.is_suspended(name) {
                     let wants = Wants::new(&state, terms, volume);
                     let pieces = self.pieces(stream.key.id, &camera, name, &held, wants)?;
                     state.shelves.push(Shelf { camera: camera.clone(), volume: name.clone(), pieces });
@@ -96,7 +97,7 @@ impl Question<'_> {
     ) -> Result<Vec<Piece>, IndexError> {
         let mut pieces = Vec::new();
         self.index.each_closed(stream, volume, &mut |aged: Aged| {
-            let held = held.spans.hold(camera, aged.span);
+            let held = is_held(held, [camera, &aged.camera], aged.span);
             let more = wants.more(&aged, held);
             if more && !held {
                 pieces.push(Piece { segment: aged.id, span: aged.span, bytes: aged.bytes, held });
@@ -106,6 +107,11 @@ impl Question<'_> {
         pieces.sort_by_key(|p| p.span.end);
         Ok(pieces)
     }
+}
+
+/// Whether something of that span is held under one of these names: its camera's present one, and the one of the time.
+pub(super) fn is_held(held: &Held, names: [&CameraId; 2], span: Span) -> bool {
+    names.iter().any(|name| held.spans.hold(name, span))
 }
 
 /// How much of a shelf is told.

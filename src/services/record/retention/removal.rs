@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
-use super::Retention;
+use super::{Retention, gather};
 use crate::{
     ledger::What,
-    retention::policy::{Reason, Retirement},
+    retention::{
+        holds::Held,
+        policy::{Reason, Retirement},
+    },
     services::record::{Shared, start::story},
     store::{
         Condemned, RetireError,
         index::{Reader, SegmentRow, SegmentState},
+        layout,
     },
     types::{CameraId, Cause, CauseKind, Span, StreamId, VolumeName},
 };
@@ -81,12 +85,18 @@ fn try_carry_out(
     Ok(())
 }
 
+/// Whether a hold touches a segment, by its camera's present name or by that of the time.
+fn is_held(held: &Held, camera: &CameraId, row: &SegmentRow) -> bool {
+    let then = layout::stream_of(&row.path).map(|(then, _)| then);
+    gather::is_held(held, [camera, then.as_ref().unwrap_or(camera)], row.span)
+}
+
 /// What an earlier pass has marked and not removed. What is held by now stays: a hold came between the ledger's word and the mark.
 fn left(shared: &Shared, index: &Reader, volume: &VolumeName) -> Result<Condemned, RemovalError> {
     let cameras: BTreeMap<StreamId, CameraId> =
         index.streams()?.into_iter().map(|s| (s.key.id, s.key.camera)).collect();
     let held = shared.holds.held();
-    let is_held = |r: &SegmentRow| cameras.get(&r.id.stream).is_some_and(|c| held.spans.hold(c, r.span));
+    let is_held = |r: &SegmentRow| cameras.get(&r.id.stream).is_some_and(|camera| is_held(&held, camera, r));
     let rows = index.retiring()?.into_iter().filter(|r| r.volume == *volume);
     let (held, rows): (Vec<SegmentRow>, Vec<SegmentRow>) = rows.partition(is_held);
     for row in held {
@@ -111,7 +121,7 @@ fn condemn(
     let mut going = Vec::new();
     for retirement in retirements {
         let Some(row) = index.closed(retirement.piece.segment, volume)? else { continue };
-        if !held.spans.hold(&retirement.camera, row.span) {
+        if !is_held(&held, &retirement.camera, &row) {
             going.push(Going { retirement, row });
         }
     }

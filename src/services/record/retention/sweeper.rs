@@ -60,7 +60,8 @@ struct Basis {
 pub(in crate::services::record) struct Sweeper {
     shared: Arc<Shared>,
     basis: Option<Basis>,
-    overdue: Option<Monotonic>,
+    /// When what was overdue on a volume went last.
+    overdue: BTreeMap<VolumeName, Monotonic>,
     noted: Option<Monotonic>,
     /// When, and with which volumes, it was measured what is kept.
     measured: Option<(Monotonic, BTreeSet<VolumeName>)>,
@@ -74,7 +75,7 @@ impl Sweeper {
         let this = Self {
             shared: shared.clone(),
             basis: None,
-            overdue: None,
+            overdue: BTreeMap::new(),
             noted: None,
             measured: None,
             announced: None,
@@ -196,30 +197,32 @@ impl Sweeper {
             }
             !thread.is_finished()
         });
-        let overdue = self.overdue.is_none_or(|at| now.since(at) >= OVERDUE);
-        let question = Question { shared: &shared, retention, index, accounts, overdue };
+        let is_due = |name: &VolumeName| {
+            !retention.is_suspended(name) && self.overdue.get(name).is_none_or(|at| now.since(*at) >= OVERDUE)
+        };
+        let overdue: BTreeSet<VolumeName> = shared.store.roots().into_keys().filter(is_due).collect();
+        let question = Question { shared: &shared, retention, index, accounts, overdue: &overdue };
         let state = question.state()?;
         let before = retention.state().admission.clone();
         let decision = policy::decide(&state, &before);
         self.admit(&decision.admission, &before, &state);
         let mut due: BTreeMap<VolumeName, Vec<Retirement>> = BTreeMap::new();
-        for name in state.volumes.keys() {
-            due.insert(name.clone(), Vec::new());
+        for name in index.retiring()?.into_iter().map(|r| r.volume) {
+            due.entry(name).or_default();
         }
         for retirement in decision.retire {
-            let list = due.entry(retirement.volume.clone()).or_default();
-            if list.len() < BATCH {
-                list.push(retirement);
+            due.entry(retirement.volume.clone()).or_default().push(retirement);
+        }
+        for name in overdue.iter().filter(|name| !due.contains_key(*name)) {
+            self.overdue.insert(name.clone(), now);
+        }
+        for (name, mut list) in due {
+            // As long as there is more of it than goes at once, what is overdue is due again.
+            let all = list.len() <= BATCH;
+            list.truncate(BATCH);
+            if self.send(&name, list, now) && all && overdue.contains(&name) {
+                self.overdue.insert(name, now);
             }
-        }
-        // What is overdue is due again as long as there is more of it than goes at once.
-        if overdue && due.values().all(|list| list.len() < BATCH) {
-            self.overdue = Some(now);
-        }
-        let left: BTreeSet<VolumeName> = index.retiring()?.into_iter().map(|r| r.volume).collect();
-        due.retain(|name, list| !list.is_empty() || left.contains(name));
-        for (name, list) in due {
-            self.send(name, list, now);
         }
         Ok(())
     }
@@ -249,18 +252,24 @@ impl Sweeper {
         shared.retention.state().admission = new.clone();
     }
 
-    /// Sends somebody to remove what goes from a volume, if nobody is there and its room is known.
-    fn send(&mut self, name: VolumeName, list: Vec<Retirement>, now: Monotonic) {
+    /// Sends somebody to remove what goes from a volume, if nobody is there and its room is known. Whether somebody went.
+    fn send(&mut self, name: &VolumeName, list: Vec<Retirement>, now: Monotonic) -> bool {
         let shared = self.shared.clone();
-        let resting = shared.retention.state().resting.get(&name).copied();
-        if self.busy.contains_key(&name) || resting.is_some_and(|since| now.since(since) < REST) {
-            return;
+        let resting = shared.retention.state().resting.get(name).copied();
+        if self.busy.contains_key(name) || resting.is_some_and(|since| now.since(since) < REST) {
+            return false;
         }
         let volume = name.clone();
         let remove = move || removal::carry_out(&shared, &shared.retention, &volume, &list);
         match std::thread::Builder::new().name(format!("retire {name}")).spawn(remove) {
-            Ok(thread) => drop(self.busy.insert(name, thread)),
-            Err(e) => log::error!(VOLUME = name.as_str(); "volume {name}: nothing can be removed: {e}"),
+            Ok(thread) => {
+                self.busy.insert(name.clone(), thread);
+                true
+            }
+            Err(e) => {
+                log::error!(VOLUME = name.as_str(); "volume {name}: nothing can be removed: {e}");
+                false
+            }
         }
     }
 }
