@@ -115,12 +115,14 @@ fn put_segment(volume: &Path, fragment: &Fragment) {
     fs::write(path, bytes).unwrap();
 }
 
+/// Segments on the old disk.
+const MANY: u32 = 2000;
+
 #[test]
 fn recording_begins_before_the_volumes_have_been_read() {
     if !fuse_possible() {
         return;
     }
-    const MANY: u32 = 2000;
     let cameras = OwnCameras::start(2);
     let mut disk = None;
     // A disk that takes its time: three milliseconds for each reading.
@@ -141,7 +143,11 @@ fn recording_begins_before_the_volumes_have_been_read() {
     assert!(!done(), "footage is on the disk while that of before is still being read");
     let began = RealClock.wall().since(born);
     let home = status.streams.iter().find(|s| s.camera.as_str() == camera && s.recorded).unwrap();
-    assert_eq!(home.volume.as_ref().map(|v| v.as_str()), Some("v1"), "on the very disk that is being read");
+    assert_eq!(
+        home.volume.as_ref().map(custodian::types::VolumeName::as_str),
+        Some("v1"),
+        "on the very disk that is being read"
+    );
     assert_eq!(streams(&recorder, camera), [old.stream.id.to_string()]);
     wait_for("the look at the volume", limit(120), || done().then_some(()));
     let took = RealClock.wall().since(born);

@@ -26,7 +26,7 @@ fn a_killed_backup_is_continued_and_nothing_that_was_whole_goes_there_twice() {
     school.site(SLOW);
     for wanted in [1, 3, 5] {
         let mut child = school.spawn(&["run"]);
-        wait_for("objects to arrive", Duration::from_secs(60), || (objects(&school).len() >= wanted).then_some(()));
+        wait_for("objects to arrive", Duration::from_mins(1), || (objects(&school).len() >= wanted).then_some(()));
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -52,7 +52,7 @@ fn two_at_once_are_one() {
     school.ok(&["init", "--same-disk"]);
     school.site(SLOW);
     let mut child = school.spawn(&["run"]);
-    wait_for("the first object", Duration::from_secs(60), || (!objects(&school).is_empty()).then_some(()));
+    wait_for("the first object", Duration::from_mins(1), || (!objects(&school).is_empty()).then_some(()));
     let said = school.fails(&["run"], 1);
     assert!(said.contains("a backup is being made already"), "{said}");
     child.kill().unwrap();

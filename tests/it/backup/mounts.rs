@@ -30,7 +30,7 @@ fn loop_a_full_disk_fails_and_goes_on_when_there_is_room() {
     .unwrap();
     let said = school.fails(&["run"], 1);
     assert!(said.contains("the place is full"), "{said}");
-    assert!(files(&nas).iter().all(|f| !f.to_string_lossy().ends_with("~")), "nothing half stays");
+    assert!(files(&nas).iter().all(|f| !f.to_string_lossy().ends_with('~')), "nothing half stays");
     let arrived = files(&school.place().join("objects")).len();
     assert!(arrived > 0);
     fs::remove_file(&ballast).unwrap();
@@ -52,7 +52,7 @@ fn loop_a_nas_that_vanishes_in_the_middle_fills_no_other_disk() {
     school.site("rate = \"64 Mbit/s\"");
     let mut child = school.spawn(&["run"]);
     let objects = school.place().join("objects");
-    wait_for("objects to arrive", Duration::from_secs(60), || (files(&objects).len() >= 3).then_some(()));
+    wait_for("objects to arrive", Duration::from_mins(1), || (files(&objects).len() >= 3).then_some(()));
     mount.vanish();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert_eq!(files(&nas), Vec::<std::path::PathBuf>::new(), "nothing is written into its mount point");

@@ -130,13 +130,12 @@ impl Direct {
 
     fn back_up(&self, place: &S3) -> Result<Done, BackupError> {
         let recorder = "a".parse().unwrap();
-        let marker = match Marker::expect(place, "school", &recorder) {
-            Ok(marker) => marker,
-            Err(_) => {
-                let marker = Marker::new("school", &recorder, RealClock.wall());
-                marker.write(place)?;
-                marker
-            }
+        let marker = if let Ok(marker) = Marker::expect(place, "school", &recorder) {
+            marker
+        } else {
+            let marker = Marker::new("school", &recorder, RealClock.wall());
+            marker.write(place)?;
+            marker
         };
         let catalogue = Catalogue::open(&self.dir.path().join("catalogue.db"), marker.place)?;
         let started = RealClock.wall();

@@ -35,11 +35,11 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 /// How long something may take that comes with the next look of the recorder.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A site of one volume and two cameras: the first one of high priority, the second of low.
 fn site(cameras: &OwnCameras, volume: &str, retention: &str, prepare: impl FnOnce(&Site)) -> Site {
-    let site = cameras.site_with(|site| {
+    cameras.site_with(|site| {
         prepare(site);
         let mut text = format!(
             "[site]\nname = \"Trường\"\ntimezone = \"Asia/Ho_Chi_Minh\"\n\n[retention]\n{retention}\n\n\
@@ -55,8 +55,7 @@ fn site(cameras: &OwnCameras, volume: &str, retention: &str, prepare: impl FnOnc
             .unwrap();
         }
         fs::write(site.path("site.toml"), text).unwrap();
-    });
-    site
+    })
 }
 
 /// Footage of a camera on a volume that ended so long ago, in one segment of some megabytes. Returns its file.

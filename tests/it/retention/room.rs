@@ -88,7 +88,7 @@ fn loop_a_volume_that_fills_lets_surplus_go_and_then_stops_the_lowest_priority()
     let before = newest(high);
     wait_for("the high priority to go on", SOON, || (newest(high) > before).then_some(()));
     let health = recorder.status().unwrap().retention.unwrap();
-    assert_eq!(health.stopped.iter().map(|c| c.as_str()).collect::<Vec<_>>(), [low]);
+    assert_eq!(health.stopped.iter().map(custodian::types::CameraId::as_str).collect::<Vec<_>>(), [low]);
 
     // There is room again.
     squeeze(&v1, 150 * MB);
