@@ -56,8 +56,9 @@ fn suspended(s: &Suspension, lang: Lang) -> String {
     line.trim_end().to_owned()
 }
 
+/// Never more than it is: 19.96 days are not 20.
 fn days(n: f64) -> String {
-    format!("{n:.1}")
+    format!("{:.1}", (n * 10.0).floor() / 10.0)
 }
 
 fn cameras(told: &Retention, lang: Lang) -> Table {
