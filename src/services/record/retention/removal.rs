@@ -22,8 +22,8 @@ use crate::{
 const IN_ENTRY: usize = 400;
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(10);
-/// After each file the disk belongs to the others for as long as that took, and so long at least and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
+/// After each file the disk belongs to the others for so long.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Why nothing was removed.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +179,6 @@ fn entries(volume: &VolumeName, going: &[Going<'_>]) -> Vec<What> {
 
 /// Lets the others have the disk. Whether to go on.
 fn pace(shared: &Shared) -> bool {
-    std::thread::park_timeout(PAUSE.0);
+    std::thread::park_timeout(PAUSE);
     !shared.stopping.load(Ordering::SeqCst)
 }
