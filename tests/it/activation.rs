@@ -46,7 +46,7 @@ impl Appliance {
         let (user, password) = cameras.user();
         let secrets = format!("[credentials.viewer]\nusername = \"{user}\"\npassword = \"{password}\"\n");
         let appliance = Self { dir: tempfile::tempdir().unwrap(), secrets };
-        for folder in ["state", "v1", "etc", "wants", "web", "record"] {
+        for folder in ["state", "v1", "etc", "wants", "timers", "web", "record"] {
             fs::create_dir(appliance.path(folder)).unwrap();
         }
         // The services' users come to all of it.
@@ -54,6 +54,7 @@ impl Appliance {
         for service in SERVICES {
             symlink(format!("../{service}"), appliance.path("wants").join(service)).unwrap();
         }
+        symlink(format!("../{}", VERIFY[1]), appliance.path("timers").join(VERIFY[1])).unwrap();
         // The machine shares the network of this one, where the usual port may be taken.
         let listen = "[Service]\nExecStart=\nExecStart=/usr/bin/custodian web --listen 127.0.0.1:0 \
                       --site /var/lib/custodian/current/site.toml --state /var/lib/custodian\n";
@@ -77,6 +78,7 @@ impl Appliance {
             (self.path("v1"), "/srv/v1".into()),
             (self.path("etc"), "/etc/custodian".into()),
             (self.path("wants"), "/etc/systemd/system/multi-user.target.wants".into()),
+            (self.path("timers"), "/etc/systemd/system/timers.target.wants".into()),
             (self.path("web"), "/etc/systemd/system/custodian-web.service.d".into()),
             (self.path("record"), "/etc/systemd/system/custodian-record.service.d".into()),
             (modules().join("sysusers.d/custodian.conf"), "/usr/lib/sysusers.d/custodian.conf".into()),

@@ -90,6 +90,7 @@ fn loop_who_may_only_read_verifies_without_a_recorder() {
         .arg(dir.path())
         .output()
         .unwrap();
+    eprintln!("{}", String::from_utf8_lossy(&out.stdout));
     let last: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| {
         panic!("{e}: {}", String::from_utf8_lossy(&out.stderr));
     });
