@@ -53,9 +53,7 @@ fn with_two_disks(cameras: &OwnCameras) -> (Site, [Mount; 2]) {
     let mut mounts = None;
     let site = cameras.site_with(|site| {
         mounts = Some(["v1", "v2"].map(|v| Mount::ext4(&site.path(v), 400)));
-        // Planned so that such small disks have room for a day of guests: else retention would not admit them.
-        let toml = fs::read_to_string(site.path("site.toml")).unwrap();
-        fs::write(site.path("site.toml"), toml.replace("2 Mbit/s", "10 kbit/s")).unwrap();
+        site.plan_small();
     });
     (site, mounts.unwrap())
 }

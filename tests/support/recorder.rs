@@ -127,6 +127,13 @@ impl Site {
         fs::write(self.path("site.toml"), text).unwrap();
     }
 
+    /// Plans its cameras so that small disks, and those that share one, have room for a day of guests: else retention would not admit
+    /// them.
+    pub fn plan_small(&self) {
+        let toml = fs::read_to_string(self.path("site.toml")).unwrap();
+        fs::write(self.path("site.toml"), toml.replace("2 Mbit/s", "10 kbit/s")).unwrap();
+    }
+
     /// Adds lines to the last camera of site.toml.
     pub fn add_to_last(&self, lines: &str) {
         let path = self.path("site.toml");

@@ -30,6 +30,7 @@ fn with_disks(cameras: &Cameras, volumes: &[(&str, &str)]) -> (Site, BTreeMap<St
     let mut disks = BTreeMap::new();
     let site = Site::of_cameras(cameras, volumes, |site| {
         fs::create_dir(site.path("behind")).unwrap();
+        site.plan_small();
         for (name, at) in &volumes[..volumes.len() - 1] {
             let behind = site.path("behind").join(name);
             fs::create_dir(&behind).unwrap();
