@@ -22,7 +22,7 @@ pub(super) trait Subtrees {
         Ok(join(peaks.into_iter()))
     }
 
-    /// PATH(n, D[lo:hi]) with `n` counted from 0: hashes from the leaf upwards.
+    /// PATH(n, `D[lo:hi]`) with `n` counted from 0: hashes from the leaf upwards.
     fn path(&self, n: u64, lo: u64, hi: u64) -> Result<Vec<Hash>, Self::Error> {
         if hi - lo <= 1 {
             return Ok(Vec::new());
@@ -37,7 +37,7 @@ pub(super) trait Subtrees {
         Ok(path)
     }
 
-    /// SUBPROOF(m, D[lo:hi], whole) with `m` counted from 0.
+    /// SUBPROOF(m, `D[lo:hi]`, whole) with `m` counted from 0.
     fn subproof(&self, m: u64, lo: u64, hi: u64, whole: bool) -> Result<Vec<Hash>, Self::Error> {
         if m == hi {
             return if whole { Ok(Vec::new()) } else { Ok(vec![self.range(lo, hi)?]) };

@@ -157,14 +157,14 @@ fn a_volume_that_is_not_as_the_index_says_waits_for_a_person() {
     // A file that is not ours is in doubt as well, until it is known.
     let stranger = site.path("v1").join("footage/holiday.mp4");
     fs::write(&stranger, "not ours").unwrap();
-    let file = old(&site, camera, 5 * DAY, 1);
+    let file = old(&site, camera, 5 * DAY + HOUR, 1);
     let recorder = site.record();
     settled(&site, &[Doubt::Contents]);
     assert!(file.exists());
     assert_eq!(post(&site, "/v1/trust", &word(Some("v1"))).0, 200);
     wait_for("deletion to go on", SOON, || (!file.exists()).then_some(()));
     drop(recorder);
-    let file = old(&site, camera, 5 * DAY, 1);
+    let file = old(&site, camera, 5 * DAY + 2 * HOUR, 1);
     let _recorder = site.record();
     wait_for("deletion to go on after a restart, for it is known", SOON, || (!file.exists()).then_some(()));
     assert!(stranger.exists());

@@ -63,7 +63,7 @@ fn old(site: &Site, camera: &str, ago: i64, megabytes: usize) -> PathBuf {
     old_of(site, camera, ago, megabytes, None)
 }
 
-/// The same of a recording of one's own.
+/// The same of a recording of one's own. Each `ago` is a run of its own.
 #[expect(clippy::disallowed_methods, reason = "folders of a test's own volume")]
 fn old_of(site: &Site, camera: &str, ago: i64, megabytes: usize, stream: Option<StreamId>) -> PathBuf {
     let media = Media::synthetic(10, 10, megabytes * 100_000);
