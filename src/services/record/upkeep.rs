@@ -25,6 +25,8 @@ use crate::{
 
 /// How often absent volumes are looked for: booting does not wait for their mounts, so they may come a moment after the recorder.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the index may take to write what a comparison has found.
+const WRITTEN: Duration = Duration::from_secs(10);
 /// How long a stop waits for disks that are being looked at.
 const LEAVE: Duration = Duration::from_secs(2);
 /// How often copies of the holds are written again that could not be, in [`LOOK`]s.
@@ -152,6 +154,8 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         report.segments, report.added, report.recovered, report.gone
     );
     if !shared.stopping.load(Ordering::SeqCst) {
+        // Who hears that it was compared reads what was found.
+        shared.index.flush(WRITTEN);
         shared.retention.compared(name, &report, &index);
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     thread::JoinHandle,
     time::Duration,
 };
@@ -53,6 +53,8 @@ struct Basis {
     site: [u8; 32],
     held: Arc<Held>,
     volumes: BTreeSet<VolumeName>,
+    /// Those whose footage is all in the index.
+    compared: BTreeSet<VolumeName>,
     by_sub: BTreeSet<CameraId>,
 }
 
@@ -168,6 +170,7 @@ impl Sweeper {
             site: shared.site().hash(),
             held: shared.holds.held(),
             volumes,
+            compared: shared.compared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             by_sub: shared.retention.by_sub(),
         };
         let same = |b: &Basis| {
@@ -175,6 +178,7 @@ impl Sweeper {
                 && b.site == basis.site
                 && Arc::ptr_eq(&b.held, &basis.held)
                 && b.volumes == basis.volumes
+                && b.compared == basis.compared
                 && b.by_sub == basis.by_sub
         };
         let known = shared.retention.state().accounts.clone();
