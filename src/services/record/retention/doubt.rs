@@ -27,6 +27,14 @@ pub(super) struct Disagreement {
     pub(super) digest: String,
 }
 
+/// What is said of a ledger that has not been opened yet.
+const OPENING: &str = "it is not open yet";
+
+/// Whether a doubt belongs to every start and settles itself: it is shown, and not worth a line in the log.
+fn passes(suspension: &Suspension) -> bool {
+    suspension.doubt == Doubt::Comparing || suspension.why == OPENING
+}
+
 /// Under this key the index notes up to which disagreement a volume is trusted.
 pub(super) fn trusted_note(volume: &VolumeName) -> String {
     format!("trusted.{volume}")
@@ -61,7 +69,7 @@ impl Retention {
             add(None, Doubt::Index, why);
         }
         let ledger = shared.journal.status();
-        if let Some(why) = ledger.problem.or_else(|| ledger.size.is_none().then(|| "it is not open yet".into())) {
+        if let Some(why) = ledger.problem.or_else(|| ledger.size.is_none().then(|| OPENING.into())) {
             add(None, Doubt::Ledger, why);
         }
         let (held, state) = (shared.holds.held(), self.state());
@@ -87,24 +95,21 @@ impl Retention {
     pub(super) fn note_doubts(&self, doubts: BTreeSet<Suspension>) {
         let mut state = self.state();
         let keys = |all: &BTreeSet<Suspension>| -> BTreeMap<(Option<VolumeName>, Doubt), String> {
-            all.iter().map(|s| ((s.volume.clone(), s.doubt), s.why.clone())).collect()
+            all.iter().filter(|s| !passes(s)).map(|s| ((s.volume.clone(), s.doubt), s.why.clone())).collect()
         };
         let (before, now) = (keys(&state.doubts), keys(&doubts));
         for ((volume, doubt), why) in now.iter().filter(|(key, _)| !before.contains_key(*key)) {
             let place =
                 volume.as_ref().map_or("nothing is deleted".into(), |v| format!("nothing is deleted on volume {v}"));
             match doubt {
-                Doubt::Comparing => log::debug!("{place}: {why}"),
-                // It says so itself, and opens a moment after the recorder has started.
+                // They say so themselves.
                 Doubt::Holds | Doubt::Ledger => log::warn!("{place}: {why}"),
                 _ => log::error!("{place}: {why}"),
             }
         }
         for ((volume, doubt), _) in before.iter().filter(|(key, _)| !now.contains_key(*key)) {
-            if *doubt != Doubt::Comparing {
-                let place = volume.as_ref().map_or(String::new(), |v| format!("volume {v}: "));
-                log::info!("{place}deletion is no longer suspended for the {}", doubt.as_str());
-            }
+            let place = volume.as_ref().map_or(String::new(), |v| format!("volume {v}: "));
+            log::info!("{place}deletion is no longer suspended for the {}", doubt.as_str());
         }
         state.doubts = doubts;
     }
