@@ -93,9 +93,13 @@ pub fn queued(pid: u32) -> u64 {
     sum
 }
 
-/// Largest resident set that a process has had so far, bytes.
+/// The most memory that a process has had for itself so far: the most resident, less what can be read again from its files, the
+/// program above all, which is twice as large unoptimised. proc_pid_status(5).
 pub fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    bytes("VmHWM:") - bytes("RssFile:")
 }
