@@ -74,6 +74,7 @@ fn wait_until_up(recorder: &Recorder) {
 fn an_acknowledged_hold_outlives_the_recorder_and_its_folder() {
     let cameras = OwnCameras::start(1);
     let site = cameras.site();
+    site.plan_small();
     let camera = &cameras.names[0];
     let recorder = site.record();
     recorder.wait_until_recording(&cameras.names);
@@ -131,6 +132,7 @@ fn an_acknowledged_hold_outlives_the_recorder_and_its_folder() {
 fn a_volume_that_was_away_gets_the_hold_and_a_damaged_copy_stops_deletion() {
     let cameras = OwnCameras::start(1);
     let site = cameras.site();
+    site.plan_small();
     let (v1, v2) = (site.path("v1"), site.path("v2"));
     fs::rename(&v2, site.path("away")).unwrap();
     let recorder = site.record();
@@ -237,6 +239,7 @@ fn what_would_break_the_promise_is_refused_with_the_arithmetic() {
 fn mistakes_are_told_and_a_renamed_camera_is_held_on() {
     let cameras = OwnCameras::start(2);
     let site = cameras.site();
+    site.plan_small();
     let recorder = site.record();
     recorder.wait_until_recording(&cameras.names);
     let (one, two) = (&cameras.names[0], &cameras.names[1]);

@@ -34,8 +34,8 @@ pub enum ApplyError {
     /// It makes no sense.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// No copy took it.
-    #[error("the holds can be written nowhere, so nothing was changed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    /// Too few copies took it.
+    #[error("neither the recorder's own copy of the holds nor that of every volume can be written, so nothing was changed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Nowhere(Vec<Refusal>),
 }
 

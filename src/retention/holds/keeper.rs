@@ -1,6 +1,6 @@
 //! The holds in the hands of the recorder: a copy on every volume and one beside the index, and which of these can be relied on.
 //!
-//! A hold is acknowledged once the copies have it. Nothing is deleted on a volume whose own copy is not read or not up to date, and
+//! A hold is acknowledged once the recorder's own copy has it, or that of every volume. Nothing is deleted on a volume whose own copy is not read or not up to date, and
 //! nothing anywhere while the recorder's own copy was lost and a volume that may know more has not been read since. Copies are joined
 //! ([`Holds::merge`]), so it does not matter which of them are left after whatever happens.
 
@@ -126,10 +126,11 @@ impl Keeper {
         self.publish(&inner);
     }
 
-    /// Changes the holds. When this returns well, at least one copy has the change for good; those that refused are named.
+    /// Changes the holds. When this returns well, the recorder's own copy or that of every volume has the change for good, so that
+    /// whatever is read after a restart knows of it; those that refused are named.
     ///
     /// # Errors
-    /// If it makes no sense, or no copy took it: nothing has changed then.
+    /// If it makes no sense, or too few copies took it: nothing has changed then, and those that did take it are written back.
     pub fn apply(
         &self,
         change: impl FnOnce(&mut Holds) -> Result<(), ChangeError>,
@@ -140,9 +141,11 @@ impl Keeper {
         change(&mut after)?;
         inner.holds = after;
         let refusals = self.write(&mut inner);
-        let taken = refusals.len() <= inner.copies.len();
+        let by_own = refusals.iter().all(|r| r.volume.is_some());
+        let taken = by_own || (refusals.len() == 1 && !inner.copies.is_empty());
         if !taken {
             inner.holds = before;
+            self.write(&mut inner);
         }
         self.publish(&inner);
         if taken { Ok(refusals) } else { Err(ApplyError::Nowhere(refusals)) }
@@ -152,16 +155,17 @@ impl Keeper {
     pub fn mend(&self, now: WallNs) {
         let mut inner = self.inner();
         inner.holds.forget(now);
-        if inner.own.doubt().is_some() {
+        // What has been read once knows nothing more, but perhaps, of a write that came late, what was taken back.
+        if !inner.own.seen {
             let content = inner.own.look(&self.files, now, self.patience);
             if let Some(content) = content {
                 inner.unseen = &inner.unseen & &content.unseen;
                 inner.holds.merge(content.holds);
             }
         }
-        let ill: Vec<VolumeName> =
-            inner.copies.iter().filter(|(_, c)| c.doubt().is_some()).map(|(name, _)| name.clone()).collect();
-        for name in ill {
+        let unread: Vec<VolumeName> =
+            inner.copies.iter().filter(|(_, c)| !c.seen).map(|(name, _)| name.clone()).collect();
+        for name in unread {
             self.take_in(&mut inner, &name, now);
         }
         self.write(&mut inner);

@@ -103,6 +103,46 @@ fn what_no_disk_took_is_not_in_force() {
 }
 
 #[test]
+fn a_hold_that_could_be_forgotten_after_a_restart_is_not_acknowledged() {
+    let world = World::new();
+    let keeper = world.start(&VOLUMES);
+    world.refuse("state", true);
+    assert_eq!(add(&keeper, 1).unwrap().len(), 1, "every volume has it");
+    world.refuse("v2", true);
+    assert!(matches!(add(&keeper, 2), Err(ApplyError::Nowhere(all)) if all.len() == 2));
+    assert!(matches!(release(&keeper, 1, 3), Err(ApplyError::Nowhere(_))));
+    assert_eq!(in_force(&keeper), [id(1)]);
+    let on = |volume: &str| file::parse(&fs::read(world.on(volume)).unwrap()).unwrap().0.holds;
+    assert_eq!(on("v1"), keeper.held().holds, "what took it is as before");
+}
+
+#[test]
+fn what_was_not_acknowledged_does_not_come_true_late() {
+    let world = World::new();
+    let keeper = world.start(&VOLUMES).with_patience(Duration::from_millis(50));
+    add(&keeper, 1).unwrap();
+    world.refuse("state", true);
+    world.hanging.set(Some(world.path("v1")));
+    assert!(matches!(release(&keeper, 1, 2), Err(ApplyError::Nowhere(_))));
+    let on = |volume: &str| file::parse(&fs::read(world.on(volume)).unwrap()).unwrap().0.holds;
+    assert_eq!(on("v2"), keeper.held().holds, "written back");
+    world.hanging.set(None);
+    while on("v1") == keeper.held().holds {
+        std::thread::yield_now();
+    }
+    world.refuse("state", false);
+    let written = || {
+        keeper.mend(NOW);
+        assert_eq!(in_force(&keeper), [id(1)], "the release was not acknowledged");
+        doubts(&keeper).is_empty() && keeper.held().own.is_none()
+    };
+    while !written() {
+        std::thread::yield_now();
+    }
+    assert_eq!(on("v1"), keeper.held().holds);
+}
+
+#[test]
 fn a_damaged_copy_is_kept_aside_and_stops_deletion_until_somebody_has_looked() {
     let world = World::new();
     add(&world.start(&VOLUMES), 1).unwrap();
