@@ -96,6 +96,7 @@ async fn the_timeline_says_how_long_and_until_when() {
         browser.holds("its words", &said).await;
     }
     if let Ok(dir) = std::env::var("CUSTODIAN_PICTURES") {
+        browser.js("document.querySelector('.kept').scrollIntoView(false)").await;
         std::fs::write(std::path::Path::new(&dir).join("kept.png"), browser.picture().await).unwrap();
     }
     assert_eq!(browser.complaints().await, Vec::<String>::new());
