@@ -9,7 +9,11 @@ use serde_json::json;
 use super::{Here, NOT_ALL, Where};
 use crate::{
     backup::{BackupId, Filter, Kind, Order},
-    cli::{print, print_error, progress::Progress, table, time},
+    cli::{
+        print, print_error,
+        progress::{Done, Progress},
+        table, time,
+    },
     lang::t,
     services::backup::{identity, restore},
     sys::{Clock as _, RealClock, RealDisk},
@@ -69,7 +73,7 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         disk: &RealDisk,
         now: RealClock.wall(),
     };
-    let mut bar = Progress::new(args.json);
+    let mut bar = Progress::new(lang, args.json);
     let report = restore(&order, &place.label.0, &mut |p| {
         let words = || {
             let (files, of_files) = (p.files.to_string(), p.of_files.to_string());
@@ -77,8 +81,8 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
             let values = [("files", &*files), ("of_files", &of_files), ("bytes", &bytes), ("of_bytes", &of_bytes)];
             t(lang, "backup.progress", &values)
         };
-        let machine = || json!({ "files": p.files, "of_files": p.of_files, "bytes": p.bytes, "of_bytes": p.of_bytes });
-        bar.show(p.bytes, p.of_bytes, words, machine);
+        let machine = || json!({ "progress": { "files": p.files, "of_files": p.of_files, "bytes": p.bytes, "of_bytes": p.of_bytes } });
+        bar.show(Done::Bytes(p.bytes, p.of_bytes), words, machine);
     })?;
     drop(bar);
     if args.json {

@@ -7,7 +7,11 @@ use serde_json::json;
 use super::{Here, NOT_ALL, sheet};
 use crate::{
     backup::{Outcome, Record},
-    cli::{print, print_error, progress::Progress, table},
+    cli::{
+        print, print_error,
+        progress::{Done, Progress},
+        table,
+    },
     lang::t,
     services::backup::{Told, as_service},
     types::{ByteSize, Lang},
@@ -27,10 +31,10 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let backups = args.here.backups()?;
     let (lang, _) = args.here.manners(lang);
     as_service(&args.here.state)?;
-    let mut bar = Progress::new(args.json);
+    let mut bar = Progress::new(lang, args.json);
     let made = backups.run(args.place.as_deref(), &mut |told| match told {
         Told::Begins(place) => {
-            bar.clear();
+            bar.begin();
             if !args.json {
                 print(&t(lang, "backup.begins", &[("place", &place.0)]));
             }
@@ -45,9 +49,9 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
                 t(lang, "backup.progress", &values)
             };
             let machine = || {
-                json!({ "place": place, "files": p.files, "of_files": p.of_files, "bytes": p.bytes, "of_bytes": p.of_bytes })
+                json!({ "progress": { "place": place, "files": p.files, "of_files": p.of_files, "bytes": p.bytes, "of_bytes": p.of_bytes } })
             };
-            bar.show(p.bytes, p.of_bytes, words, machine);
+            bar.show(Done::Bytes(p.bytes, p.of_bytes), words, machine);
         }
     })?;
     drop(bar);

@@ -7,7 +7,11 @@ use serde_json::json;
 use super::{Here, NOT_ALL, Where};
 use crate::{
     backup::BackupId,
-    cli::{print, print_error, progress::Progress, table},
+    cli::{
+        print, print_error,
+        progress::{Done, Progress},
+        table,
+    },
     lang::t,
     services::backup::{as_service, identity, verify},
     types::{ByteSize, Lang},
@@ -34,14 +38,15 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     as_service(&args.here.state)?;
     let mut well = true;
     for place in places {
-        let mut bar = Progress::new(args.json);
+        let mut bar = Progress::new(lang, args.json);
         let found = verify(&place, &args.ids, identity.as_ref(), &args.here.state, &mut |p| {
             let words = || {
                 let (done, of, bytes) = (p.done.to_string(), p.of.to_string(), ByteSize(p.bytes).to_string());
                 t(lang, "backup.looked", &[("done", &done), ("of", &of), ("bytes", &bytes)])
             };
-            let machine = || json!({ "place": place.label, "done": p.done, "of": p.of, "bytes": p.bytes });
-            bar.show(p.done, p.of, words, machine);
+            let machine =
+                || json!({ "progress": { "place": place.label, "done": p.done, "of": p.of, "bytes": p.bytes } });
+            bar.show(Done::Things(p.done, p.of), words, machine);
         })?;
         drop(bar);
         well &= found.damaged.is_empty();

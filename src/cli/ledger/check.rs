@@ -1,17 +1,15 @@
 //! `custodian ledger verify`: whether all of the log is what was written, and agrees with checkpoints that somebody kept.
 
-use std::{
-    io::{self, IsTerminal as _, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 
 use super::{Source, kept};
 use crate::{
-    cli::print,
+    cli::{
+        print,
+        progress::{Done, Progress},
+    },
     lang::t,
     ledger::{self, Checkpoint, Flaw, Inclusion, LedgerError, Verified, Verifier, View},
     sys::RealFiles,
@@ -39,12 +37,14 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
     let kept = args.checkpoint.iter().map(|path| kept(path, &verifier)).collect::<anyhow::Result<Vec<_>>>()?;
     let view = head(&args.source, &verifier, &kept)?;
-    let mut progress = |done: u64| {
-        if done.is_multiple_of(STEP) && io::stderr().is_terminal() {
-            let _ = write!(io::stderr(), "\r{done}/{}\r", view.size());
+    let (mut bar, size) = (Progress::new(lang, false), view.size());
+    let found = ledger::verify(&view, &kept, &mut |done| {
+        if done.is_multiple_of(STEP) {
+            let words = || format!("{done}/{size}");
+            bar.show(Done::Things(done, size), words, || serde_json::Value::Null);
         }
-    };
-    let found = ledger::verify(&view, &kept, &mut progress);
+    });
+    drop(bar);
     print(&if args.source.json { as_json(&view, &found, &verifier)? } else { as_text(&view, &found, &verifier, lang) });
     Ok(if found.flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

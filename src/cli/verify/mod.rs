@@ -1,7 +1,5 @@
 //! `custodian verify`: reads footage again and says which second of which camera is not what was recorded.
 
-mod progress;
-
 use std::{
     path::PathBuf,
     process::ExitCode,
@@ -15,8 +13,12 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use self::progress::Bar;
-use super::{table, time, time::Shown, window::manners};
+use super::{
+    progress::{Done, Progress},
+    table, time,
+    time::Shown,
+    window::manners,
+};
 use crate::{
     lang::t,
     services::{
@@ -84,13 +86,24 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         every: args.scrub.then_some(EVERY),
     };
     let words = Words { lang, shown: Shown::new(zone), json: args.json };
-    let mut bar = Bar::new(lang, args.json);
-    let outcome = verify(&ask, &RealClock, &stop, &mut |event| match event {
-        Event::Progress(progress) => bar.show(progress),
+    let mut bar = Progress::new(lang, args.json);
+    let outcome = verify(&ask, &RealClock, &stop, &mut |event| {
+        match event {
+        Event::Progress(p) => bar.show(
+            Done::Bytes(p.bytes, p.of_bytes),
+            || {
+                let (done, all) = (ByteSize(p.bytes).to_string(), ByteSize(p.of_bytes).to_string());
+                t(lang, "verify.progress", &[("done", &done), ("all", &all)])
+            },
+            || {
+                json!({ "type": "progress", "segments": p.segments, "of_segments": p.of_segments, "bytes": p.bytes, "of_bytes": p.of_bytes })
+            },
+        ),
         Event::Found(finding) => {
             bar.clear();
             words.found(finding);
         }
+    }
     });
     bar.clear();
     match outcome? {

@@ -128,9 +128,14 @@ fn the_pace_is_kept_and_progress_is_told() {
     #[expect(clippy::disallowed_methods, reason = "how long a real process takes")]
     let now = Instant::now;
     let began = now();
-    let out = school.custodian(&["--rate", &format!("{}kB/s", total / 3000)]);
+    let out = school.custodian(&["--json", "--rate", &format!("{}kB/s", total / 3000)]);
     let took = began.elapsed();
     assert!(out.status.success());
+    let lines = String::from_utf8(out.stdout).unwrap();
+    let told: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let told: Vec<u64> =
+        told.iter().filter(|l| l["type"] == "progress").map(|l| l["bytes"].as_u64().unwrap()).collect();
+    assert!(told.len() >= 2 && told.is_sorted() && told.iter().all(|b| *b > 0 && *b < total), "each second: {told:?}");
     // A tenth of a second may pass at once at the beginning.
     assert!(took > Duration::from_millis(2800), "{total} bytes in {took:?}");
     assert!(took < Duration::from_secs(8), "{total} bytes in {took:?}");
