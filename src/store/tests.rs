@@ -389,8 +389,12 @@ fn a_slow_disk_fills_its_share_and_no_more() {
     assert_eq!(refused, Some(Refused::Slow(volume.clone())));
     let queued: u64 = bench.store().volumes().iter().map(|v| v.queued.0).sum();
     assert!(queued <= 25_000, "{queued} bytes wait, the volume's share is 25000");
-    assert_ne!(bench.store().choose(run.stream.id, Some(&volume)), Some(volume));
+    assert_ne!(bench.store().choose(run.stream.id, Some(&volume)), Some(volume.clone()));
+    // What had to wait for it says so.
+    bench.clock.advance(Duration::from_secs(1));
     bench.faults.hang(false);
+    let latency = || bench.store().volumes().into_iter().find(|v| v.name == volume).unwrap().writer_latency;
+    until("what was queued to be written", || latency().is_some_and(|l| l.p50_us >= 1_000_000));
     bench.store().stop();
 }
 

@@ -73,6 +73,17 @@ def calls_per_second(traced, volume, seconds):
         return {k: v * scale / seconds for k, v in counts.items()}
 
 
+def threads(pid):
+    """CPU seconds of each thread there is now: {(number, name): seconds}."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            found[task.name, (task / "comm").read_text().strip()] = int((task / "schedstat").read_text().split()[0]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has just ended
+    return found
+
+
 class Cameras:
     """A server of cameras as a context; `url(i)` is where camera i is."""
 
@@ -80,12 +91,12 @@ class Cameras:
         self.command, self.count, self._url, self._read_port, self.user = command, count, url, read_port, user
 
     @classmethod
-    def gstreamer(cls, root, count, clips):
-        """Cameras that share a few pipelines, which is as cheap as GStreamer's server gets."""
+    def gstreamer(cls, root, count, clips, share=8):
+        """Cameras that share a few pipelines, which is as cheap as GStreamer's server gets; with share 0 none do, and it counts what each sends."""
         support = root / "tests" / "support"
         made = root / "target" / "tmp" / "clips"
         subprocess.run([support / "clips", made], check=True)
-        command = ["/usr/bin/python3", support / "gst_camera.py", "--cameras", str(count), "--share", "8", "--user", ":".join(USER)]
+        command = ["/usr/bin/python3", support / "gst_camera.py", "--cameras", str(count), "--share", str(share), "--user", ":".join(USER)]
         for clip in clips:
             command += ["--clip", made / clip]
         return cls(command, count, "cam{:02d}", lambda line: json.loads(line)["port"], USER)
@@ -97,7 +108,8 @@ class Cameras:
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.port = self._read_port(self.process.stdout.readline())
+        self.line = self.process.stdout.readline()
+        self.port = self._read_port(self.line)
         return self
 
     def __exit__(self, *_):
@@ -116,6 +128,19 @@ class Cameras:
 
     def url_with_password(self, i):
         return self.url(i).replace("//", "//{}:{}@".format(*self.user), 1)
+
+    def ask(self, line):
+        """What GStreamer's server says to a control line."""
+        with socket.create_connection(("127.0.0.1", json.loads(self.line)["control_port"])) as s:
+            s.sendall(line.encode() + b"\n")
+            return json.loads(s.makefile().readline())
+
+    def sent(self):
+        """Pictures that went out to each camera's clients, where no pipeline is shared."""
+        sent = dict.fromkeys(self.names(), 0)
+        for session in self.ask("sessions"):
+            sent[session["camera"]] += session["sent"] if session["played_ns"] else 0
+        return sent
 
     def cpu(self):
         return cpu_seconds(self.process.pid)

@@ -56,6 +56,8 @@ impl Absent {
             free: ByteSize(0),
             size: ByteSize(0),
             queued: ByteSize(0),
+            writer_latency: None,
+            commit_latency: None,
         }
     }
 

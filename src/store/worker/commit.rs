@@ -52,6 +52,7 @@ fn commit(shared: &Shared, streams: &mut u64) -> io::Result<()> {
     }
     let dirty = std::mem::take(&mut *shared.dirty());
     if !dirty.is_empty() {
+        let began = shared.clock.monotonic();
         if shared.volume.mount_point {
             shared.disk.sync_file_system(&shared.volume.root)?;
         } else {
@@ -63,6 +64,7 @@ fn commit(shared: &Shared, streams: &mut u64) -> io::Result<()> {
                 }
             }
         }
+        shared.commits.note(began, shared.clock.monotonic());
         let dirty: Vec<Written> = dirty.into_values().collect();
         // Under the lock that failing takes: either the writer closes at this length, or nobody hears of it.
         let state = shared.state();

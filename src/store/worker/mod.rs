@@ -9,6 +9,7 @@
 //! - A failed volume is tried again every [`Timing::retry`]: marker, room, and a small file written and synced in time.
 
 mod commit;
+mod latency;
 mod writer;
 
 use std::{
@@ -24,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use self::{commit::commit_loop, writer::Writer};
+use self::{commit::commit_loop, latency::Latency, writer::Writer};
 use super::{Refused, VolumeSetup, probe::full, segment::Written, volume::Volume};
 use crate::{
     sys::{Clock, Disk, Monotonic, Space},
@@ -55,7 +56,8 @@ pub(super) trait Report: Send + Sync + 'static {
 }
 
 enum Job {
-    Fragment(Box<Fragment>),
+    /// And when it was queued.
+    Fragment(Box<Fragment>, Monotonic),
     EndRun(RunId),
     /// Look whether the volume has failed.
     Wake,
@@ -102,6 +104,8 @@ struct Shared {
     /// When the write and the commit under way began (ns since boot), or 0.
     writing: AtomicI64,
     committing: AtomicI64,
+    writes: Latency,
+    commits: Latency,
     state: Mutex<State>,
     /// Asks the committer to act before its time.
     wake: Condvar,
@@ -141,6 +145,8 @@ impl Worker {
             ahead: AtomicU64::new(0),
             writing: AtomicI64::new(0),
             committing: AtomicI64::new(0),
+            writes: Latency::default(),
+            commits: Latency::default(),
             wake: Condvar::new(),
             dirty: Mutex::default(),
         });
@@ -197,7 +203,8 @@ impl Worker {
             self.shared.queued.fetch_sub(bytes, Ordering::AcqRel);
             return Err(Refused::Slow(self.shared.volume.name.clone()));
         }
-        self.jobs.send(Job::Fragment(Box::new(fragment))).map_err(|_| Refused::Failed {
+        let now = self.shared.clock.monotonic();
+        self.jobs.send(Job::Fragment(Box::new(fragment), now)).map_err(|_| Refused::Failed {
             volume: self.shared.volume.name.clone(),
             problem: "its writer has stopped".into(),
         })
@@ -224,6 +231,7 @@ impl Worker {
 
     pub(super) fn status(&self) -> wire::VolumeStatus {
         let healthy = self.healthy();
+        let now = self.shared.clock.monotonic();
         let state = self.shared.state();
         wire::VolumeStatus {
             name: self.shared.volume.name.clone(),
@@ -233,6 +241,8 @@ impl Worker {
             free: ByteSize(state.space.free),
             size: ByteSize(state.space.size),
             queued: ByteSize(self.shared.queued.load(Ordering::Acquire)),
+            writer_latency: self.shared.writes.told(now),
+            commit_latency: self.shared.commits.told(now),
         }
     }
 

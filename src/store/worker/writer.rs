@@ -30,12 +30,13 @@ impl Writer {
         while let Ok(job) = inbox.recv() {
             let shared = self.shared.clone();
             match job {
-                Job::Fragment(fragment) => {
+                Job::Fragment(fragment, queued) => {
                     let bytes = fragment.sample_bytes() as u64;
-                    if !shared.failed.load(Ordering::Acquire)
-                        && let Err(e) = shared.timed(&shared.writing, || self.write(&fragment))
-                    {
-                        self.refuse(&fragment, &e);
+                    if !shared.failed.load(Ordering::Acquire) {
+                        match shared.timed(&shared.writing, || self.write(&fragment)) {
+                            Ok(()) => shared.writes.note(queued, shared.clock.monotonic()),
+                            Err(e) => self.refuse(&fragment, &e),
+                        }
                     }
                     drop(fragment);
                     shared.queued.fetch_sub(bytes, Ordering::AcqRel);

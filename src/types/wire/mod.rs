@@ -290,6 +290,25 @@ pub struct VolumeStatus {
     pub size: ByteSize,
     /// Bytes that wait to be written.
     pub queued: ByteSize,
+    /// Of fragments, from their being handed over to their being written.
+    #[serde(default)]
+    pub writer_latency: Option<Latency>,
+    /// Of commits.
+    #[serde(default)]
+    pub commit_latency: Option<Latency>,
+}
+
+/// How long something took in the last minute, of the newest 4096 times at most. Microseconds; none where it was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How often it was done.
+    pub count: u64,
+    /// Half of the times took no longer.
+    pub p50_us: u64,
+    /// Of 100 times 99 took no longer.
+    pub p99_us: u64,
+    /// The longest.
+    pub max_us: u64,
 }
 
 /// What a reload changed.

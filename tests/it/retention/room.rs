@@ -141,6 +141,24 @@ fn what_is_overdue_goes_and_what_is_held_stays() {
     assert_index_equals_volume(&site);
 }
 
+#[test]
+fn what_the_site_calls_overdue_from_now_on_goes_at_once() {
+    let cameras = OwnCameras::start(2);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1", |_| ());
+    let files = [65, 47].map(|hours| old(&site, &cameras.names[0], hours * HOUR, 1));
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    // It is measured what is kept once it was decided what goes.
+    wait_for("a decision", SOON, || retention(&recorder)?.cameras.iter().any(|c| c.kept.is_some()).then_some(()));
+    let text = fs::read_to_string(site.path("site.toml")).unwrap();
+    fs::write(site.path("site.toml"), text.replace("min_days = 1\n", "min_days = 1\nmax_days = 2\n")).unwrap();
+    recorder.signal(Signal::SIGHUP);
+    wait_for("what is overdue by now to go", SOON, || (!files[0].exists()).then_some(()));
+    assert!(files[1].exists());
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+}
+
 /// A camera that leaves site.toml keeps what it was promised, also where the site promises less by then.
 #[test]
 fn a_camera_that_leaves_keeps_its_promise() {

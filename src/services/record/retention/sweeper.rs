@@ -181,6 +181,10 @@ impl Sweeper {
                 && b.compared == basis.compared
                 && b.by_sub == basis.by_sub
         };
+        if self.basis.as_ref().is_some_and(|before| before.site != basis.site) {
+            // What is overdue from now on goes now: somebody may be waiting for it.
+            self.overdue.clear();
+        }
         let known = shared.retention.state().accounts.clone();
         if let Some(known) = known.filter(|_| self.basis.as_ref().is_some_and(same)) {
             return Ok(known);
