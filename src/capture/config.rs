@@ -50,6 +50,8 @@ pub struct StreamConfig {
     pub transport: Transport,
     /// Whether it is recorded. If not, the camera is asked for it only while somebody watches.
     pub record: bool,
+    /// Whether it would be recorded if there were room for it: another stream of the camera is instead.
+    pub short: bool,
 }
 
 impl StreamConfig {

@@ -115,13 +115,8 @@ impl Stream {
                 Ok(Left::Ordered) => {
                     backoff.reset();
                     if self.orders.borrow().end.is_none() {
-                        let why = if self.orders.borrow().config.record {
-                            "the site changed this stream's settings"
-                        } else {
-                            "the site does not want it recorded now"
-                        };
-                        let changed = Cause::new(CauseKind::Site, why);
-                        recorder.end(End::Trouble(changed), wall);
+                        let why = changed(&self.orders.borrow().config);
+                        recorder.end(End::Trouble(why), wall);
                     }
                     continue;
                 }
@@ -254,6 +249,17 @@ impl Stream {
             self.set_state(StreamState::Running, None);
         }
         Ok(())
+    }
+}
+
+/// Why a session ended that is wanted otherwise now.
+fn changed(config: &StreamConfig) -> Cause {
+    match (config.record, config.short) {
+        (true, _) => Cause::new(CauseKind::Site, "the site changed this stream's settings"),
+        (false, true) => {
+            Cause::new(CauseKind::Full, "the disks are short, so the camera is recorded by its sub stream")
+        }
+        (false, false) => Cause::new(CauseKind::Site, "the site does not want it recorded now"),
     }
 }
 

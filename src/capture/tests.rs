@@ -210,6 +210,7 @@ fn config(url: &url::Url) -> StreamConfig {
         credentials: Some(Credentials { username: "viewer".into(), password: SECRET.into() }),
         transport: Transport::Tcp,
         record: true,
+        short: false,
     }
 }
 

@@ -68,6 +68,12 @@ pub fn public(dir: &Path) -> PathBuf {
     dir.join("public")
 }
 
+/// How many entries a log has at least, by its newest checkpoint, whose signature is not looked at; 0 if there is none.
+pub fn claimed_size(files: &dyn Files, public: &Path) -> u64 {
+    let note = read_text(files, &checkpoint(public)).ok().flatten();
+    note.and_then(|note| note.lines().nth(1)?.parse().ok()).unwrap_or(0)
+}
+
 /// The newest checkpoint of a folder that is shown.
 pub(super) fn checkpoint(public: &Path) -> PathBuf {
     public.join("checkpoint")

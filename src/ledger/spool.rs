@@ -1,7 +1,8 @@
 //! Entries that other commands leave for the recorder: a folder that only root and the recorder's user can write to.
 //!
 //! `<id>.json` is new. Before the recorder appends it, it is named `<id>.from-<n>`, durably, where `n` is the size of the log then: if
-//! it was appended and the recorder did not get to remove it, its entry is number `n` or a later one. So it is appended once.
+//! it was appended and the recorder did not get to remove it, its entry is number `n` or a later one. So it is appended once. Who leaves
+//! something that may have been left before names it so from the beginning.
 
 use std::path::{Path, PathBuf};
 
@@ -34,14 +35,25 @@ pub(super) struct Left {
 /// If it cannot be left. The step is then not to be taken.
 pub fn leave(files: &dyn Files, spool: &Path, at: WallNs, what: What) -> Result<Uuid, LedgerError> {
     let id = Uuid::new_v4();
-    leave_as(files, spool, id, at, what).map(|()| id)
+    write(files, spool, "json", id, at, what).map(|()| id)
 }
 
-/// Leaves an entry that has an id already: leaving it again before it was taken up changes nothing.
+/// Leaves an entry that may have been left before, by a command that was cut short: it comes into the log once, also if it has been taken
+/// up meanwhile. `from` is how many entries the log had before it was left first, at most.
 ///
 /// # Errors
 /// If it cannot be left.
-pub fn leave_as(files: &dyn Files, spool: &Path, id: Uuid, at: WallNs, what: What) -> Result<(), LedgerError> {
+pub fn leave_once(
+    files: &dyn Files,
+    spool: &Path,
+    (id, from): (Uuid, u64),
+    at: WallNs,
+    what: What,
+) -> Result<(), LedgerError> {
+    write(files, spool, &format!("from-{from}"), id, at, what)
+}
+
+fn write(files: &dyn Files, spool: &Path, state: &str, id: Uuid, at: WallNs, what: What) -> Result<(), LedgerError> {
     let left = Left { format: FORMAT, id, at, what };
     let bytes = serde_json::to_vec(&left).expect("texts and integers always serialise");
     // The entry has its recorder's name beside, of at most 63 characters.
@@ -49,7 +61,7 @@ pub fn leave_as(files: &dyn Files, spool: &Path, id: Uuid, at: WallNs, what: Wha
         return Err(LedgerError::TooLong(bytes.len()));
     }
     files.make_dir(spool).map_err(failed("cannot make", spool))?;
-    let path = spool.join(format!("{}.json", left.id.as_simple()));
+    let path = spool.join(format!("{}.{state}", left.id.as_simple()));
     files.write(&path, &bytes, 0o640, None).map_err(failed("cannot write", &path))
 }
 

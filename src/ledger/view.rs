@@ -128,6 +128,15 @@ impl View {
         bundles.flat_map(bundle)
     }
 
+    /// All entries, the newest first. No bundle is read before its entries are wanted.
+    pub fn records_back(&self) -> impl Iterator<Item = Result<Record, LedgerError>> + '_ {
+        (0..self.size().div_ceil(WIDTH)).rev().flat_map(|index| {
+            let mut records: Vec<_> = self.records(index * WIDTH..(index + 1) * WIDTH).collect();
+            records.reverse();
+            records
+        })
+    }
+
     /// One entry.
     ///
     /// # Errors

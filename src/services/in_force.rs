@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     apply,
-    ledger::{Salted, What, spool},
+    ledger::{self, Salted, What, spool},
+    services::paths::Paths,
     sys::{Files, random},
     types::{WallNs, merkle::Hash},
 };
@@ -44,6 +45,9 @@ struct One {
     reason: Option<String>,
     /// 32 hexadecimal digits.
     salt: String,
+    /// How many entries the ledger had before it was left.
+    #[serde(default)]
+    from: u64,
     /// Whether it was left for the ledger.
     left: bool,
 }
@@ -76,6 +80,7 @@ pub(super) fn tell(files: &dyn Files, state: &Path, spool: &Path, change: Change
             by: change.by,
             reason: word.filter(|_| is_new).map(|word| word.reason),
             salt: format!("{:032x}", u128::from_be_bytes(random().context("random bytes")?)),
+            from: ledger::claimed_size(files, &ledger::public(&Paths::new(state).ledger())),
             left: false,
         });
         write(&told)?;
@@ -93,7 +98,7 @@ pub(super) fn tell(files: &dyn Files, state: &Path, spool: &Path, change: Change
             by: Salted::new(&salt, &one.by),
             reason: one.reason.as_ref().map(|reason| Salted::new(&salt, reason)),
         };
-        spool::leave_as(files, spool, one.id, one.at, what)?;
+        spool::leave_once(files, spool, (one.id, one.from), one.at, what)?;
         one.left = true;
     }
     write(&told)
@@ -101,10 +106,13 @@ pub(super) fn tell(files: &dyn Files, state: &Path, spool: &Path, change: Change
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{path::PathBuf, sync::Arc, time::Duration};
 
     use super::*;
-    use crate::sys::FakeFiles;
+    use crate::{
+        ledger::{Gate, Journal, Log, Pace, Place, Setup},
+        sys::{Cut, FakeClock, FakeFiles},
+    };
 
     fn lay(files: &FakeFiles, number: u64, word: Option<&str>) {
         let dir = PathBuf::from(format!("/state/generations/{number}"));
@@ -155,11 +163,84 @@ mod tests {
         let numbers: Vec<_> = told.changes.iter().map(|c| (c.generation, c.reason.as_deref())).collect();
         assert_eq!(numbers, [(1, Some("fewer days")), (2, None), (1, None)]);
         let first = &told.changes[0];
-        let left = files.read(&PathBuf::from(format!("/state/spool/{}.json", first.id.as_simple()))).unwrap().unwrap();
+        let left =
+            files.read(&PathBuf::from(format!("/state/spool/{}.from-0", first.id.as_simple()))).unwrap().unwrap();
         let left: serde_json::Value = serde_json::from_slice(&left).unwrap();
         let salted = |text| serde_json::to_value(Salted::new(&salt_of(&first.salt).unwrap(), text)).unwrap();
         assert_eq!((&left["what"]["by"], &left["what"]["reason"]), (&salted("lan"), &salted("fewer days")));
         assert_eq!(left["what"]["site"], serde_json::json!(Hash(Sha256::digest("1").into())));
         assert!(!left.to_string().contains("\"lan\""));
+    }
+    fn place() -> Place {
+        Place { dir: Paths::new("/state").ledger(), credential: None, origin: "custodian/school/a/record".into() }
+    }
+
+    /// A recorder runs until it has taken up what was left.
+    fn take_up(files: &FakeFiles) {
+        let moment = Duration::from_millis(1);
+        let journal = Journal::start(Setup {
+            place: place(),
+            spool: "/state/spool".into(),
+            recorder: "a".parse().unwrap(),
+            clock: Arc::new(FakeClock::at(WallNs(9))),
+            files: Arc::new(files.clone()),
+            pace: Pace { gather: moment, retry: moment },
+            gate: Box::new(|log| {
+                let begins = What::LogBegins { site: "school".into(), predecessor: None };
+                Gate::Open(if log.size() == 0 { vec![begins] } else { Vec::new() })
+            }),
+        });
+        let journal = journal.unwrap();
+        let idle = || {
+            journal.status().size.is_some_and(|n| n > 0) && files.list(Path::new("/state/spool")).unwrap().is_empty()
+        };
+        assert!(
+            (0..20_000).any(|_| idle() || {
+                std::thread::park_timeout(moment);
+                false
+            }),
+            "{:?}",
+            journal.status()
+        );
+        journal.stop();
+    }
+
+    /// An apply is cut short anywhere after its generation is in force; the recorder may take up what is left before the next one.
+    #[test]
+    fn a_generation_is_in_the_ledger_once_wherever_an_apply_is_cut_short() {
+        let mut cuts = 0;
+        for (how, lost) in [(Cut::Before, true), (Cut::Seen, true), (Cut::Seen, false), (Cut::After, true)] {
+            for n in 0.. {
+                let files = FakeFiles::new();
+                for dir in ["/state", "/state/generations", "/state/spool"] {
+                    files.make_dir(Path::new(dir)).unwrap();
+                }
+                // The log has entries already, and what an earlier apply has left.
+                lay(&files, 1, None);
+                in_force(&files, 1);
+                tell_at(&files, 1).unwrap();
+                take_up(&files);
+                lay(&files, 2, None);
+                in_force(&files, 2);
+                files.cut_at(n, how);
+                let _ = tell_at(&files, 2);
+                if !files.is_off() {
+                    assert!(n > 3, "{n} changes");
+                    break;
+                }
+                cuts += 1;
+                files.power_on(lost);
+                take_up(&files);
+                tell_at(&files, 3).unwrap();
+                take_up(&files);
+                let log = Log::open(Arc::new(files.clone()), &place()).unwrap().view();
+                let numbers = log.records(0..log.size()).filter_map(|r| match r.unwrap().entry().unwrap().what {
+                    What::Generation { number, .. } => Some(number),
+                    _ => None,
+                });
+                assert_eq!(numbers.collect::<Vec<_>>(), [1, 2], "{how:?} at change {n}");
+            }
+        }
+        assert!(cuts > 12, "{cuts} cuts");
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     site::{self, Secrets, Site},
     store::index::Reader,
     sys::{Clock as _, RealClock, RealCommands},
-    types::{BitRate, RecorderId, Span, WallNs},
+    types::{BitRate, RecorderId, Span, StreamKind, WallNs},
 };
 
 /// What is asked.
@@ -210,7 +210,8 @@ pub(super) fn measured(state: &Path, site: &Site, now: WallNs) -> Measured {
     let streams = index.streams().unwrap_or_default();
     let span = Span { start: now.offset(-WINDOW), end: now };
     for camera in site.cameras() {
-        for kind in &camera.record {
+        // Also by a stream that the site does not want recorded: while disks are short it may be.
+        for kind in &[StreamKind::Main, StreamKind::Sub] {
             let known = |s: &&crate::store::index::StreamRow| {
                 s.key.kind == *kind && (s.key.camera == camera.id || camera.previously.contains(&s.key.camera))
             };

@@ -17,6 +17,7 @@ use std::{
 use super::{
     Store,
     index::{SegmentRow, SegmentState},
+    recovery,
     volume::{self, VolumeError},
 };
 use crate::{
@@ -168,10 +169,34 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         }
+        if self.is_over(folder) {
+            self.remove_empty_day(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Removes folders of days that are over and empty: a pass that was cut short may have left them, when their rows have gone already.
+    ///
+    /// # Errors
+    /// If the volume or its marker are not as they must be, or the disk refuses.
+    pub fn remove_empty_days(&self, volume: &VolumeName) -> Result<(), RetireError> {
+        self.is_itself(volume)?;
+        let found = self.volume(volume).ok_or_else(|| RetireError::NoVolume(volume.clone()))?;
+        for day in recovery::empty_days(&found.root).into_iter().filter(|day| self.is_over(day)) {
+            self.remove_empty_day(&day).map_err(|source| RetireError::Disk { path: day, source })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a day is long over.
+    fn is_over(&self, folder: &Path) -> bool {
         let day_before = (self.clock().wall() - DAY).timestamp().strftime("%Y-%m-%d").to_string();
-        let over = folder.file_name().and_then(|n| n.to_str()).is_some_and(|day| *day < *day_before);
-        if over
-            && self.disk().remove_empty_dir(folder)?
+        folder.file_name().and_then(|n| n.to_str()).is_some_and(|day| *day < *day_before)
+    }
+
+    /// Removes a folder, unless there is something in it.
+    fn remove_empty_day(&self, folder: &Path) -> io::Result<()> {
+        if self.disk().remove_empty_dir(folder)?
             && let Some(above) = folder.parent()
         {
             self.disk().sync_dir(above)?;

@@ -74,6 +74,7 @@ impl Server {
             credentials: Some(Credentials { username: USER.into(), password: PASSWORD.into() }),
             transport,
             record: true,
+            short: false,
         }
     }
 }

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use custodian::types::wire::LedgerStatus;
+use custodian::{store::index::Reader, types::wire::LedgerStatus};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{
     own::OwnCameras,
+    probe,
     recorder::{Recorder, Site},
     wait_for,
 };
@@ -309,4 +310,36 @@ fn a_log_that_was_lost_is_followed_by_one_that_names_it_and_an_old_copy_is_not_g
     let entries = self::entries(&site);
     assert!(entries[0]["predecessor"]["vkey"].as_str().is_some());
     check_footage(&site, &entries);
+}
+
+/// A file that is not there for a while is in the log once: nobody vouches anew for what lies in its place then.
+#[test]
+fn a_segment_that_was_away_is_told_once() {
+    let cameras = OwnCameras::start(1);
+    let site = cameras.site();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    stop(recorder);
+    let told = entries(&site);
+    let segments = of_kind(&told, "segment");
+    assert_eq!(segments.len(), 1);
+    let volume = segments[0]["volume"].as_str().unwrap();
+    let rows = |site: &Site| site.list("segments").into_iter().filter(|s| s["run"] == segments[0]["run"]).count();
+    let file = probe::files(&site.path(volume)).remove(0);
+    let away = site.path("away.mp4");
+    fs::rename(&file, &away).unwrap();
+    for there in [0, 1] {
+        if there == 1 {
+            fs::rename(&away, &file).unwrap();
+        }
+        let size = entries(&site).len() as u64;
+        let recorder = site.record();
+        recorder.wait_until_recording(&cameras.names);
+        wait_for("the index to know", LIMIT, || (rows(&site) == there).then_some(()));
+        // Until the index stands by itself: what the log has beyond is not looked at again.
+        let noted = || Reader::open(&site.path("state/index.db")).ok()?.meta("ledger").ok()??.split(' ').next()?.parse().ok();
+        wait_for("all to have their numbers", LIMIT, || noted().filter(|n: &u64| *n > size));
+        stop(recorder);
+    }
+    check_footage(&site, &entries(&site));
 }

@@ -11,10 +11,10 @@ use crate::{
         Record, Register, catalogue::Catalogue, crypt::Sealer, footage::contents, words,
     },
     ledger::{What, spool},
-    services::{backup::gather::Gathered, lock::Lock},
+    services::{backup::gather::Gathered, lock::Lock, record},
     site::BackupPlace,
     store::index::Reader,
-    sys::{Clock as _, RealClock, RealFiles},
+    sys::{Clock as _, Commands, RealClock, RealCommands, RealFiles, is_synchronised},
 };
 
 /// What is told meanwhile.
@@ -100,7 +100,7 @@ impl Backups {
                 items: &gathered.items,
                 missing: gathered.missing.clone(),
                 wanted: &|item| self.still_there(item),
-                keep: Keep { days: self.backup.keep_days, doubt: None, synchronised: false },
+                keep: keep(self.backup.keep_days, &self.paths.index(), &RealCommands),
                 clock: &RealClock,
             };
             Ok(backup::run(&job, &mut |progress| tell(Told::Progress(&label, progress)))?)
@@ -178,6 +178,13 @@ impl Backups {
     }
 }
 
+/// How long backups are kept, and whether the clock is good enough to tell. What the recorder doubts, a time service cannot settle here:
+/// its word may be what set the clock.
+fn keep(days: Option<u32>, index: &Path, commands: &dyn Commands) -> Keep {
+    let doubt = Reader::open(index).ok().and_then(|index| record::clock_doubt(&index));
+    Keep { days, doubt, synchronised: is_synchronised(commands) }
+}
+
 /// What the ledger says of a backup.
 fn entry(record: &Record, sealed: &ClearRecord) -> What {
     What::Backup {
@@ -251,4 +258,38 @@ fn empty(dir: &Path) -> anyhow::Result<()> {
         _ => {}
     }
     make(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::index::{Batch, Writer},
+        sys::{FakeCommands, Output},
+    };
+
+    #[test]
+    fn old_backups_go_by_a_clock_that_a_time_service_keeps_and_the_recorder_does_not_doubt() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = dir.path().join("index.db");
+        let yes =
+            FakeCommands::new(|_, _| Ok(Output { code: Some(0), stdout: b"yes".to_vec(), stderr: String::new() }));
+        let no = FakeCommands::new(|_, _| Err(io::ErrorKind::NotFound.into()));
+        let expected = |synchronised| Keep { days: Some(30), doubt: None, synchronised };
+        assert_eq!(keep(Some(30), &index, &yes), expected(true), "no recorder was here");
+        // Where the tests run a time service may be at work.
+        assert_eq!(keep(Some(30), &index, &no), expected(is_synchronised(&no)));
+        let mut writer = Writer::open(&index).unwrap();
+        let mut note = |text: &str| {
+            let meta = [("clock.doubt".to_owned(), text.to_owned())].into();
+            writer.apply(&Batch { meta, ..Batch::default() }).unwrap();
+        };
+        note("");
+        assert_eq!(keep(Some(30), &index, &yes), expected(true), "all doubts are settled");
+        note(r#"{"doubt":"stepped","by":31536000000000000,"at":1795334400000000000}"#);
+        let doubted = keep(Some(30), &index, &yes);
+        assert!(doubted.doubt.unwrap().contains("the clock was set by +31536000 s"));
+        note("of a later version");
+        assert!(keep(Some(30), &index, &yes).doubt.is_some());
+    }
 }

@@ -102,6 +102,7 @@ pub(super) fn streams(site: &Site, secrets: &Secrets, recorder: &RecorderId) -> 
                     site::Transport::Udp => Transport::Udp,
                 },
                 record,
+                short: false,
             })
             .collect()
     };

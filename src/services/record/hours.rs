@@ -1,7 +1,8 @@
-//! The hours in which cameras are recorded (`schedule`), followed while the recorder runs.
+//! The hours in which cameras are recorded (`schedule`), and the streams that they are recorded by (`when_short`), followed while the
+//! recorder runs.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -10,7 +11,8 @@ use super::Shared;
 use crate::{
     capture::StreamConfig,
     site::Site,
-    types::{CameraId, StreamKind, WallNs, wire},
+    store::Footage,
+    types::{CameraId, StreamId, StreamKind, WallNs, wire},
 };
 
 /// How often the clock is looked at.
@@ -23,14 +25,47 @@ pub(super) struct Wanted {
     off: BTreeSet<CameraId>,
     /// Cameras that are recorded by their sub stream because the disks are short.
     by_sub: BTreeSet<CameraId>,
+    /// Cameras that change to it or back: recorded by both until there is footage of the one that they change to. With those streams, and
+    /// how far their footage went before.
+    changing: BTreeMap<CameraId, Vec<(StreamId, Option<WallNs>)>>,
 }
 
 impl Wanted {
+    /// Whether a stream is recorded in its camera's hours.
+    fn is_chosen(&self, s: &StreamConfig) -> bool {
+        if self.by_sub.contains(&s.camera) { s.kind == StreamKind::Sub } else { s.record }
+    }
+
+    /// These cameras are recorded by their sub stream from now on, all others as the site says; in a moment, those that change.
+    fn change(&mut self, by_sub: BTreeSet<CameraId>, footage: &dyn Footage) {
+        let before = std::mem::replace(&mut self.by_sub, by_sub);
+        let changed: Vec<CameraId> = before.symmetric_difference(&self.by_sub).cloned().collect();
+        for camera in changed {
+            let chosen = self.streams.iter().filter(|s| s.camera == camera && self.is_chosen(s));
+            let ids = chosen.map(|s| footage.stream_id(&s.camera, s.kind));
+            let ends = ids.map(|id| (id, footage.last_end(id))).collect();
+            self.changing.insert(camera, ends);
+        }
+    }
+
+    /// Whether cameras have changed: there is footage by the stream that they change to.
+    fn have_changed(&mut self, footage: &dyn Footage) -> bool {
+        let before = self.changing.len();
+        let off = &self.off;
+        self.changing.retain(|camera, streams| {
+            !off.contains(camera) && streams.iter().any(|(id, end)| footage.last_end(*id) <= *end)
+        });
+        self.changing.len() != before
+    }
+
     /// The streams as they are to be captured now. Out of its hours a camera is not recorded; it can be watched all the same.
     fn now(&self) -> Vec<StreamConfig> {
-        let wanted =
-            |s: &StreamConfig| if self.by_sub.contains(&s.camera) { s.kind == StreamKind::Sub } else { s.record };
-        let one = |s: &StreamConfig| StreamConfig { record: wanted(s) && !self.off.contains(&s.camera), ..s.clone() };
+        let one = |s: &StreamConfig| {
+            let chosen = self.is_chosen(s);
+            let both = self.changing.contains_key(&s.camera) && (s.record || s.kind == StreamKind::Sub);
+            let record = (chosen || both) && !self.off.contains(&s.camera);
+            StreamConfig { record, short: s.record && !chosen && !both, ..s.clone() }
+        };
         self.streams.iter().map(one).collect()
     }
 
@@ -49,15 +84,15 @@ fn out_of_hours(site: &Site, at: WallNs) -> BTreeSet<CameraId> {
 /// Captures these streams from now on, each in its hours.
 pub(super) fn take_over(shared: &Shared, site: &Site, streams: Vec<StreamConfig>) -> wire::Reloaded {
     let mut wanted = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-    let by_sub = std::mem::take(&mut wanted.by_sub);
-    *wanted = Wanted { off: out_of_hours(site, shared.clock.wall()), streams, by_sub };
+    let Wanted { by_sub, changing, .. } = std::mem::take(&mut *wanted);
+    *wanted = Wanted { off: out_of_hours(site, shared.clock.wall()), streams, by_sub, changing };
     shared.supervisor.set_streams(wanted.now())
 }
 
-/// Records these cameras by their sub stream from now on.
+/// Records these cameras by their sub stream from now on. No camera loses a second by that: see [`Wanted::changing`].
 pub(super) fn short(shared: &Shared, by_sub: BTreeSet<CameraId>) {
     let mut wanted = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-    wanted.by_sub = by_sub;
+    wanted.change(by_sub, &*shared.store);
     shared.supervisor.set_streams(wanted.now());
 }
 
@@ -68,7 +103,12 @@ pub(super) fn follow(shared: &Arc<Shared>) {
         let Some(shared) = recorder.upgrade() else { return };
         let mut wanted = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let off = out_of_hours(&shared.site(), shared.clock.wall());
-        if off != wanted.off {
+        let changed = wanted.have_changed(&*shared.store);
+        if off == wanted.off {
+            if changed {
+                shared.supervisor.set_streams(wanted.now());
+            }
+        } else {
             for camera in off.symmetric_difference(&wanted.off) {
                 let what = if off.contains(camera) { "are over" } else { "begin" };
                 log::info!(CAMERA = camera.as_str(); "camera {camera}: its hours {what}");
@@ -82,7 +122,55 @@ pub(super) fn follow(shared: &Arc<Shared>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site;
+    use crate::{
+        capture::{Transport, fake::FakeFootage},
+        site,
+    };
+
+    #[test]
+    fn a_camera_that_changes_streams_is_recorded_by_both_until_there_is_footage_of_the_new_one() {
+        let footage = FakeFootage::new(&["v1"]);
+        let has = |kind, end| footage.set_last_end(footage.stream_id(&"low".parse().unwrap(), kind), WallNs(end));
+        let stream = |camera: &str, kind| StreamConfig {
+            camera: camera.parse().unwrap(),
+            camera_name: camera.into(),
+            kind,
+            url: "rtsp://10.0.0.1/1".parse().unwrap(),
+            credentials: None,
+            transport: Transport::Tcp,
+            record: kind == StreamKind::Main,
+            short: false,
+        };
+        let streams =
+            ["low", "high"].into_iter().flat_map(|c| [StreamKind::Main, StreamKind::Sub].map(|k| stream(c, k)));
+        let mut wanted = Wanted { streams: streams.collect(), ..Wanted::default() };
+        // Of `low`, main and sub; whether main is off for want of room.
+        let now = |wanted: &Wanted| {
+            let now = wanted.now();
+            assert!(now[2].record && !now[3].record && !now[2].short, "the other one is left alone");
+            (now[0].record, now[1].record, now[0].short)
+        };
+        assert_eq!(now(&wanted), (true, false, false));
+        wanted.change(["low".parse().unwrap()].into(), &*footage);
+        assert_eq!(now(&wanted), (true, true, false));
+        assert!(!wanted.have_changed(&*footage));
+        has(StreamKind::Sub, 10);
+        assert!(wanted.have_changed(&*footage) && !wanted.have_changed(&*footage));
+        assert_eq!(now(&wanted), (false, true, true));
+        // Back, before and after.
+        wanted.change(BTreeSet::new(), &*footage);
+        assert_eq!(now(&wanted), (true, true, false));
+        has(StreamKind::Sub, 20);
+        assert!(!wanted.have_changed(&*footage), "that is the one that it comes from");
+        has(StreamKind::Main, 30);
+        assert!(wanted.have_changed(&*footage));
+        assert_eq!(now(&wanted), (true, false, false));
+        // Out of its hours there is nothing to wait for.
+        wanted.change(["low".parse().unwrap()].into(), &*footage);
+        wanted.off.insert("low".parse().unwrap());
+        assert!(wanted.have_changed(&*footage));
+        assert_eq!(now(&wanted), (false, false, true));
+    }
 
     #[test]
     fn a_camera_is_recorded_in_its_hours_by_the_schools_clock() {

@@ -26,7 +26,7 @@ use std::{
 pub use self::reindex::reindex;
 pub use self::signals::{Signal, Signals};
 use self::{config::Files, volumes::Absent};
-pub(in crate::services) use self::{config::recorder, volumes::places};
+pub(in crate::services) use self::{config::recorder, retention::clock_doubt, volumes::places};
 use crate::{
     capture::Supervisor,
     ledger::Journal,

@@ -158,6 +158,9 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         shared.index.flush(WRITTEN);
         shared.retention.compared(name, &report, &index);
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        if let Err(e) = shared.store.remove_empty_days(name) {
+            log::debug!("volume {name}: empty folders stay: {}", super::start::story(&e));
+        }
     }
     for lost in &report.lost {
         log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");

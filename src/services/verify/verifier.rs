@@ -182,7 +182,7 @@ impl<'a> Verifier<'a> {
         }
         let mut waits = false;
         if !is_open && !is_vouched && self.ledger.entries() > 0 {
-            match self.archive.index.reader()?.logged(row.id, &row.volume)? {
+            match self.archive.index.reader()?.logged(row.id.run, row.id.seq, &row.volume)? {
                 Some(entry) if self.ledger.has_read(entry) => flaws.extend(of_it_all(Kind::NotInLedger { entry })),
                 Some(_) => {}
                 None => waits = true,

@@ -14,7 +14,7 @@ mod writer;
 
 pub use all::{Cursor, Since};
 pub use keeping::{Aged, KeptRow, Stock};
-pub use queue::{Batch, IndexQueue};
+pub use queue::{Batch, IndexQueue, Sink};
 pub use reader::Reader;
 pub use schema::{FORMAT, IndexError};
 pub use writer::Writer;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{KeptRow, RunRow, SegmentRow, Writer};
+use super::{IndexError, KeptRow, RunRow, SegmentRow, Writer, writer::told_note};
 use crate::types::{GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs};
 
 /// Changes to the index, the last word on each thing. Applied in the order of the fields.
@@ -66,6 +66,11 @@ impl Batch {
         self.forget_logged = true;
     }
 
+    /// Notes which entry of the ledger stands for a segment that has no row.
+    pub fn told(&mut self, run: RunId, seq: u32, volume: &VolumeName, entry: u64) {
+        self.meta.insert(told_note(run, seq, volume), entry.to_string());
+    }
+
     /// Adds a segment.
     pub fn segment(&mut self, row: SegmentRow) {
         self.segments.insert((row.id, row.volume.clone()), row);
@@ -107,6 +112,29 @@ impl Batch {
     }
 }
 
+/// What takes the batches: the index, behind a trait so that tests can cut the power between two of them.
+pub trait Sink: Send + 'static {
+    /// Writes a batch, all or nothing.
+    ///
+    /// # Errors
+    /// If it cannot be written. Nothing of it is, then.
+    fn apply(&mut self, batch: &Batch) -> Result<(), IndexError>;
+    /// Makes the database file whole, at the end.
+    ///
+    /// # Errors
+    /// If that cannot be.
+    fn checkpoint(&self) -> Result<(), IndexError>;
+}
+
+impl Sink for Writer {
+    fn apply(&mut self, batch: &Batch) -> Result<(), IndexError> {
+        self.apply(batch)
+    }
+    fn checkpoint(&self) -> Result<(), IndexError> {
+        self.checkpoint()
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     next: Batch,
@@ -135,7 +163,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 impl IndexQueue {
     /// Starts the thread that owns `writer`.
-    pub fn start(writer: Writer, path: PathBuf) -> std::io::Result<Self> {
+    pub fn start(writer: impl Sink, path: PathBuf) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let inside = shared.clone();
         let thread = std::thread::Builder::new()
@@ -181,7 +209,7 @@ impl IndexQueue {
     }
 }
 
-fn run(shared: &Shared, mut writer: Writer, path: &str) {
+fn run(shared: &Shared, mut writer: impl Sink, path: &str) {
     let mut failed = false;
     loop {
         let batch = {

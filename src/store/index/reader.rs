@@ -176,13 +176,13 @@ impl Reader {
     }
 
     /// The number of a segment's entry in the ledger.
-    pub fn logged(&self, id: SegmentId, volume: &VolumeName) -> Result<Option<u64>, IndexError> {
+    pub fn logged(&self, run: RunId, seq: u32, volume: &VolumeName) -> Result<Option<u64>, IndexError> {
         self.ask(|| {
             self.db
                 .prepare_cached(
                     "SELECT s.logged FROM segment s JOIN run ON run.n = s.run WHERE run.uuid = ?1 AND s.seq = ?2 AND s.volume = ?3",
                 )?
-                .query_row(params![id.run.as_bytes(), id.seq, volume.as_str()], |r| r.get::<_, Option<i64>>(0))
+                .query_row(params![run.as_bytes(), seq, volume.as_str()], |r| r.get::<_, Option<i64>>(0))
                 .optional()
                 .map(|n| n.flatten().map(i64::cast_unsigned))
         })

@@ -234,6 +234,55 @@ fn a_later_format_is_read_if_it_says_so() {
     assert!(matches!(Writer::open(&path), Err(IndexError::TooNew { found: 3, .. })));
 }
 
+fn number(index: &Reader, row: &SegmentRow) -> Option<u64> {
+    index.logged(row.id.run, row.id.seq, &row.volume).unwrap()
+}
+
+/// A file that is not there for a while is the one that the ledger vouches for; nobody vouches anew for what comes in its place.
+#[test]
+fn a_segment_that_comes_again_keeps_its_number_in_the_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.db");
+    let mut w = filled(&path);
+    let r = Reader::open(&path).unwrap();
+    let all = r.unlogged(10).unwrap();
+    let [row, never, elsewhere] = [&all[0], &all[1], &all[2]];
+    let run = r.runs(row.id.stream).unwrap().into_iter().find(|run| run.id == row.id.run).unwrap();
+    let apply = |w: &mut Writer, change: &dyn Fn(&mut Batch)| {
+        let mut batch = Batch::default();
+        change(&mut batch);
+        w.apply(&batch).unwrap();
+    };
+    let place = |s: &SegmentRow| (s.id, s.volume.clone());
+    let comes = |b: &mut Batch, row: &SegmentRow| {
+        let run = r.runs(row.id.stream).unwrap().into_iter().find(|run| run.id == row.id.run).unwrap_or(run.clone());
+        b.runs.insert(run.id, RunRow { id: row.id.run, ..run });
+        b.segment(row.clone());
+    };
+    apply(&mut w, &|b| _ = b.logged.insert(place(row), 7));
+    for _ in 0..2 {
+        apply(&mut w, &|b| b.gone.extend([place(row), place(never)]));
+        assert_eq!(number(&r, row), None, "it has no row");
+        apply(&mut w, &|b| [row, never].into_iter().for_each(|s| comes(b, s)));
+        assert_eq!((number(&r, row), number(&r, never)), (Some(7), None));
+    }
+    // The log has one whose row went before it had its number.
+    apply(&mut w, &|b| _ = b.gone.insert(place(elsewhere)));
+    apply(&mut w, &|b| b.told(elsewhere.id.run, elsewhere.id.seq, &elsewhere.volume, 9));
+    apply(&mut w, &|b| comes(b, elsewhere));
+    assert_eq!(number(&r, elsewhere), Some(9));
+    // What retention removes is done with.
+    apply(&mut w, &|b| _ = b.retiring.insert(place(row)));
+    apply(&mut w, &|b| _ = b.gone.insert(place(row)));
+    apply(&mut w, &|b| comes(b, row));
+    assert_eq!(number(&r, row), None);
+    // Another ledger has none of them.
+    apply(&mut w, &|b| _ = b.gone.insert(place(elsewhere)));
+    apply(&mut w, &Batch::forget_logged);
+    apply(&mut w, &|b| comes(b, elsewhere));
+    assert_eq!(number(&r, elsewhere), None);
+}
+
 #[test]
 fn closed_segments_wait_for_the_ledger_until_they_are_in_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -247,7 +296,7 @@ fn closed_segments_wait_for_the_ledger_until_they_are_in_it() {
     b.logged.insert(place(&waiting[0]), 7);
     b.segment(SegmentRow { root: Some(Hash([1; 32])), ..waiting[0].clone() });
     w.apply(&b).unwrap();
-    assert_eq!(r.logged(waiting[0].id, &waiting[0].volume).unwrap(), Some(7));
+    assert_eq!(number(&r, &waiting[0]), Some(7));
     // A row that is written again is in the ledger still.
     let mut b = Batch::default();
     b.segment(waiting[0].clone());
@@ -260,7 +309,7 @@ fn closed_segments_wait_for_the_ledger_until_they_are_in_it() {
     b.forget_logged();
     b.logged.insert(place(&waiting[0]), 1);
     w.apply(&b).unwrap();
-    assert_eq!(r.logged(waiting[0].id, &waiting[0].volume).unwrap(), Some(1));
+    assert_eq!(number(&r, &waiting[0]), Some(1));
     assert!(!r.is_run_logged(RunId::from_bytes([99; 16])).unwrap());
     assert_eq!(r.unlogged_elsewhere(&["other".parse().unwrap()], 10).unwrap(), waiting[1..]);
     assert!(r.unlogged_elsewhere(&[waiting[0].volume.clone(), "other".parse().unwrap()], 10).unwrap().is_empty());

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{Batch, IndexError, KeptRow, RunRow, SegmentRow, schema};
 use crate::{
     store::identity::name_beside,
-    types::{SegmentId, StreamId, StreamKey, VolumeName},
+    types::{RunId, SegmentId, StreamId, StreamKey, VolumeName},
 };
 
 /// The index, open for writing.
@@ -47,6 +47,7 @@ impl Writer {
             }
             if batch.forget_logged {
                 tx.execute("UPDATE segment SET logged = NULL WHERE logged IS NOT NULL", [])?;
+                tx.execute("DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1", [TOLD])?;
             }
             for ((id, volume), entry) in &batch.logged {
                 tx.prepare_cached(&format!("UPDATE segment SET logged = ?4 {THIS}"))?.execute(params![
@@ -192,8 +193,10 @@ fn holes(holes: &[crate::types::Span]) -> Vec<u8> {
 
 fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state, holes, root)
-         SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM run WHERE uuid = ?1
+        "INSERT INTO segment (stream, start, end, run, seq, volume, raw_start, bytes, frames, lost, state, holes, root, logged)
+         SELECT stream, ?2, ?3, n, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+           (SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?13)
+         FROM run WHERE uuid = ?1
          ON CONFLICT (run, seq, volume) DO UPDATE SET end = excluded.end, bytes = excluded.bytes,
            frames = excluded.frames, lost = excluded.lost, state = excluded.state, holes = excluded.holes,
            root = excluded.root",
@@ -211,8 +214,18 @@ fn put_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<()> {
         s.state.code(),
         (!s.holes.is_empty()).then(|| holes(&s.holes)),
         s.root.map(|r| r.0),
+        told_note(s.id.run, s.id.seq, &s.volume),
     ])?;
     Ok(())
+}
+
+/// Under keys that begin so it is noted which entry of the ledger stands for a segment that has no row: its file is not there, and may come
+/// again. It is not told anew then, for what the ledger vouches for is the file as it was.
+const TOLD: &str = "told.";
+
+/// The note of a segment.
+pub(super) fn told_note(run: RunId, seq: u32, volume: &VolumeName) -> String {
+    format!("{TOLD}{run}.{seq}.{volume}")
 }
 
 /// Days that are remembered.
@@ -238,6 +251,13 @@ fn put_kept(tx: &Transaction<'_>, stream: StreamId, day: &str, kept: KeptRow) ->
 }
 
 fn drop_segment(tx: &Transaction<'_>, id: SegmentId, volume: &VolumeName) -> rusqlite::Result<()> {
+    let note = told_note(id.run, id.seq, volume);
+    tx.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([&note])?;
+    // What retention has removed comes no more.
+    tx.prepare_cached(&format!(
+        "INSERT INTO meta SELECT ?4, logged FROM segment {THIS} AND logged IS NOT NULL AND state <> 3"
+    ))?
+    .execute(params![id.run.as_bytes(), id.seq, volume.as_str(), note])?;
     tx.prepare_cached(&format!("DELETE FROM segment {THIS}"))?.execute(params![
         id.run.as_bytes(),
         id.seq,

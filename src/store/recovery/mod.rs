@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::civil::Date;
 pub use look::{Known, known, look};
 
 use super::{
@@ -53,6 +54,15 @@ fn stream_folders(root: &Path, unreadable: &mut dyn FnMut(String)) -> (Vec<PathB
         cameras.iter().flat_map(|c| list(c)).partition(|p| named::<StreamKind>(p));
     strangers.extend(others);
     (streams, strangers)
+}
+
+/// Folders of days, by their names, in which there is nothing.
+pub(super) fn empty_days(root: &Path) -> Vec<PathBuf> {
+    let is_day = |path: &PathBuf| {
+        path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.len() == 10 && n.parse::<Date>().is_ok())
+    };
+    let days = stream_folders(root, &mut |_| ()).0.into_iter().flat_map(|stream| list(&stream).unwrap_or_default());
+    days.filter(|day| is_day(day) && list(day).is_ok_and(|files| files.is_empty())).collect()
 }
 
 /// What reconciling a volume with the index did.

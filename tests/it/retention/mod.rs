@@ -3,6 +3,7 @@
 mod doubts;
 mod killed;
 mod room;
+mod substream;
 
 use std::{
     fmt::Write as _,

@@ -18,7 +18,7 @@ pub(super) use self::{
 };
 use super::Shared;
 use crate::{
-    retention::holds::{Cameras, Expected, Held, Keeper, Order, Renamed, Salt, Stamp, Steady, Wider, Words},
+    retention::holds::{Cameras, Expected, Held, Keeper, Order, Renamed, Salt, Stamp, Wider, Words},
     services::holding::{self, is_due},
     site::Site,
     store::volume::Volume,
@@ -59,9 +59,9 @@ impl Holding {
         self.keeper.held()
     }
 
-    /// What is held, while nobody can hold more: see [`Keeper::steady`].
-    pub(super) fn steady(&self) -> Steady<'_> {
-        self.keeper.steady()
+    /// The holds themselves.
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     /// To be called every now and then.

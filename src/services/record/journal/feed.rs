@@ -117,8 +117,18 @@ impl Feed {
         }
         // Rows of disks that do not answer were not looked at.
         if settled && self.aside.is_empty() {
-            self.known.iter_mut().for_each(HashMap::clear);
+            self.note_told(&index)?;
             self.note(format!("{} {vkey}", log.size()));
+        }
+        Ok(())
+    }
+
+    /// Of what is in the log and has no row: the file may come again, and is not told twice then.
+    fn note_told(&mut self, index: &Reader) -> anyhow::Result<()> {
+        for ((run, seq, volume), n) in std::mem::take(self.known.get_or_insert_default()) {
+            if index.logged(run, seq, &volume)?.is_none() {
+                self.shared.index.put(|batch| batch.told(run, seq, &volume, n));
+            }
         }
         Ok(())
     }

@@ -5,7 +5,6 @@
 //! otherwise. A restart changes nothing about that.
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    sys::{Clock, Commands, Monotonic},
+    sys::{Clock, Monotonic},
     types::WallNs,
 };
 
@@ -174,22 +173,12 @@ fn offset(clock: &dyn Clock) -> i64 {
     clock.wall().0.saturating_sub(clock.monotonic().0)
 }
 
-/// Whether a time service keeps the machine's clock: systemd-timesyncd says so by a file, any other one through timedatectl.
-pub(super) fn is_synchronised(commands: &dyn Commands) -> bool {
-    if Path::new("/run/systemd/timesync/synchronized").exists() {
-        return true;
-    }
-    let asked =
-        commands.run("timedatectl", &["show", "--property=NTPSynchronized", "--value"], &[], Duration::from_secs(5));
-    asked.is_ok_and(|said| said.ok() && said.stdout.trim_ascii() == b"yes")
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::sys::{FakeClock, FakeCommands, Output};
+    use crate::sys::FakeClock;
 
     const S: i64 = 1_000_000_000;
     const DAY: i64 = 86_400 * S;
@@ -278,22 +267,5 @@ mod tests {
         b.ntp.set(true);
         b.clock.step(2 * year);
         assert!(matches!(b.look(), Some(ClockDoubt::Stepped { .. })));
-    }
-
-    #[test]
-    fn timedatectl_is_asked_in_its_own_words() {
-        let says = |text: &str| {
-            let (text, code) = (text.as_bytes().to_vec(), Some(0));
-            FakeCommands::new(move |_, _| Ok(Output { code, stdout: text.clone(), stderr: String::new() }))
-        };
-        let commands = says("yes\n");
-        assert!(is_synchronised(&commands));
-        assert!(
-            commands.asked().is_empty() || commands.asked() == ["timedatectl show --property=NTPSynchronized --value"]
-        );
-        if !Path::new("/run/systemd/timesync/synchronized").exists() {
-            assert!(!is_synchronised(&says("no\n")));
-            assert!(!is_synchronised(&FakeCommands::new(|_, _| Err(std::io::ErrorKind::NotFound.into()))));
-        }
     }
 }

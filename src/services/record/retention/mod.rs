@@ -19,6 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub(in crate::services) use self::trust::clock_doubt;
 use self::{accounts::Accounts, clock::ClockTrust, doubt::Disagreement};
 pub(super) use self::{
     accounts::{Foreseen, foresee},

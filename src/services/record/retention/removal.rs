@@ -1,18 +1,26 @@
 //! Carrying out on one volume, on a thread of its own: the ledger, the rows, the files, in that order.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use super::{Retention, gather};
 use crate::{
-    ledger::What,
+    ledger::{Journal, What},
     retention::{
-        holds::Held,
+        holds::{Held, Keeper},
         policy::{Reason, Retirement},
     },
     services::record::{Shared, start::story},
     store::{
-        Condemned, RetireError,
-        index::{Reader, SegmentRow, SegmentState},
+        Condemned, RetireError, Store,
+        index::{IndexQueue, Reader, SegmentRow, SegmentState},
         layout,
     },
     types::{CameraId, Cause, CauseKind, Span, StreamId, VolumeName},
@@ -36,6 +44,18 @@ pub(super) enum RemovalError {
     Retire(#[from] RetireError),
 }
 
+/// What removing needs of the recorder.
+struct Ground<'a> {
+    store: &'a Store,
+    index: &'a IndexQueue,
+    /// Where the index is.
+    path: PathBuf,
+    journal: &'a Journal,
+    holds: &'a Keeper,
+    retention: &'a Retention,
+    stopping: &'a AtomicBool,
+}
+
 /// Something that goes, with its row.
 struct Going<'a> {
     retirement: &'a Retirement,
@@ -47,7 +67,16 @@ pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeN
     let turn = retention.turn(volume);
     // Whoever compares it with the index has it in hand; what is to go goes next time.
     let Ok(_turn) = turn.try_lock() else { return };
-    let outcome = try_carry_out(shared, retention, volume, retirements);
+    let ground = Ground {
+        store: &shared.store,
+        index: &shared.index,
+        path: shared.paths.index(),
+        journal: &shared.journal,
+        holds: shared.holds.keeper(),
+        retention,
+        stopping: &shared.stopping,
+    };
+    let outcome = try_carry_out(&ground, volume, retirements);
     let refusal = match &outcome {
         Err(e @ RemovalError::Retire(RetireError::Volume(_) | RetireError::NoVolume(_) | RetireError::Disk { .. })) => {
             Some(story(e))
@@ -66,20 +95,15 @@ pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeN
     }
 }
 
-fn try_carry_out(
-    shared: &Shared,
-    retention: &Retention,
-    volume: &VolumeName,
-    retirements: &[Retirement],
-) -> Result<(), RemovalError> {
-    shared.store.is_itself(volume)?;
-    let index = Reader::open(&shared.paths.index())?;
-    let left = left(shared, &index, volume)?;
+fn try_carry_out(ground: &Ground<'_>, volume: &VolumeName, retirements: &[Retirement]) -> Result<(), RemovalError> {
+    ground.store.is_itself(volume)?;
+    let index = Reader::open(&ground.path)?;
+    let left = left(ground, &index, volume)?;
     if !left.is_empty() {
-        shared.store.remove(&left, &mut || pace(shared))?;
+        ground.store.remove(&left, &mut || pace(ground))?;
     }
-    if let Some(condemned) = condemn(shared, retention, &index, volume, retirements)? {
-        let done = shared.store.remove(&condemned, &mut || pace(shared))?;
+    if let Some(condemned) = condemn(ground, &index, volume, retirements)? {
+        let done = ground.store.remove(&condemned, &mut || pace(ground))?;
         log::info!(VOLUME = volume.as_str(); "volume {volume}: {} segments have gone, {}", done.segments, crate::types::ByteSize(done.bytes));
     }
     Ok(())
@@ -92,30 +116,32 @@ fn is_held(held: &Held, camera: &CameraId, row: &SegmentRow) -> bool {
 }
 
 /// What an earlier pass has marked and not removed. What is held by now stays: a hold came between the ledger's word and the mark.
-fn left(shared: &Shared, index: &Reader, volume: &VolumeName) -> Result<Condemned, RemovalError> {
+fn left(ground: &Ground<'_>, index: &Reader, volume: &VolumeName) -> Result<Condemned, RemovalError> {
     let cameras: BTreeMap<StreamId, CameraId> =
         index.streams()?.into_iter().map(|s| (s.key.id, s.key.camera)).collect();
-    let held = shared.holds.held();
+    let held = ground.holds.held();
     let is_held = |r: &SegmentRow| cameras.get(&r.id.stream).is_some_and(|camera| is_held(&held, camera, r));
     let rows = index.retiring()?.into_iter().filter(|r| r.volume == *volume);
     let (held, rows): (Vec<SegmentRow>, Vec<SegmentRow>) = rows.partition(is_held);
     for row in held {
         log::error!(VOLUME = volume.as_str(); "{} was about to go and is held now: it stays, whatever the ledger says", row.path);
-        shared.index.put(|batch| batch.segment(SegmentRow { state: SegmentState::Closed, ..row }));
+        ground.index.put(|batch| batch.segment(SegmentRow { state: SegmentState::Closed, ..row }));
     }
     Ok(Condemned::left(volume, rows))
 }
 
 /// Decides for good, while nobody can add a hold: the ledger says it, and the rows are marked.
 fn condemn(
-    shared: &Shared,
-    retention: &Retention,
+    ground: &Ground<'_>,
     index: &Reader,
     volume: &VolumeName,
     retirements: &[Retirement],
 ) -> Result<Option<Condemned>, RemovalError> {
-    let held = shared.holds.steady();
-    if retention.is_suspended(volume) || held.may_delete(volume).is_err() || shared.stopping.load(Ordering::SeqCst) {
+    let held = ground.holds.steady();
+    if ground.retention.is_suspended(volume)
+        || held.may_delete(volume).is_err()
+        || ground.stopping.load(Ordering::SeqCst)
+    {
         return Ok(None);
     }
     let mut going = Vec::new();
@@ -128,11 +154,11 @@ fn condemn(
     if going.is_empty() {
         return Ok(None);
     }
-    let accounted = shared.journal.commit(entries(volume, &going), LEDGER)?;
+    let accounted = ground.journal.commit(entries(volume, &going), LEDGER)?;
     let breaches: Vec<(StreamId, Span)> = breaches(&going).map(|g| (g.row.id.stream, g.row.span)).collect();
-    shared.index.put(|batch| batch.lost.extend(breaches));
+    ground.index.put(|batch| batch.lost.extend(breaches));
     let rows = going.into_iter().map(|g| g.row).collect();
-    Ok(Some(shared.store.condemn(volume, rows, &accounted)?))
+    Ok(Some(ground.store.condemn(volume, rows, &accounted)?))
 }
 
 fn breaches<'a>(going: &'a [Going<'a>]) -> impl Iterator<Item = &'a Going<'a>> {
@@ -178,7 +204,7 @@ fn entries(volume: &VolumeName, going: &[Going<'_>]) -> Vec<What> {
 }
 
 /// Lets the others have the disk. Whether to go on.
-fn pace(shared: &Shared) -> bool {
+fn pace(ground: &Ground<'_>) -> bool {
     std::thread::park_timeout(PAUSE);
-    !shared.stopping.load(Ordering::SeqCst)
+    !ground.stopping.load(Ordering::SeqCst)
 }

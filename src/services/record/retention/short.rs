@@ -21,7 +21,9 @@ pub(super) fn follow(shared: &Shared, by_sub: &BTreeSet<CameraId>) {
         } else {
             log::info!(CAMERA = camera.as_str(); "camera {camera}: the disks are no longer short for it, so it is recorded in full");
         }
-        for volume in shared.store.homes(camera).into_iter().take(1) {
+        // One that has never been recorded belongs on any volume.
+        let volume = shared.store.homes(camera).into_iter().next().or_else(|| shared.store.roots().into_keys().next());
+        if let Some(volume) = volume {
             shared.journal.put(What::Room { camera: camera.clone(), volume, recorded: true, substream });
         }
     }

@@ -11,7 +11,6 @@ use jiff::civil::Date;
 
 use super::{
     accounts::{self, Accounts},
-    clock,
     gather::Question,
     measure, removal, report, short, trust,
 };
@@ -26,7 +25,7 @@ use crate::{
         Footage as _,
         index::{IndexError, Reader},
     },
-    sys::{Monotonic, RealCommands},
+    sys::{Monotonic, RealCommands, is_synchronised},
     types::{CameraId, VolumeName},
 };
 
@@ -151,7 +150,7 @@ impl Sweeper {
     fn look_at_clock(&mut self) {
         let (shared, now) = (&self.shared, self.shared.clock.monotonic());
         let trust = &shared.retention.trust;
-        if trust.look(&|| clock::is_synchronised(&RealCommands)) {
+        if trust.look(&|| is_synchronised(&RealCommands)) {
             trust::note_clock(shared, trust.doubt().as_ref());
         }
         if self.noted.is_none_or(|at| now.since(at) >= NOTE) && trust.doubt().is_none() {

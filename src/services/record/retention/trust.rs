@@ -8,6 +8,7 @@ use super::{Retention, clock::ClockDoubt, doubt};
 use crate::{
     ledger::{Salted, What},
     services::record::Shared,
+    store::index::Reader,
     types::{VolumeName, WallNs, wire},
 };
 
@@ -92,6 +93,13 @@ fn keep(shared: &Shared, word: &wire::Trust, salts: Option<&[[u8; 16]; 2]>) {
     let salts = salts.map(|salts| salts.map(|salt| Uuid::from_bytes(salt).as_simple().to_string()));
     let said = serde_json::json!({ "at": at, "word": word, "salts": salts });
     shared.index.put(|batch| _ = batch.meta.insert(format!("{SAID}{}", at.0), said.to_string()));
+}
+
+/// Why the recorder does not trust the clock, as it has noted; nothing if it does.
+pub(in crate::services) fn clock_doubt(index: &Reader) -> Option<String> {
+    let noted = index.meta(DOUBT).ok().flatten().filter(|text| !text.is_empty())?;
+    let doubt = serde_json::from_str(&noted).map(|doubt: ClockDoubt| doubt.why());
+    Some(doubt.unwrap_or_else(|_| "the recorder does not trust the clock".into()))
 }
 
 /// Notes what is in doubt about the clock, for after a restart.
