@@ -64,6 +64,11 @@ fn a_clock_that_was_set_deletes_nothing_until_a_person_says_that_it_is_right() {
     settled(&site, &[Doubt::Clock]);
     // A restart does not help.
     recorder.stop("the test");
+    start().stop("the test");
+    // A new index does not help either.
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(site.path(&format!("state/index.db{suffix}")));
+    }
     let recorder = start();
     settled(&site, &[Doubt::Clock]);
     assert_eq!(there(&files), 5);
@@ -99,6 +104,32 @@ fn a_clock_that_stands_before_what_was_seen_deletes_nothing() {
         recorder.stop("the test");
         assert!(file.exists());
     }
+}
+
+/// The system disk is lost, and the new board's clock is a year ahead.
+#[test]
+fn a_machine_that_knows_nothing_of_the_footage_that_it_finds_deletes_nothing() {
+    let cameras = OwnCameras::start(2);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let file = old(&site, &cameras.names[0], HOUR, 1);
+    fs::remove_file(site.path("state/retention.json")).unwrap();
+    let clock = Settable(Arc::new(AtomicI64::new(365 * DAY)));
+    let options = Options { site: site.path("site.toml"), secrets: None, recorder: None, state: site.path("state") };
+    for _ in 0..2 {
+        let recorder = InProcess::start(&options, Arc::new(clock.clone())).unwrap();
+        settled(&site, &[Doubt::Clock]);
+        assert!(ask(&site).unwrap().suspended[0].why.contains("is not noted"));
+        recorder.stop("the test");
+    }
+    let noted = fs::read_to_string(site.path("state/retention.json")).unwrap();
+    let (begin, _) = noted.split_at(20);
+    fs::write(site.path("state/retention.json"), begin).unwrap();
+    let recorder = InProcess::start(&options, Arc::new(clock.clone())).unwrap();
+    settled(&site, &[Doubt::Clock]);
+    assert!(ask(&site).unwrap().suspended[0].why.contains("is damaged") && file.exists());
+    assert_eq!(post(&site, "/v1/trust", &word(None)).0, 200);
+    wait_for("what is overdue by that clock to go", SOON, || (!file.exists()).then_some(()));
+    recorder.stop("the test");
 }
 
 #[test]
@@ -141,6 +172,10 @@ fn a_volume_that_is_not_as_the_index_says_waits_for_a_person() {
     // Somebody takes promised footage away.
     fs::remove_file(&taken).unwrap();
     let file = old(&site, camera, 5 * DAY, 1);
+    let recorder = site.record();
+    settled(&site, &[Doubt::Contents]);
+    drop(recorder);
+    // It is compared again, and the index knows no more of what is gone.
     let recorder = site.record();
     settled(&site, &[Doubt::Contents]);
     assert!(file.exists());
