@@ -115,7 +115,12 @@ fn condemn(
     retirements: &[Retirement],
 ) -> Result<Option<Condemned>, RemovalError> {
     let held = shared.holds.steady();
-    if retention.is_suspended(volume) || held.may_delete(volume).is_err() || shared.stopping.load(Ordering::SeqCst) {
+    // What goes was chosen by the clock as it was found then; since then it may have been set.
+    if !retention.trust.stands()
+        || retention.is_suspended(volume)
+        || held.may_delete(volume).is_err()
+        || shared.stopping.load(Ordering::SeqCst)
+    {
         return Ok(None);
     }
     let mut going = Vec::new();
