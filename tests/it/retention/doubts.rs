@@ -189,6 +189,18 @@ fn a_volume_that_is_not_as_the_index_says_waits_for_a_person() {
     assert_eq!(post(&site, "/v1/trust", &word(Some("v1"))).0, 200);
     wait_for("deletion to go on", SOON, || (!file.exists()).then_some(()));
     drop(recorder);
+    let said = entries(&site).into_iter().find_map(|e| match e.what {
+        What::VolumeConfirmed { volume, by, reason, .. } => Some((volume.to_string(), by, reason)),
+        _ => None,
+    });
+    let noted = fs::read(site.path("state/retention.json")).unwrap();
+    let noted = &serde_json::from_slice::<serde_json::Value>(&noted).unwrap()["said"][0];
+    let salted = |what: &str| {
+        let salt: uuid::Uuid = noted[format!("{what}_salt")].as_str().unwrap().parse().unwrap();
+        ledger::Salted::new(salt.as_bytes(), noted["word"][what].as_str().unwrap())
+    };
+    assert_eq!(noted["word"]["by"], "Hiệu trưởng Hoa");
+    assert_eq!(said, Some(("v1".into(), salted("by"), salted("reason"))), "who and why can be shown");
     // A file that is not ours is in doubt as well, until it is known.
     let stranger = site.path("v1").join("footage/holiday.mp4");
     fs::write(&stranger, "not ours").unwrap();

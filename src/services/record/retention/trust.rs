@@ -33,9 +33,11 @@ pub(in crate::services::record) enum TrustError {
 
 /// Takes a person's word.
 pub(in crate::services::record) fn trust(shared: &Shared, word: &wire::Trust) -> Result<(), TrustError> {
-    if word.by.trim().is_empty() || word.reason.trim().is_empty() {
+    let (by, reason) = (word.by.trim().to_owned(), word.reason.trim().to_owned());
+    if by.is_empty() || reason.is_empty() {
         return Err(TrustError::Silent);
     }
+    let word = &wire::Trust { volume: word.volume.clone(), by, reason };
     match &word.volume {
         None => trust_clock(shared, &shared.retention, word),
         Some(volume) => trust_volume(shared, &shared.retention, volume, word),
@@ -68,9 +70,11 @@ fn trust_volume(
         return Err(TrustError::NoDoubt(format!("volume {volume} and the index agree, or are being compared still")));
     };
     let id = shared.store.volume(volume).map(|v| v.marker.id);
-    let what = What::Volume { volume: volume.to_string(), id, event: "trusted".into(), detail: found.why() };
+    let salts = Salts::new();
+    let (by, reason) = salts.of(word);
+    let what = What::VolumeConfirmed { volume: volume.clone(), id, by, reason, detail: found.why() };
     shared.journal.commit(vec![what], LEDGER)?;
-    keep(shared, word, &Salts::new());
+    keep(shared, word, &salts);
     retention.notes.change(|noted| _ = noted.volumes.entry(volume.clone()).or_default().trust(&found));
     log::warn!(VOLUME = volume.as_str(); "somebody has confirmed what is on volume {volume}: {}", found.why());
     Ok(())
@@ -89,7 +93,7 @@ impl Salts {
 
     /// Who, and why.
     fn of(&self, word: &wire::Trust) -> (Salted, Salted) {
-        let salted = |salt: &Uuid, text: &str| Salted::new(salt.as_bytes(), text.trim());
+        let salted = |salt: &Uuid, text: &str| Salted::new(salt.as_bytes(), text);
         (salted(&self.by, &word.by), salted(&self.reason, &word.reason))
     }
 }
