@@ -264,6 +264,20 @@ pub enum What {
         /// What was seen, for a technician. May be empty.
         detail: String,
     },
+    /// A person said that what is on a volume is as it should be, though the index knew otherwise.
+    VolumeConfirmed {
+        /// The volume's name.
+        volume: VolumeName,
+        /// Its marker's id, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<uuid::Uuid>,
+        /// Who.
+        by: Salted,
+        /// Why they know.
+        reason: Salted,
+        /// What they have looked at, for a technician.
+        detail: String,
+    },
     /// Promised footage is not there: overwritten (a target), or its disk is lost.
     Breach {
         /// The camera's id.

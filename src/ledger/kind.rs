@@ -5,7 +5,7 @@ use crate::types::CameraId;
 
 impl What {
     /// Names of all kinds of entries.
-    pub const KINDS: [&'static str; 17] = [
+    pub const KINDS: [&'static str; 18] = [
         "log-begins",
         "other-log",
         "omitted",
@@ -19,6 +19,7 @@ impl What {
         "hold",
         "generation",
         "volume",
+        "volume-confirmed",
         "breach",
         "room",
         "verified",
@@ -41,6 +42,7 @@ impl What {
             Self::Hold { .. } => "hold",
             Self::Generation { .. } => "generation",
             Self::Volume { .. } => "volume",
+            Self::VolumeConfirmed { .. } => "volume-confirmed",
             Self::Breach { .. } => "breach",
             Self::Room { .. } => "room",
             Self::Verified { .. } => "verified",

@@ -110,6 +110,13 @@ pub(crate) fn samples() -> Vec<Entry> {
         What::Generation { number: 3, site: leaf(b"site.toml"), by: someone("lan"), reason: None },
         event("failed", Some([5; 16]), "Input/output error"),
         event("erased", None, ""),
+        What::VolumeConfirmed {
+            volume: volume(),
+            id: Some(uuid::Uuid::from_bytes([5; 16])),
+            by: someone("IT staff"),
+            reason: someone("it was copied by hand"),
+            detail: "2 files or parts of them are gone".into(),
+        },
         What::Breach { camera: camera(), span: span(-7200, -3600), cause: Cause::new(CauseKind::Disk, "a1 is lost") },
         room(false, false),
         room(true, true),

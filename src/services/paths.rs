@@ -42,6 +42,11 @@ impl Paths {
         self.record().join("index.db")
     }
 
+    /// What deletion depends on beside footage and holds.
+    pub fn retention(&self) -> PathBuf {
+        self.record().join("retention.json")
+    }
+
     /// The lock that only one recorder can have.
     pub fn lock(&self) -> PathBuf {
         self.record().join("record.lock")

@@ -105,6 +105,9 @@ impl Words<'_> {
                 self.t("generation", &[("number", &number.to_string()), ("person", &by.short())])
             }
             What::Volume { volume, event, detail, .. } => self.volume(volume, event, detail),
+            What::VolumeConfirmed { volume, by, detail, .. } => {
+                self.t("volume_confirmed", &[("person", &by.short()), ("volume", volume.as_str()), ("detail", detail)])
+            }
             What::Breach { camera, span, cause } => {
                 let (span, cause) = (self.span(*span), self.cause(cause));
                 self.t("breach", &[("camera", camera.as_str()), ("span", &span), ("cause", &cause)])
@@ -162,7 +165,7 @@ impl Words<'_> {
 
     /// Events have words of their own, as far as this version knows them.
     fn volume(&self, volume: &str, event: &str, detail: &str) -> String {
-        const KNOWN: [&str; 8] = ["opened", "failed", "back", "absent", "prepared", "released", "erased", "trusted"];
+        const KNOWN: [&str; 7] = ["opened", "failed", "back", "absent", "prepared", "released", "erased"];
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let key = if KNOWN.contains(&event) { event } else { "other" };
         self.t(&format!("volume_{key}"), &[("volume", volume), ("event", event), ("detail", &detail)])

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// In seconds: less than that is a restart, or a night.
+const WORTH_TELLING: u64 = 86_400;
+
 /// All of it.
 pub(super) fn text(told: &Retention, shown: &Shown, lang: Lang, colour: bool) -> String {
     let promise = if told.target { "retention.target" } else { "retention.invariant" };
@@ -20,6 +23,11 @@ pub(super) fn text(told: &Retention, shown: &Shown, lang: Lang, colour: bool) ->
     let mut text = t(lang, "retention.head", &values) + "\n";
     for suspension in &told.suspended {
         text.push_str(&suspended(suspension, lang));
+        text.push('\n');
+    }
+    if told.younger_seconds >= WORTH_TELLING {
+        let (length, help) = (seconds(told.younger_seconds), t(lang, "retention.help_clock", &[]));
+        text.push_str(&t(lang, "retention.younger", &[("length", &length), ("help", &help)]));
         text.push('\n');
     }
     if told.reckoned.is_none() {
@@ -192,7 +200,7 @@ mod tests {
         };
         let kept = |days: f64, gap: u64, lost: u64, young: bool| serde_json::json!({ "at": 0, "days": days, "oldest": 0, "gap_seconds": gap, "unreadable_seconds": 0, "lost_seconds": lost, "young": young });
         serde_json::from_value(serde_json::json!({
-            "recorder": "a", "now": 1_795_336_200_000_000_000_i64, "target": false, "warn_days": 7.0, "reckoned": 0,
+            "recorder": "a", "now": 1_795_336_200_000_000_000_i64, "target": false, "warn_days": 7.0, "reckoned": 0, "younger_seconds": 1_209_600,
             "suspended": [
                 { "volume": null, "doubt": "clock", "why": "the clock was set by +864000 s" },
                 { "volume": "a2", "doubt": "contents", "why": "1 files are gone" },

@@ -64,11 +64,13 @@ impl Backups {
     }
 
     fn databases(&self, work: &Path, all: &mut Gathered) {
-        let holds = self.paths.record().join(file::IN_STATE);
-        match fs::read(&holds) {
-            Ok(bytes) => all.take("holds", Item::small(Kind::Database, format!("databases/{}", file::IN_STATE), bytes)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => all.missing.push(format!("{}: {e}", holds.display())),
+        let (holds, retention) = (self.paths.record().join(file::IN_STATE), self.paths.retention());
+        for (what, path, name) in [("holds", holds, file::IN_STATE), ("retention", retention, "retention.json")] {
+            match fs::read(&path) {
+                Ok(bytes) => all.take(what, Item::small(Kind::Database, format!("databases/{name}"), bytes)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => all.missing.push(format!("{}: {e}", path.display())),
+            }
         }
         let index = self.paths.index();
         if index.exists() {

@@ -1,6 +1,9 @@
 //! Making backups: one after the other, each with its record. What one place fails at is no matter of the others.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -100,7 +103,7 @@ impl Backups {
                 items: &gathered.items,
                 missing: gathered.missing.clone(),
                 wanted: &|item| self.still_there(item),
-                keep: keep(self.backup.keep_days, &self.paths.index(), &RealCommands),
+                keep: keep(self.backup.keep_days, self.paths.retention(), &RealCommands),
                 clock: &RealClock,
             };
             Ok(backup::run(&job, &mut |progress| tell(Told::Progress(&label, progress)))?)
@@ -180,9 +183,8 @@ impl Backups {
 
 /// How long backups are kept, and whether the clock is good enough to tell. What the recorder doubts, a time service cannot settle here:
 /// its word may be what set the clock.
-fn keep(days: Option<u32>, index: &Path, commands: &dyn Commands) -> Keep {
-    let doubt = Reader::open(index).ok().and_then(|index| record::clock_doubt(&index));
-    Keep { days, doubt, synchronised: is_synchronised(commands) }
+fn keep(days: Option<u32>, noted: PathBuf, commands: &dyn Commands) -> Keep {
+    Keep { days, doubt: record::clock_doubt(noted), synchronised: is_synchronised(commands) }
 }
 
 /// What the ledger says of a backup.
@@ -263,33 +265,29 @@ fn empty(dir: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        store::index::{Batch, Writer},
-        sys::{FakeCommands, Output},
-    };
+    use crate::sys::{FakeCommands, Output};
 
     #[test]
     fn old_backups_go_by_a_clock_that_a_time_service_keeps_and_the_recorder_does_not_doubt() {
         let dir = tempfile::tempdir().unwrap();
-        let index = dir.path().join("index.db");
+        let noted = dir.path().join("retention.json");
         let yes =
             FakeCommands::new(|_, _| Ok(Output { code: Some(0), stdout: b"yes".to_vec(), stderr: String::new() }));
         let no = FakeCommands::new(|_, _| Err(io::ErrorKind::NotFound.into()));
         let expected = |synchronised| Keep { days: Some(30), doubt: None, synchronised };
-        assert_eq!(keep(Some(30), &index, &yes), expected(true), "no recorder was here");
+        assert_eq!(keep(Some(30), noted.clone(), &yes), expected(true), "no recorder was here");
         // Where the tests run a time service may be at work.
-        assert_eq!(keep(Some(30), &index, &no), expected(is_synchronised(&no)));
-        let mut writer = Writer::open(&index).unwrap();
-        let mut note = |text: &str| {
-            let meta = [("clock.doubt".to_owned(), text.to_owned())].into();
-            writer.apply(&Batch { meta, ..Batch::default() }).unwrap();
+        assert_eq!(keep(Some(30), noted.clone(), &no), expected(is_synchronised(&no)));
+        let note = |doubt: &str| {
+            let text = format!(r#"{{"format":1,"min_reader":1,"clock":{{"doubt":{doubt},"seen":null,"aged":null}}}}"#);
+            fs::write(&noted, text).unwrap();
         };
-        note("");
-        assert_eq!(keep(Some(30), &index, &yes), expected(true), "all doubts are settled");
+        note("null");
+        assert_eq!(keep(Some(30), noted.clone(), &yes), expected(true), "all doubts are settled");
         note(r#"{"doubt":"stepped","by":31536000000000000,"at":1795334400000000000}"#);
-        let doubted = keep(Some(30), &index, &yes);
+        let doubted = keep(Some(30), noted.clone(), &yes);
         assert!(doubted.doubt.unwrap().contains("the clock was set by +31536000 s"));
         note("of a later version");
-        assert!(keep(Some(30), &index, &yes).doubt.is_some());
+        assert!(keep(Some(30), noted.clone(), &yes).doubt.is_some());
     }
 }

@@ -12,7 +12,10 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    Options, Recorder, Shared, api, config, holds, hours, journal, lock::Lock, playback, retention, upkeep, volumes,
+    Options, Recorder, Shared, api, config, holds, hours, journal,
+    lock::Lock,
+    playback, retention, upkeep,
+    volumes::{self, Absent},
 };
 use crate::{
     capture::{Env, Settings, Supervisor},
@@ -21,7 +24,8 @@ use crate::{
         socket::{self, For},
     },
     store::{
-        Footage as _, Setup, SharedFootage, Store,
+        Footage as _, Setup, SharedFootage, Store, VolumeSetup,
+        identity::Trace,
         index::{IndexError, IndexQueue, Reader, Writer},
         recovery,
     },
@@ -65,7 +69,8 @@ impl Recorder {
             .meta(STOPPED)?
             .map(|who| if who.is_empty() { killed() } else { Cause::new(CauseKind::Stopped, who) });
         let downtime = before.clone().unwrap_or_else(killed);
-        let retention = retention::Retention::new(clock.clone(), &reader, journal::newest(&paths));
+        let traces = traces(&paths, &known.traces, &volumes, &absent, &deposits);
+        let retention = retention::Retention::new(clock.clone(), paths.retention(), &traces);
         drop(reader);
         let index = Arc::new(IndexQueue::start(writer, paths.index())?);
         index.put(|batch| {
@@ -167,6 +172,21 @@ fn feed_watchdog(shared: &Arc<Shared>, pace: Duration) -> anyhow::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// What is found of an earlier time.
+fn traces(
+    paths: &Paths,
+    known: &[Trace],
+    volumes: &[VolumeSetup],
+    absent: &[Absent],
+    deposits: &journal::Deposits,
+) -> retention::Traces {
+    let all = || known.iter().chain(volumes.iter().flat_map(|v| &v.traces));
+    let footage = all().filter_map(|trace| trace.newest.as_ref().map(|(end, _)| *end)).max();
+    let (ledger, on_volumes) = (journal::newest(paths), footage.max(deposits.newest()));
+    let is_new = absent.is_empty() && all().next().is_none() && ledger.max(on_volumes).is_none();
+    retention::Traces { ledger, on_volumes, is_new }
 }
 
 /// Opens the index. A damaged one is set aside, and a new one filled from the volumes while recording goes on.

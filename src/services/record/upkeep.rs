@@ -114,6 +114,8 @@ fn compare(shared: &Arc<Shared>, name: &VolumeName, busy: &mut BTreeMap<VolumeNa
 struct AtWork<'a> {
     shared: &'a Shared,
     volume: &'a VolumeName,
+    /// What is no more. The index forgets it once it is noted that it is gone.
+    gone: Vec<Finding>,
 }
 
 impl Beside for AtWork<'_> {
@@ -124,7 +126,10 @@ impl Beside for AtWork<'_> {
         !self.shared.stopping.load(Ordering::SeqCst)
     }
     fn found(&mut self, finding: Finding) {
-        self.shared.store.found(finding);
+        match finding {
+            Finding::Gone(..) => self.gone.push(finding),
+            Finding::Segment(_) => self.shared.store.found(finding),
+        }
     }
 }
 
@@ -138,25 +143,27 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
     let turn = shared.retention.turn(name);
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     shared.compared.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-    let read = Reader::open(&shared.paths.index()).and_then(|index| Ok((index.volume_segments(name)?, index)));
-    let (rows, index) = match read {
-        Ok(read) => read,
+    let read = Reader::open(&shared.paths.index()).and_then(|index| index.volume_segments(name));
+    let rows = match read {
+        Ok(rows) => rows,
         Err(e) => {
             log::error!("volume {name} is not compared with the index: {}", super::start::story(&e));
             return;
         }
     };
     let disk: &dyn Disk = &RealDisk;
-    let report = recovery::reconcile(disk, &volume, rows, &mut AtWork { shared, volume: name });
+    let mut beside = AtWork { shared, volume: name, gone: Vec::new() };
+    let report = recovery::reconcile(disk, &volume, rows, &mut beside);
     log::info!(
         VOLUME = name.as_str();
         "volume {name}: {} segments; {} were new to the index, {} were torn and are closed now, {} are no more",
         report.segments, report.added, report.recovered, report.gone
     );
     if !shared.stopping.load(Ordering::SeqCst) {
+        shared.retention.compared(name, &report);
+        beside.gone.into_iter().for_each(|finding| shared.store.found(finding));
         // Who hears that it was compared reads what was found.
         shared.index.flush(WRITTEN);
-        shared.retention.compared(name, &report, &index);
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         if let Err(e) = shared.store.remove_empty_days(name) {
             log::debug!("volume {name}: empty folders stay: {}", super::start::story(&e));

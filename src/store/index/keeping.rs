@@ -162,16 +162,4 @@ impl Reader {
                 .collect()
         })
     }
-
-    /// Notes whose keys begin so, without that beginning.
-    pub fn notes(&self, prefix: &str) -> Result<BTreeMap<String, String>, IndexError> {
-        self.ask(|| {
-            self.db
-                .prepare_cached(
-                    "SELECT substr(key, length(?1) + 1), value FROM meta WHERE substr(key, 1, length(?1)) = ?1",
-                )?
-                .query_map([prefix], |r| Ok((r.get(0)?, r.get(1)?)))?
-                .collect()
-        })
-    }
 }

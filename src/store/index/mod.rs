@@ -1,7 +1,8 @@
 //! The index: what footage there is, and where. SQLite (WAL) on the system disk, written by `record` alone.
 //!
-//! Nothing in it is the only copy of anything that matters: segments, runs and closed gaps can be rebuilt from the volumes
-//! ([`crate::store::recovery`]). Gaps are not stored: a gap lies between the end of one run and the start of the next one, whose
+//! Nothing in it is the only copy of anything that deletion depends on: segments, runs and closed gaps can be rebuilt from the volumes
+//! ([`crate::store::recovery`]). What stands nowhere else is history: what was measured day by day, what was found lost or has gone, and the
+//! gap that lasts. Gaps are not stored: a gap lies between the end of one run and the start of the next one, whose
 //! head says why ([`crate::types::Run::before`]), or within a run where no picture came ([`SegmentRow::holes`], known from the
 //! fragments' times). Only the gap that lasts, after the last run, has a row of its own.
 

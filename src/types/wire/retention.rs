@@ -19,6 +19,10 @@ pub struct Retention {
     pub reckoned: Option<WallNs>,
     /// Why nothing is deleted, all over or on one volume.
     pub suspended: Vec<Suspension>,
+    /// Footage counts as so many seconds younger than by the clock, until a time service or `custodian retention trust-clock` says
+    /// that the clock is right: how long the recorder was off.
+    #[serde(default)]
+    pub younger_seconds: u64,
     /// Per volume that is there.
     pub volumes: Vec<VolumeRetention>,
     /// Per camera that is recorded or has footage.

@@ -64,6 +64,11 @@ fn a_clock_that_was_set_deletes_nothing_until_a_person_says_that_it_is_right() {
     settled(&site, &[Doubt::Clock]);
     // A restart does not help.
     recorder.stop("the test");
+    start().stop("the test");
+    // A new index does not help either.
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(site.path(&format!("state/index.db{suffix}")));
+    }
     let recorder = start();
     settled(&site, &[Doubt::Clock]);
     assert_eq!(there(&files), 5);
@@ -99,6 +104,32 @@ fn a_clock_that_stands_before_what_was_seen_deletes_nothing() {
         recorder.stop("the test");
         assert!(file.exists());
     }
+}
+
+/// The system disk is lost, and the new board's clock is a year ahead.
+#[test]
+fn a_machine_that_knows_nothing_of_the_footage_that_it_finds_deletes_nothing() {
+    let cameras = OwnCameras::start(2);
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let file = old(&site, &cameras.names[0], HOUR, 1);
+    fs::remove_file(site.path("state/retention.json")).unwrap();
+    let clock = Settable(Arc::new(AtomicI64::new(365 * DAY)));
+    let options = Options { site: site.path("site.toml"), secrets: None, recorder: None, state: site.path("state") };
+    for _ in 0..2 {
+        let recorder = InProcess::start(&options, Arc::new(clock.clone())).unwrap();
+        settled(&site, &[Doubt::Clock]);
+        assert!(ask(&site).unwrap().suspended[0].why.contains("is not noted"));
+        recorder.stop("the test");
+    }
+    let noted = fs::read_to_string(site.path("state/retention.json")).unwrap();
+    let (begin, _) = noted.split_at(20);
+    fs::write(site.path("state/retention.json"), begin).unwrap();
+    let recorder = InProcess::start(&options, Arc::new(clock.clone())).unwrap();
+    settled(&site, &[Doubt::Clock]);
+    assert!(ask(&site).unwrap().suspended[0].why.contains("is damaged") && file.exists());
+    assert_eq!(post(&site, "/v1/trust", &word(None)).0, 200);
+    wait_for("what is overdue by that clock to go", SOON, || (!file.exists()).then_some(()));
+    recorder.stop("the test");
 }
 
 #[test]
@@ -143,6 +174,10 @@ fn a_volume_that_is_not_as_the_index_says_waits_for_a_person() {
     let file = old(&site, camera, 5 * DAY, 1);
     let recorder = site.record();
     settled(&site, &[Doubt::Contents]);
+    drop(recorder);
+    // It is compared again, and the index knows no more of what is gone.
+    let recorder = site.record();
+    settled(&site, &[Doubt::Contents]);
     assert!(file.exists());
     let told = ask(&site).unwrap();
     let broken: Vec<&str> = told.cameras.iter().filter(|c| c.is_broken()).map(|c| c.camera.as_str()).collect();
@@ -154,6 +189,18 @@ fn a_volume_that_is_not_as_the_index_says_waits_for_a_person() {
     assert_eq!(post(&site, "/v1/trust", &word(Some("v1"))).0, 200);
     wait_for("deletion to go on", SOON, || (!file.exists()).then_some(()));
     drop(recorder);
+    let said = entries(&site).into_iter().find_map(|e| match e.what {
+        What::VolumeConfirmed { volume, by, reason, .. } => Some((volume.to_string(), by, reason)),
+        _ => None,
+    });
+    let noted = fs::read(site.path("state/retention.json")).unwrap();
+    let noted = &serde_json::from_slice::<serde_json::Value>(&noted).unwrap()["said"][0];
+    let salted = |what: &str| {
+        let salt: uuid::Uuid = noted[format!("{what}_salt")].as_str().unwrap().parse().unwrap();
+        ledger::Salted::new(salt.as_bytes(), noted["word"][what].as_str().unwrap())
+    };
+    assert_eq!(noted["word"]["by"], "Hiệu trưởng Hoa");
+    assert_eq!(said, Some(("v1".into(), salted("by"), salted("reason"))), "who and why can be shown");
     // A file that is not ours is in doubt as well, until it is known.
     let stranger = site.path("v1").join("footage/holiday.mp4");
     fs::write(&stranger, "not ours").unwrap();

@@ -16,7 +16,7 @@ use crate::{
     services::record::Shared,
     store::volume::{self, Volume},
     sys::{Files as _, Monotonic, RealDisk, RealFiles},
-    types::VolumeName,
+    types::{VolumeName, WallNs},
 };
 
 /// Between two checkpoints on a volume.
@@ -78,6 +78,11 @@ impl Deposits {
             state.found.push((volume.clone(), deposit));
         }
         state.looked_at.insert(volume.clone());
+    }
+
+    /// When the newest checkpoint was signed that a volume has brought and nobody has compared yet.
+    pub(in crate::services::record) fn newest(&self) -> Option<WallNs> {
+        self.state().found.iter().map(|(_, deposit)| deposit.at).max()
     }
 
     /// Whether all of these were.

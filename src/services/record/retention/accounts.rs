@@ -6,7 +6,7 @@ use super::Retention;
 use crate::{
     plan,
     retention::{
-        DAY_NS, Levels, Rules, Terms,
+        DAY_NS, Levels, Rules,
         forecast::{Account, Choice, Forecast, by_substream, forecast},
         holds::Spans,
     },
@@ -15,9 +15,6 @@ use crate::{
     store::index::{IndexError, Reader, Stock},
     types::{CameraId, Span, StreamKind, VolumeName, WallNs},
 };
-
-/// Under this key, with the camera's id, the index notes what was promised of it last: it may leave site.toml.
-const TERMS: &str = "terms.";
 
 /// What was reckoned.
 #[derive(Debug, Clone)]
@@ -67,28 +64,6 @@ pub(super) fn room(
     }
 }
 
-/// What was promised of cameras that may have left the site.
-pub(super) fn remembered(index: &Reader) -> Result<BTreeMap<CameraId, Terms>, IndexError> {
-    let notes = index.notes(TERMS)?;
-    let parsed = notes
-        .into_iter()
-        .filter_map(|(camera, text)| Some((camera.parse().ok()?, serde_json::from_str::<Terms>(&text).ok()?)));
-    Ok(parsed.collect())
-}
-
-/// Notes what the site promises, where that has changed.
-fn remember(shared: &Shared, rules: &Rules, before: &BTreeMap<CameraId, Terms>) {
-    let changed: Vec<_> = rules.named().iter().filter(|(camera, terms)| before.get(*camera) != Some(terms)).collect();
-    if !changed.is_empty() {
-        shared.index.put(|batch| {
-            for (camera, terms) in changed {
-                let text = serde_json::to_string(terms).unwrap_or_default();
-                batch.meta.insert(format!("{TERMS}{camera}"), text);
-            }
-        });
-    }
-}
-
 /// Reckons.
 pub(super) fn reckon(shared: &Shared, retention: &Retention, index: &Reader) -> Result<Accounts, IndexError> {
     reckon_if(shared, retention, index, &shared.holds.held().spans)
@@ -116,13 +91,13 @@ pub(in crate::services::record) fn foresee(
 
 /// Reckons as if that were held.
 fn reckon_if(shared: &Shared, retention: &Retention, index: &Reader, held: &Spans) -> Result<Accounts, IndexError> {
-    let (site, now) = (shared.site(), shared.clock.wall());
-    let before = remembered(index)?;
-    let rules = Rules::new(&site, before.clone());
-    remember(shared, &rules, &before);
+    let (site, now) = (shared.site(), retention.trust.now());
+    // What was promised of a camera last is noted: it may leave site.toml.
+    let rules = Rules::new(&site, retention.notes.noted().terms);
+    retention.notes.change(|noted| noted.terms.clone_from(rules.named()));
     let cameras: BTreeMap<CameraId, &Camera> =
         site.cameras_of(&shared.recorder).filter(|c| c.enabled).map(|c| (c.id.clone(), c)).collect();
-    let measured = planning::measured(shared.paths.state(), &site, now);
+    let measured = planning::measured(shared.paths.state(), &site, shared.clock.wall());
     let by_sub = retention.state().by_sub.clone();
     let streams = |c: &Camera| if by_sub.contains(&c.id) { vec![StreamKind::Sub] } else { c.record.clone() };
     let rates: BTreeMap<CameraId, u64> =

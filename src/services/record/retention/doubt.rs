@@ -5,9 +5,10 @@ use std::{
     sync::PoisonError,
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Retention;
+use super::{Retention, notes::OfVolume};
 use crate::{
     services::record::Shared,
     store::recovery::Reconciled,
@@ -19,12 +20,23 @@ use crate::{
 };
 
 /// In what a volume and the index do not agree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Disagreement {
+    /// Files that are gone, or parts of them. The index has forgotten them by the next comparison.
+    lost: usize,
+    /// Files that are not ours, when it was compared last.
+    foreign: usize,
+    such_as: String,
+    /// Of the files that are not ours: by which they are known again once a person has looked at them.
+    digest: String,
+}
+
+impl Disagreement {
     /// In words.
-    pub(super) why: String,
-    /// Of all that was found: by which it is known again once a person has looked at it.
-    pub(super) digest: String,
+    pub(super) fn why(&self) -> String {
+        let Self { lost, foreign, such_as, .. } = self;
+        format!("{lost} files or parts of them are gone, {foreign} are not ours or cannot be read, such as {such_as}")
+    }
 }
 
 /// What is said of a ledger that has not been opened yet.
@@ -35,24 +47,37 @@ fn passes(suspension: &Suspension) -> bool {
     suspension.doubt == Doubt::Comparing || suspension.why == OPENING
 }
 
-/// Under this key the index notes up to which disagreement a volume is trusted.
-pub(super) fn trusted_note(volume: &VolumeName) -> String {
-    format!("trusted.{volume}")
-}
-
 /// What comparing a volume with the index has left in doubt.
 pub(super) fn disagreement(report: &Reconciled) -> Option<Disagreement> {
-    let mut found: Vec<&String> = report.lost.iter().chain(&report.foreign).collect();
-    found.sort();
-    let first = found.first()?;
-    let why = format!(
-        "{} files or parts of them are gone, {} are not ours or cannot be read, such as {first}",
-        report.lost.len(),
-        report.foreign.len()
-    );
+    let such_as = report.lost.iter().chain(&report.foreign).min()?.clone();
+    let mut foreign: Vec<&String> = report.foreign.iter().collect();
+    foreign.sort();
     let mut digest = Sha256::new();
-    found.iter().for_each(|text| digest.update(format!("{text}\n")));
-    Some(Disagreement { why, digest: Hash(digest.finalize().into()).to_string() })
+    foreign.iter().for_each(|text| digest.update(format!("{text}\n")));
+    let digest = Hash(digest.finalize().into()).to_string();
+    Some(Disagreement { lost: report.lost.len(), foreign: foreign.len(), such_as, digest })
+}
+
+impl OfVolume {
+    /// Takes up what comparing has found. What a person has looked at is in order, as long as nothing else is gone; what nobody has looked
+    /// at stays, whatever is found later.
+    pub(super) fn compared(&mut self, found: Option<Disagreement>) {
+        let Some(new) = found.filter(|d| d.lost > 0 || self.trusted.as_ref() != Some(&d.digest)) else { return };
+        self.found = Some(match self.found.take() {
+            Some(old) => Disagreement { lost: old.lost + new.lost, such_as: old.such_as, ..new },
+            None => new,
+        });
+    }
+
+    /// A person has looked at that. Whether it is all that was found.
+    pub(super) fn trust(&mut self, looked_at: &Disagreement) -> bool {
+        self.trusted = Some(looked_at.digest.clone());
+        let all = self.found.as_ref() == Some(looked_at);
+        if all {
+            self.found = None;
+        }
+        all
+    }
 }
 
 impl Retention {
@@ -72,7 +97,7 @@ impl Retention {
         if let Some(why) = ledger.problem.or_else(|| ledger.size.is_none().then(|| OPENING.into())) {
             add(None, Doubt::Ledger, why);
         }
-        let (held, state) = (shared.holds.held(), self.state());
+        let (held, noted, state) = (shared.holds.held(), self.notes.noted(), self.state());
         let compared = shared.compared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for volume in shared.store.roots().keys() {
             if let Err(why) = held.may_delete(volume) {
@@ -81,8 +106,8 @@ impl Retention {
             if !compared.contains(volume) {
                 add(Some(volume), Doubt::Comparing, "it is being compared with the index".into());
             }
-            if let Some(disagreement) = state.disagreements.get(volume) {
-                add(Some(volume), Doubt::Contents, disagreement.why.clone());
+            if let Some(found) = noted.volumes.get(volume).and_then(|v| v.found.as_ref()) {
+                add(Some(volume), Doubt::Contents, found.why());
             }
             if let Some(why) = state.refusals.get(volume) {
                 add(Some(volume), Doubt::Volume, why.clone());
@@ -135,6 +160,32 @@ mod tests {
         let one = disagreement(&report(&["a"], &["x", "b"])).unwrap();
         assert_eq!(one.digest, disagreement(&report(&["a"], &["b", "x"])).unwrap().digest);
         assert_ne!(one.digest, disagreement(&report(&["a"], &["b"])).unwrap().digest);
-        assert!(one.why.contains("1 files or parts of them are gone, 2 are not ours"), "{}", one.why);
+        assert!(one.why().contains("1 files or parts of them are gone, 2 are not ours"), "{}", one.why());
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_stays_in_doubt_whatever_is_found_later() {
+        let found = |lost: &[&str], foreign: &[&str]| {
+            let texts = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
+            disagreement(&Reconciled { lost: texts(lost), foreign: texts(foreign), ..Reconciled::default() })
+        };
+        let mut volume = OfVolume::default();
+        volume.compared(found(&["b"], &["x"]));
+        let first = volume.found.clone().unwrap();
+        // The index knows no more of what is gone.
+        volume.compared(None);
+        assert_eq!(volume.found.as_ref(), Some(&first));
+        volume.compared(found(&["c"], &["x"]));
+        let both = volume.found.clone().unwrap();
+        assert!(both.why().contains("2 files or parts of them are gone, 1 are not ours"), "{}", both.why());
+        assert!(!volume.trust(&first), "more was found since");
+        assert_eq!(volume.found.as_ref(), Some(&both));
+        assert!(volume.trust(&both));
+        volume.compared(found(&[], &["x"]));
+        assert_eq!(volume.found, None, "it is known");
+        volume.compared(found(&["d"], &["x"]));
+        assert!(volume.found.take().is_some(), "another file is gone");
+        volume.compared(found(&[], &["x", "y"]));
+        assert!(volume.found.is_some(), "another file is not ours");
     }
 }

@@ -36,7 +36,7 @@ impl Question<'_> {
     pub(super) fn state(&self) -> Result<State, IndexError> {
         let (shared, site, held) = (self.shared, self.shared.site(), self.shared.holds.held());
         let mut state = State {
-            now: shared.clock.wall(),
+            now: self.retention.trust.now(),
             promise: site.promise(),
             cameras: BTreeMap::new(),
             volumes: BTreeMap::new(),

@@ -20,7 +20,7 @@ pub(super) fn may_be_measured(shared: &Shared) -> bool {
 
 /// Measures every camera that is recorded or has footage, and notes it as of today.
 pub(super) fn measure(shared: &Shared, index: &Reader, accounts: &Accounts, today: Date) -> Result<(), IndexError> {
-    let now = shared.clock.wall();
+    let now = shared.retention.trust.wall();
     let there: Vec<VolumeName> = shared.store.answering().into_keys().collect();
     let mut cameras: BTreeMap<CameraId, (WallNs, Kept)> = BTreeMap::new();
     let site = shared.site();

@@ -8,6 +8,7 @@ mod clock;
 mod doubt;
 mod gather;
 mod measure;
+mod notes;
 mod removal;
 mod report;
 mod short;
@@ -16,11 +17,16 @@ mod trust;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 pub(in crate::services) use self::trust::clock_doubt;
-use self::{accounts::Accounts, clock::ClockTrust, doubt::Disagreement};
+use self::{
+    accounts::Accounts,
+    clock::{Before, ClockDoubt, ClockTrust},
+    notes::Notes,
+};
 pub(super) use self::{
     accounts::{Foreseen, foresee},
     report::{camera, health, retention},
@@ -29,7 +35,7 @@ pub(super) use self::{
 };
 use crate::{
     retention::{kept::Kept, policy::Admission},
-    store::{index::Reader, recovery::Reconciled},
+    store::recovery::Reconciled,
     sys::{Clock, Monotonic},
     types::{CameraId, VolumeName, WallNs, wire::Suspension},
 };
@@ -41,7 +47,6 @@ struct State {
     /// Cameras that are recorded by their sub stream because the disks are short.
     by_sub: BTreeSet<CameraId>,
     doubts: BTreeSet<Suspension>,
-    disagreements: BTreeMap<VolumeName, Disagreement>,
     /// Volumes on which nothing could be removed, and why.
     refusals: BTreeMap<VolumeName, String>,
     accounts: Option<Arc<Accounts>>,
@@ -50,20 +55,36 @@ struct State {
     resting: BTreeMap<VolumeName, Monotonic>,
 }
 
+/// What is found of an earlier time beside the notes.
+#[derive(Debug)]
+pub(super) struct Traces {
+    /// The ledger's newest entry.
+    pub ledger: Option<WallNs>,
+    /// The newest footage, and the newest checkpoint that lies with it.
+    pub on_volumes: Option<WallNs>,
+    /// Whether all volumes are there, and there is nothing of an earlier time anywhere.
+    pub is_new: bool,
+}
+
 /// The recorder's retention.
 pub(super) struct Retention {
+    notes: Notes,
     trust: ClockTrust,
     state: Mutex<State>,
     turns: Mutex<BTreeMap<VolumeName, Arc<Mutex<()>>>>,
 }
 
 impl Retention {
-    /// Of a recorder that starts: `index` says what was in doubt when it stopped, `newest` is the newest time that it has seen.
-    pub(super) fn new(clock: Arc<dyn Clock>, index: &Reader, newest: Option<WallNs>) -> Self {
-        let left = index.meta(trust::DOUBT).ok().flatten().and_then(|text| serde_json::from_str(&text).ok());
-        let seen = index.meta(trust::SEEN).ok().flatten().and_then(|text| text.parse().ok()).map(WallNs);
-        let trust = ClockTrust::new(clock, seen.max(newest), left);
-        Self { trust, state: Mutex::default(), turns: Mutex::default() }
+    /// Of a recorder that starts, with what it has noted at `path`.
+    pub(super) fn new(clock: Arc<dyn Clock>, path: PathBuf, traces: &Traces) -> Self {
+        let notes = Notes::open(path);
+        let noted = notes.noted().clock;
+        let unread = notes.unread().map(|why| ClockDoubt::Unread { why });
+        let seen = noted.seen.map(|seen| (seen, noted.aged.unwrap_or(seen)));
+        // Footage may lie after its time, where the clock was set back: it tells something only where nothing else does.
+        let trace = if seen.is_some() { traces.ledger } else { traces.ledger.max(traces.on_volumes) };
+        let before = Before { doubt: unread.or(noted.doubt), seen, trace, is_new: traces.is_new };
+        Self { notes, trust: ClockTrust::new(clock, before), state: Mutex::default(), turns: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,14 +97,9 @@ impl Retention {
     }
 
     /// What comparing a volume with the index has found.
-    pub(super) fn compared(&self, volume: &VolumeName, report: &Reconciled, index: &Reader) {
-        let trusted = index.meta(&doubt::trusted_note(volume)).ok().flatten();
-        let found = doubt::disagreement(report).filter(|d| trusted.as_ref() != Some(&d.digest));
-        let mut state = self.state();
-        match found {
-            Some(disagreement) => drop(state.disagreements.insert(volume.clone(), disagreement)),
-            None => drop(state.disagreements.remove(volume)),
-        }
+    pub(super) fn compared(&self, volume: &VolumeName, report: &Reconciled) {
+        let found = doubt::disagreement(report);
+        self.notes.change(|noted| noted.volumes.entry(volume.clone()).or_default().compared(found));
     }
 
     /// Cameras that are recorded by their sub stream because the disks are short.

@@ -138,7 +138,9 @@ fn condemn(
     retirements: &[Retirement],
 ) -> Result<Option<Condemned>, RemovalError> {
     let held = ground.holds.steady();
-    if ground.retention.is_suspended(volume)
+    // What goes was chosen by the clock as it was found then; since then it may have been set.
+    if !ground.retention.trust.stands()
+        || ground.retention.is_suspended(volume)
         || held.may_delete(volume).is_err()
         || ground.stopping.load(Ordering::SeqCst)
     {

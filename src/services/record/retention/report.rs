@@ -34,6 +34,7 @@ pub(in crate::services::record) fn retention(shared: &Shared) -> wire::Retention
         warn_days: site.warn().forecast.as_secs_f64() / 86_400.0,
         reckoned: accounts.map(|a| a.at),
         suspended,
+        younger_seconds: u64::try_from(shared.retention.trust.younger() / 1_000_000_000).unwrap_or(0),
         volumes,
         cameras,
     }

@@ -134,10 +134,12 @@ impl Sweeper {
         let (shared, now) = (&self.shared, self.shared.clock.monotonic());
         let there: BTreeSet<VolumeName> = shared.store.answering().into_keys().collect();
         let known = |(at, with): &(Monotonic, BTreeSet<VolumeName>)| now.since(*at) < MEASURE && *with == there;
-        if self.measured.as_ref().is_some_and(known) || !measure::may_be_measured(shared) {
+        let trust = &shared.retention.trust;
+        // By a wrong clock days would be noted that never were, and those that were would be forgotten.
+        if self.measured.as_ref().is_some_and(known) || !measure::may_be_measured(shared) || !trust.stands() {
             return Ok(());
         }
-        let today = shared.clock.wall().timestamp().to_zoned(shared.site().timezone().clone()).date();
+        let today = trust.wall().timestamp().to_zoned(shared.site().timezone().clone()).date();
         measure::measure(shared, index, accounts, today)?;
         self.measured = Some((now, there));
         if self.announced != Some(today) {
@@ -151,12 +153,16 @@ impl Sweeper {
         let (shared, now) = (&self.shared, self.shared.clock.monotonic());
         let trust = &shared.retention.trust;
         if trust.look(&|| is_synchronised(&RealCommands)) {
-            trust::note_clock(shared, trust.doubt().as_ref());
+            trust::note_clock(&shared.retention);
         }
-        if self.noted.is_none_or(|at| now.since(at) >= NOTE) && trust.doubt().is_none() {
+        if self.noted.is_none_or(|at| now.since(at) >= NOTE) {
             self.noted = Some(now);
-            let seen = shared.clock.wall().0.to_string();
-            shared.index.put(|batch| _ = batch.meta.insert(trust::SEEN.into(), seen));
+            if trust.doubt().is_none() {
+                trust::note_clock(&shared.retention);
+            } else {
+                // What could not be written before.
+                shared.retention.notes.change(|_| ());
+            }
         }
     }
 

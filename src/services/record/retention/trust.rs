@@ -1,23 +1,18 @@
 //! A person's word that the clock, or what is on a volume, is right.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Retention, clock::ClockDoubt, doubt};
+use super::{
+    Retention,
+    notes::{Notes, Said},
+};
 use crate::{
     ledger::{Salted, What},
     services::record::Shared,
-    store::index::Reader,
-    types::{VolumeName, WallNs, wire},
+    types::{VolumeName, wire},
 };
-
-/// Under this key the index notes why the clock is not trusted; empty: it is.
-pub(super) const DOUBT: &str = "clock.doubt";
-/// Under this key the index notes the newest time that the recorder has seen, by its clock.
-pub(super) const SEEN: &str = "clock.seen";
-/// Under keys that begin so the index keeps who said that something is right, and why, with the salts of their hashes.
-const SAID: &str = "trust.";
 
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(10);
@@ -34,13 +29,18 @@ pub(in crate::services::record) enum TrustError {
     /// It could not be put on record.
     #[error("the ledger does not take it: {0}")]
     Ledger(#[from] crate::ledger::JournalError),
+    /// What could not be read could not be put aside.
+    #[error("what was noted before cannot be put aside: {0}")]
+    Notes(#[from] std::io::Error),
 }
 
 /// Takes a person's word.
 pub(in crate::services::record) fn trust(shared: &Shared, word: &wire::Trust) -> Result<(), TrustError> {
-    if word.by.trim().is_empty() || word.reason.trim().is_empty() {
+    let (by, reason) = (word.by.trim().to_owned(), word.reason.trim().to_owned());
+    if by.is_empty() || reason.is_empty() {
         return Err(TrustError::Silent);
     }
+    let word = &wire::Trust { volume: word.volume.clone(), by, reason };
     match &word.volume {
         None => trust_clock(shared, &shared.retention, word),
         Some(volume) => trust_volume(shared, &shared.retention, volume, word),
@@ -48,18 +48,16 @@ pub(in crate::services::record) fn trust(shared: &Shared, word: &wire::Trust) ->
 }
 
 fn trust_clock(shared: &Shared, retention: &Retention, word: &wire::Trust) -> Result<(), TrustError> {
-    if retention.trust.doubt().is_none() {
+    if !retention.trust.wants_a_word() {
         return Err(TrustError::NoDoubt("the clock is trusted already".into()));
     }
-    let salts = [(); 2].map(|()| Uuid::new_v4().into_bytes());
-    let what = What::ClockConfirmed {
-        by: Salted::new(&salts[0], word.by.trim()),
-        reason: Some(Salted::new(&salts[1], word.reason.trim())),
-    };
-    shared.journal.commit(vec![what], LEDGER)?;
-    keep(shared, word, Some(&salts));
+    let salts = Salts::new();
+    let (by, reason) = salts.of(word);
+    shared.journal.commit(vec![What::ClockConfirmed { by, reason: Some(reason) }], LEDGER)?;
+    retention.notes.begin_anew(shared.clock.wall())?;
+    keep(shared, word, &salts);
     retention.trust.confirm();
-    note_clock(shared, None);
+    note_clock(retention);
     log::warn!("somebody has confirmed that the clock is right");
     Ok(())
 }
@@ -70,40 +68,63 @@ fn trust_volume(
     volume: &VolumeName,
     word: &wire::Trust,
 ) -> Result<(), TrustError> {
-    let found = retention.state().disagreements.get(volume).cloned();
+    let found = retention.notes.noted().volumes.remove(volume).and_then(|v| v.found);
     let Some(found) = found else {
         return Err(TrustError::NoDoubt(format!("volume {volume} and the index agree, or are being compared still")));
     };
     let id = shared.store.volume(volume).map(|v| v.marker.id);
-    let what = What::Volume { volume: volume.to_string(), id, event: "trusted".into(), detail: found.why.clone() };
+    let salts = Salts::new();
+    let (by, reason) = salts.of(word);
+    let what = What::VolumeConfirmed { volume: volume.clone(), id, by, reason, detail: found.why() };
     shared.journal.commit(vec![what], LEDGER)?;
-    keep(shared, word, None);
-    shared.index.put(|batch| _ = batch.meta.insert(doubt::trusted_note(volume), found.digest.clone()));
-    let mut state = retention.state();
-    if state.disagreements.get(volume) == Some(&found) {
-        state.disagreements.remove(volume);
-    }
-    log::warn!(VOLUME = volume.as_str(); "somebody has confirmed what is on volume {volume}: {}", found.why);
+    keep(shared, word, &salts);
+    retention.notes.change(|noted| _ = noted.volumes.entry(volume.clone()).or_default().trust(&found));
+    log::warn!(VOLUME = volume.as_str(); "somebody has confirmed what is on volume {volume}: {}", found.why());
     Ok(())
 }
 
-/// Keeps what was said, in clear, here alone.
-fn keep(shared: &Shared, word: &wire::Trust, salts: Option<&[[u8; 16]; 2]>) {
-    let at: WallNs = shared.clock.wall();
-    let salts = salts.map(|salts| salts.map(|salt| Uuid::from_bytes(salt).as_simple().to_string()));
-    let said = serde_json::json!({ "at": at, "word": word, "salts": salts });
-    shared.index.put(|batch| _ = batch.meta.insert(format!("{SAID}{}", at.0), said.to_string()));
+/// Under which the ledger vouches for a word without telling it.
+struct Salts {
+    by: Uuid,
+    reason: Uuid,
 }
 
-/// Why the recorder does not trust the clock, as it has noted; nothing if it does.
-pub(in crate::services) fn clock_doubt(index: &Reader) -> Option<String> {
-    let noted = index.meta(DOUBT).ok().flatten().filter(|text| !text.is_empty())?;
-    let doubt = serde_json::from_str(&noted).map(|doubt: ClockDoubt| doubt.why());
-    Some(doubt.unwrap_or_else(|_| "the recorder does not trust the clock".into()))
+/// Why the recorder does not trust the clock, as it has noted in that file; nothing if it does.
+pub(in crate::services) fn clock_doubt(notes: PathBuf) -> Option<String> {
+    let notes = Notes::open(notes);
+    notes.unread().or_else(|| notes.noted().clock.doubt.map(|doubt| doubt.why()))
 }
 
-/// Notes what is in doubt about the clock, for after a restart.
-pub(super) fn note_clock(shared: &Shared, doubt: Option<&ClockDoubt>) {
-    let text = doubt.map_or(String::new(), |d| serde_json::to_string(d).unwrap_or_default());
-    shared.index.put(|batch| _ = batch.meta.insert(DOUBT.into(), text));
+impl Salts {
+    fn new() -> Self {
+        Self { by: Uuid::new_v4(), reason: Uuid::new_v4() }
+    }
+
+    /// Who, and why.
+    fn of(&self, word: &wire::Trust) -> (Salted, Salted) {
+        let salted = |salt: &Uuid, text: &str| Salted::new(salt.as_bytes(), text);
+        (salted(&self.by, &word.by), salted(&self.reason, &word.reason))
+    }
+}
+
+/// Keeps what was said.
+fn keep(shared: &Shared, word: &wire::Trust, salts: &Salts) {
+    let said = Said {
+        at: shared.clock.wall(),
+        word: word.clone(),
+        by_salt: salts.by.as_simple().to_string(),
+        reason_salt: salts.reason.as_simple().to_string(),
+    };
+    shared.retention.notes.change(|noted| noted.said.push(said));
+}
+
+/// Notes how the clock is, for after a restart.
+pub(super) fn note_clock(retention: &Retention) {
+    let (doubt, seen) = (retention.trust.doubt(), retention.trust.seen());
+    retention.notes.change(|noted| {
+        noted.clock.doubt = doubt;
+        if let Some((seen, aged)) = seen {
+            (noted.clock.seen, noted.clock.aged) = (Some(seen), Some(aged));
+        }
+    });
 }

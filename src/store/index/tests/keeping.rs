@@ -60,12 +60,9 @@ fn what_was_lost_and_measured_is_remembered_for_a_year() {
         for day in ["2025-01-01", "2026-11-21", "2026-11-22"] {
             b.kept.insert((key().id, day.into()), kept);
         }
-        b.meta.insert("terms.gate-1".into(), "a".into());
-        b.meta.insert("termsX".into(), "b".into());
     });
     assert_eq!(r.lost(key().id).unwrap(), [span(10, 20), span(60, 70)]);
     assert_eq!(r.kept(key().id).unwrap(), [("2026-11-22".into(), kept), ("2026-11-21".into(), kept)]);
-    assert_eq!(r.notes("terms.").unwrap(), [("gate-1".into(), "a".into())].into());
 }
 
 /// Footage that went with its time lies before a gap of another cause: the gap is not as long as both.

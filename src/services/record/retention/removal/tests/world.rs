@@ -22,6 +22,7 @@ use crate::{
         holds::{Cameras, Expected, Extent, Order, Salt, Stamp},
         policy::Piece,
     },
+    services::record::retention::Traces,
     store::{
         self, Timing, VolumeSetup,
         index::{Batch, RunRow, Writer},
@@ -197,7 +198,8 @@ impl Machine {
             CutDisk::new(power.clone(), self.dir.path().join(format!("limbo-{}-{}", self.lives, Uuid::new_v4())));
         let reader = || Reader::open(&self.index).unwrap();
         let queue = CutIndex::new(power.clone(), &self.index);
-        let retention = Retention::new(Arc::new(clock()), &reader(), None);
+        let traces = Traces { ledger: None, on_volumes: None, is_new: true };
+        let retention = Retention::new(Arc::new(clock()), self.dir.path().join("retention.json"), &traces);
         let known = recovery::known(&reader()).unwrap();
         let index = Arc::new(IndexQueue::start(queue, self.index.clone()).unwrap());
         let volume = volume::open(&disk, &name(), &self.root(), None).unwrap();
