@@ -337,7 +337,8 @@ fn a_segment_that_was_away_is_told_once() {
         recorder.wait_until_recording(&cameras.names);
         wait_for("the index to know", LIMIT, || (rows(&site) == there).then_some(()));
         // Until the index stands by itself: what the log has beyond is not looked at again.
-        let noted = || Reader::open(&site.path("state/index.db")).ok()?.meta("ledger").ok()??.split(' ').next()?.parse().ok();
+        let noted =
+            || Reader::open(&site.path("state/index.db")).ok()?.meta("ledger").ok()??.split(' ').next()?.parse().ok();
         wait_for("all to have their numbers", LIMIT, || noted().filter(|n: &u64| *n > size));
         stop(recorder);
     }
