@@ -112,8 +112,12 @@ impl CutDisk {
         Ok(())
     }
 
+    /// What went from a folder is gone for good, with all that was in it.
     fn commit(&self, folder: &Path) {
-        self.removed.lock().unwrap().retain(|r| r.path.parent() != Some(folder));
+        let mut removed = self.removed.lock().unwrap();
+        let gone = removed.iter().map(|r| r.path.clone()).filter(|path| path.parent() == Some(folder));
+        let gone: Vec<PathBuf> = gone.collect();
+        removed.retain(|r| !gone.iter().any(|path| r.path.starts_with(path)));
     }
 
     fn has_power(&self) -> io::Result<()> {
