@@ -120,6 +120,19 @@ impl Reader {
         })
     }
 
+    /// Bytes of all footage on a volume, open segments too, that begins then or later.
+    pub fn footage(&self, volume: &VolumeName, since: WallNs) -> Result<u64, IndexError> {
+        self.ask(|| {
+            // Stream by stream, so that only rows of that time are read.
+            self.db
+                .prepare_cached(
+                    "SELECT coalesce(sum(s.bytes), 0) FROM stream CROSS JOIN segment s
+                     WHERE s.stream = stream.n AND s.start >= ?2 AND s.volume = ?1 AND s.state < 3",
+                )?
+                .query_row(params![volume.as_str(), since.0], |r| whole(r, 0))
+        })
+    }
+
     /// One closed segment on one volume.
     pub fn closed(&self, id: SegmentId, volume: &VolumeName) -> Result<Option<SegmentRow>, IndexError> {
         use super::SegmentState::{Closed, Recovered};

@@ -183,3 +183,25 @@ fn what_lies_under_another_name_by_now_is_held_by_that_of_its_time() {
     wait_for("what is not held to go", SOON, || (!overdue.exists()).then_some(()));
     assert!(claimed.exists());
 }
+
+/// What footage takes of a quota is counted, not measured: after each removal, and as it grows.
+#[test]
+fn on_a_volume_whose_size_is_stated_no_more_goes_than_is_wanted() {
+    let cameras = OwnCameras::start(2);
+    let camera = &cameras.names[0];
+    let site = site(&cameras, "size = \"400 MB\"", "min_days = 1", |_| ());
+    // 80 MB are free, 100 wanted, 150 ample.
+    let surplus: Vec<PathBuf> = (0..40).map(|n| old(&site, camera, 75 * HOUR - n * HOUR, 8)).collect();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for("some surplus to go", SOON, || (there(&surplus) < 40).then_some(()));
+    let newest = || recorder.status().unwrap().streams[0].newest_committed.unwrap();
+    let then = newest();
+    // Two passes more would have their rest meanwhile.
+    wait_for("recording to go on", SOON, || (newest().since(then) > 40_000_000_000).then_some(()));
+    let kept = retention(&recorder).unwrap();
+    let volume = &kept.volumes[0];
+    assert!(volume.wanted.0 > 90 * MB, "{volume:?}");
+    let left = there(&surplus);
+    assert!((26..=32).contains(&left), "{left} of 40 are left: {volume:?}");
+}

@@ -19,6 +19,9 @@ use crate::{
 /// Under this key, with the camera's id, the index notes what was promised of it last: it may leave site.toml.
 const TERMS: &str = "terms.";
 
+/// What began longer ago than this has stopped growing.
+const RECENT: i64 = DAY_NS / 24;
+
 /// What was reckoned.
 #[derive(Debug, Clone)]
 pub(super) struct Accounts {
@@ -37,6 +40,8 @@ pub(super) struct Accounts {
 pub(super) struct OnVolume {
     pub(super) levels: Levels,
     pub(super) footage: u64,
+    /// What of the footage began within [`RECENT`].
+    pub(super) recent: u64,
     pub(super) guests: u64,
     pub(super) usable: u64,
     pub(super) per_day: u64,
@@ -45,8 +50,26 @@ pub(super) struct OnVolume {
     pub(super) forecast: Forecast,
 }
 
+impl Accounts {
+    /// What footage takes on a volume with a quota now: it has grown since things were reckoned. What was removed since is not seen.
+    pub(super) fn footage(
+        &self,
+        shared: &Shared,
+        site: &Site,
+        volume: &VolumeName,
+        index: &Reader,
+    ) -> Result<u64, IndexError> {
+        let Some(known) = self.volumes.get(volume) else { return Ok(0) };
+        if quota(site, shared, volume).is_none() {
+            return Ok(known.footage);
+        }
+        let recent = index.footage(volume, self.at.offset(-RECENT))?;
+        Ok(known.footage.saturating_sub(known.recent).saturating_add(recent))
+    }
+}
+
 /// The size of a volume that is a folder, if the site gives it one: footage takes no more.
-fn quota(site: &Site, shared: &Shared, volume: &VolumeName) -> Option<u64> {
+pub(super) fn quota(site: &Site, shared: &Shared, volume: &VolumeName) -> Option<u64> {
     let volumes = site.volumes_of(&shared.recorder);
     let found = volumes.iter().find(|v| v.name == *volume && matches!(v.place, VolumePlace::Path(_)))?;
     found.size.map(|size| size.0)
@@ -139,6 +162,7 @@ fn reckon_if(shared: &Shared, retention: &Retention, index: &Reader, held: &Span
     };
     for status in shared.store.volumes() {
         let here: Vec<&Stock> = stock.iter().filter(|s| s.volume == status.name).collect();
+        let recent = index.footage(&status.name, now.offset(-RECENT))?;
         let footage: u64 = here.iter().flat_map(|s| s.by_age.values()).sum();
         let (size, free) = room(shared, &site, &status.name, status.free.0, status.size.0, footage);
         let all = reckoning.accounts(&status.name, &here)?;
@@ -163,6 +187,7 @@ fn reckon_if(shared: &Shared, retention: &Retention, index: &Reader, held: &Span
         let volume = OnVolume {
             levels,
             footage,
+            recent,
             guests: on_guests.sum(),
             usable,
             per_day,

@@ -43,7 +43,7 @@ impl Question<'_> {
             shelves: Vec::new(),
         };
         for status in shared.store.volumes() {
-            if let Some(volume) = self.volume(&status) {
+            if let Some(volume) = self.volume(&status)? {
                 state.volumes.insert(status.name, volume);
             }
         }
@@ -70,11 +70,12 @@ impl Question<'_> {
     }
 
     /// A volume; none of one that has come since things were reckoned.
-    fn volume(&self, status: &wire::VolumeStatus) -> Option<Volume> {
-        let known = self.accounts.volumes.get(&status.name)?;
+    fn volume(&self, status: &wire::VolumeStatus) -> Result<Option<Volume>, IndexError> {
+        let Some(known) = self.accounts.volumes.get(&status.name) else { return Ok(None) };
         let site = self.shared.site();
-        let (_, free) = accounts::room(self.shared, &site, &status.name, status.free.0, status.size.0, known.footage);
-        Some(Volume {
+        let footage = self.accounts.footage(self.shared, &site, &status.name, self.index)?;
+        let (_, free) = accounts::room(self.shared, &site, &status.name, status.free.0, status.size.0, footage);
+        Ok(Some(Volume {
             works: status.healthy || status.full,
             free,
             floor: known.levels.floor,
@@ -83,7 +84,7 @@ impl Question<'_> {
             usable: known.usable,
             owed: known.owed,
             guests: known.guests,
-        })
+        }))
     }
 
     /// The oldest segments of a stream on a volume, as far as they could go.

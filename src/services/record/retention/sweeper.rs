@@ -119,6 +119,7 @@ impl Sweeper {
     fn look(&mut self) -> Result<(), IndexError> {
         let shared = self.shared.clone();
         self.look_at_clock();
+        self.look_at_removals();
         let opened = Reader::open(&shared.paths.index());
         let problem = opened.as_ref().err().map(|e| story(e));
         let doubts = shared.retention.look_for_doubts(&shared, problem);
@@ -161,6 +162,19 @@ impl Sweeper {
         }
     }
 
+    /// After something was removed a volume rests, and where footage has a quota it is counted anew.
+    fn look_at_removals(&mut self) {
+        let (shared, now) = (&self.shared, self.shared.clock.monotonic());
+        let done: Vec<VolumeName> =
+            self.busy.extract_if(.., |_, thread| thread.is_finished()).map(|(name, _)| name).collect();
+        for name in done {
+            if accounts::quota(&shared.site(), shared, &name).is_some() {
+                self.basis = None;
+            }
+            shared.retention.state().resting.insert(name, now);
+        }
+    }
+
     /// What there is and what comes, reckoned anew where something has changed.
     fn reckon(&mut self, index: &Reader) -> Result<Arc<Accounts>, IndexError> {
         let (shared, now) = (&self.shared, self.shared.clock.monotonic());
@@ -195,12 +209,6 @@ impl Sweeper {
     fn decide(&mut self, index: &Reader, accounts: &Accounts) -> Result<(), IndexError> {
         let (shared, now) = (self.shared.clone(), self.shared.clock.monotonic());
         let retention = &shared.retention;
-        self.busy.retain(|name, thread| {
-            if thread.is_finished() {
-                retention.state().resting.insert(name.clone(), now);
-            }
-            !thread.is_finished()
-        });
         let is_due = |name: &VolumeName| {
             !retention.is_suspended(name) && self.overdue.get(name).is_none_or(|at| now.since(*at) >= OVERDUE)
         };

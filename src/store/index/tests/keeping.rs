@@ -84,3 +84,15 @@ fn what_retention_took_is_no_part_of_the_gap_after_it() {
     let told: Vec<_> = gaps.iter().map(|g| (g.start.0 / S, g.end.unwrap().0 / S, g.cause.kind)).collect();
     assert_eq!(told, [(50, 90, CauseKind::Retention), (90, 200, CauseKind::Unreachable)]);
 }
+
+#[test]
+fn footage_is_counted_from_a_time_on_and_what_is_going_is_none() {
+    let (_dir, r) = index(|b| {
+        b.segment(SegmentRow { state: SegmentState::Open, bytes: 7, ..segment(3, 1, 140, 145) });
+        b.segment(SegmentRow { volume: "a2".parse().unwrap(), bytes: 3, ..segment(1, 0, 0, 50) });
+        b.retiring.insert((segment(1, 1, 50, 60).id, "a1".parse().unwrap()));
+    });
+    let of = |volume: &str, since| r.footage(&volume.parse().unwrap(), since).unwrap();
+    assert_eq!((of("a1", WallNs::MIN), of("a1", WallNs(130 * S)), of("a1", WallNs(131 * S))), (307, 107, 7));
+    assert_eq!((of("a2", WallNs::MIN), of("a2", WallNs(S))), (3, 0));
+}
