@@ -1,6 +1,10 @@
 //! Carrying out on one volume, on a thread of its own: the ledger, the rows, the files, in that order.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{TryLockError, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{Retention, gather};
 use crate::{
@@ -46,7 +50,11 @@ struct Going<'a> {
 pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeName, retirements: &[Retirement]) {
     let turn = retention.turn(volume);
     // Whoever compares it with the index has it in hand; what is to go goes next time.
-    let Ok(_turn) = turn.try_lock() else { return };
+    let _turn = match turn.try_lock() {
+        Ok(turn) => turn,
+        Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+        Err(TryLockError::WouldBlock) => return,
+    };
     let outcome = try_carry_out(shared, retention, volume, retirements);
     let refusal = match &outcome {
         Err(e @ RemovalError::Retire(RetireError::Volume(_) | RetireError::NoVolume(_) | RetireError::Disk { .. })) => {
