@@ -143,6 +143,9 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
     for lost in &report.lost {
         log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
     }
+    for damaged in &report.damaged {
+        log::error!(VOLUME = name.as_str(); "volume {name}: left as it is: {damaged}; `custodian verify` says more");
+    }
     for foreign in &report.foreign {
         log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
     }
