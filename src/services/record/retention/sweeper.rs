@@ -62,6 +62,8 @@ struct Basis {
 pub(in crate::services::record) struct Sweeper {
     shared: Arc<Shared>,
     basis: Option<Basis>,
+    /// Why the last look came to nothing.
+    problem: Option<String>,
     /// When what was overdue on a volume went last.
     overdue: BTreeMap<VolumeName, Monotonic>,
     noted: Option<Monotonic>,
@@ -77,6 +79,7 @@ impl Sweeper {
         let this = Self {
             shared: shared.clone(),
             basis: None,
+            problem: None,
             overdue: BTreeMap::new(),
             noted: None,
             measured: None,
@@ -88,17 +91,14 @@ impl Sweeper {
 
     fn run(mut self) {
         let mut events = self.shared.store.events();
-        let mut trouble = String::new();
         while !self.shared.stopping.load(Ordering::SeqCst) {
-            match self.look() {
-                Ok(()) => trouble.clear(),
-                Err(e) => {
-                    let text = story(&e);
-                    if text != trouble {
-                        log::warn!("retention is not looked after: {text}");
-                        trouble = text;
-                    }
-                }
+            // Who cannot look in the index decides nothing: it is a doubt until a look succeeds.
+            self.problem = self.look().err().map(|e| {
+                format!("{}; if that stays, `custodian reindex` makes the index anew from the volumes", story(&e))
+            });
+            if let Some(problem) = self.problem.clone() {
+                let doubts = self.shared.retention.look_for_doubts(&self.shared, Some(problem));
+                self.shared.retention.note_doubts(doubts);
             }
             let began = self.shared.clock.monotonic();
             // A volume that has failed makes guests of its cameras: at once.
@@ -121,8 +121,7 @@ impl Sweeper {
         self.look_at_clock();
         self.look_at_removals();
         let opened = Reader::open(&shared.paths.index());
-        let problem = opened.as_ref().err().map(|e| story(e));
-        let doubts = shared.retention.look_for_doubts(&shared, problem);
+        let doubts = shared.retention.look_for_doubts(&shared, self.problem.clone());
         shared.retention.note_doubts(doubts);
         let index = opened?;
         let accounts = self.reckon(&index)?;
