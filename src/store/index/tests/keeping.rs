@@ -96,3 +96,26 @@ fn footage_is_counted_from_a_time_on_and_what_is_going_is_none() {
     assert_eq!((of("a1", WallNs::MIN), of("a1", WallNs(130 * S)), of("a1", WallNs(131 * S))), (307, 107, 7));
     assert_eq!((of("a2", WallNs::MIN), of("a2", WallNs(S))), (3, 0));
 }
+
+/// The ledger says of what is marked that it has gone. What stays after all goes into it again.
+#[test]
+fn what_was_marked_and_stays_waits_for_the_ledger_again() {
+    let (_dir, r) =
+        index(|b| b.logged.extend([0, 1].map(|seq| ((segment(1, seq, 0, 0).id, "a1".parse().unwrap()), 7))));
+    assert_eq!(r.unlogged(10).unwrap().len(), 2, "of four");
+    let (dir, r) = index(|b| {
+        b.retiring.insert((segment(1, 0, 0, 50).id, "a1".parse().unwrap()));
+        b.logged.extend([0, 1].map(|seq| ((segment(1, seq, 0, 0).id, "a1".parse().unwrap()), 7)));
+    });
+    assert_eq!(r.unlogged(10).unwrap().len(), 2);
+    let mut w = Writer::open(&dir.path().join("index.db")).unwrap();
+    let mut b = Batch::default();
+    b.segment(segment(1, 0, 0, 50));
+    w.apply(&b).unwrap();
+    let waiting: Vec<SegmentId> = r.unlogged(10).unwrap().into_iter().map(|r| r.id).collect();
+    assert!(waiting.len() == 3 && waiting.contains(&segment(1, 0, 0, 50).id), "{waiting:?}");
+    let mut b = Batch::default();
+    b.unlog(segment(1, 1, 0, 0).id, "a1".parse().unwrap());
+    w.apply(&b).unwrap();
+    assert_eq!(r.unlogged(10).unwrap().len(), 4);
+}
