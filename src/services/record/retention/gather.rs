@@ -18,8 +18,8 @@ use crate::{
     types::{CameraId, Span, VolumeName, WallNs, wire},
 };
 
-/// Of what is overdue, no more of one stream at a time.
-const AT_ONCE: usize = 512;
+/// Of what is overdue, no more of one stream at a time: more than anybody is sent to remove.
+const AT_ONCE: usize = 8192;
 
 /// What is asked about.
 pub(super) struct Question<'a> {

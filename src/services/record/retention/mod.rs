@@ -16,6 +16,7 @@ mod trust;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -43,6 +44,8 @@ struct State {
     disagreements: BTreeMap<VolumeName, Disagreement>,
     /// Volumes on which nothing could be removed, and why.
     refusals: BTreeMap<VolumeName, String>,
+    /// Files that could not be removed, as far as it was said.
+    stuck: BTreeSet<PathBuf>,
     accounts: Option<Arc<Accounts>>,
     kept: BTreeMap<CameraId, (WallNs, Kept)>,
     /// Volumes where something was just removed: their room is looked at again after that.

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    path::PathBuf,
     sync::{TryLockError, atomic::Ordering},
     time::Duration,
 };
@@ -15,7 +17,7 @@ use crate::{
     },
     services::record::{Shared, start::story},
     store::{
-        Condemned, RetireError,
+        Condemned, RetireError, Retired, format,
         index::{Reader, SegmentRow, SegmentState},
         layout,
     },
@@ -24,6 +26,10 @@ use crate::{
 
 /// Segments that one entry of the ledger names at most.
 const IN_ENTRY: usize = 400;
+/// Segments that are marked at a time: before the next ones it is asked again whether they may go.
+const BATCH: usize = 256;
+/// If so many files refuse, and none goes, the disk refuses.
+const MANY: usize = 16;
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(10);
 /// After each file the disk belongs to the others for so long.
@@ -40,6 +46,13 @@ pub(super) enum RemovalError {
     Retire(#[from] RetireError),
 }
 
+/// What was decided on for a volume.
+pub(super) struct Decided {
+    pub(super) list: Vec<Retirement>,
+    /// By which site.
+    pub(super) site: [u8; 32],
+}
+
 /// Something that goes, with its row.
 struct Going<'a> {
     retirement: &'a Retirement,
@@ -47,7 +60,7 @@ struct Going<'a> {
 }
 
 /// Removes what was decided on for a volume, and what an earlier pass has left there.
-pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeName, retirements: &[Retirement]) {
+pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeName, decided: &Decided) {
     let turn = retention.turn(volume);
     // Whoever compares it with the index has it in hand; what is to go goes next time.
     let _turn = match turn.try_lock() {
@@ -55,11 +68,16 @@ pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeN
         Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
         Err(TryLockError::WouldBlock) => return,
     };
-    let outcome = try_carry_out(shared, retention, volume, retirements);
+    let outcome = try_carry_out(shared, retention, volume, decided);
     let refusal = match &outcome {
-        Err(e @ RemovalError::Retire(RetireError::Volume(_) | RetireError::NoVolume(_) | RetireError::Disk { .. })) => {
-            Some(story(e))
-        }
+        Err(
+            e @ RemovalError::Retire(
+                RetireError::Volume(_)
+                | RetireError::NoVolume(_)
+                | RetireError::Disk { .. }
+                | RetireError::Files { .. },
+            ),
+        ) => Some(story(e)),
         _ => None,
     };
     if let Err(e) = &outcome
@@ -78,19 +96,69 @@ fn try_carry_out(
     shared: &Shared,
     retention: &Retention,
     volume: &VolumeName,
-    retirements: &[Retirement],
+    decided: &Decided,
 ) -> Result<(), RemovalError> {
     shared.store.is_itself(volume)?;
     let index = Reader::open(&shared.paths.index())?;
     let left = left(shared, &index, volume)?;
     if !left.is_empty() {
-        shared.store.remove(&left, &mut || pace(shared))?;
+        let done = remove(shared, retention, &left)?;
+        // Where a whole part refused, nothing more is marked before something goes again.
+        if done.done.segments == 0 && retention.state().refusals.contains_key(volume) {
+            done.into_result()?;
+        }
     }
-    if let Some(condemned) = condemn(shared, retention, &index, volume, retirements)? {
-        let done = shared.store.remove(&condemned, &mut || pace(shared))?;
-        log::info!(VOLUME = volume.as_str(); "volume {volume}: {} segments have gone, {}", done.segments, crate::types::ByteSize(done.bytes));
+    let (mut segments, mut bytes) = (0, 0);
+    let outcome = decided.list.chunks(BATCH).try_for_each(|part| {
+        if let Some(condemned) = condemn(shared, retention, &index, volume, part, &decided.site)? {
+            let done = remove(shared, retention, &condemned)?;
+            segments += done.done.segments;
+            bytes += done.done.bytes;
+            if done.done.segments == 0 && done.refused.len() >= MANY {
+                done.into_result()?;
+            }
+        }
+        Ok(())
+    });
+    if segments > 0 {
+        log::info!(VOLUME = volume.as_str(); "volume {volume}: {segments} segments have gone, {}", crate::types::ByteSize(bytes));
     }
-    Ok(())
+    outcome
+}
+
+/// What became of marked files.
+#[derive(Default)]
+struct Removed {
+    done: Retired,
+    refused: Vec<(PathBuf, std::io::Error)>,
+}
+
+impl Removed {
+    fn into_result(self) -> Result<(), RetireError> {
+        let Self { done, refused } = self;
+        if refused.is_empty() { Ok(()) } else { Err(RetireError::Files { refused, done }) }
+    }
+}
+
+/// Removes what is marked. Single files that refuse are spoken of once.
+fn remove(shared: &Shared, retention: &Retention, condemned: &Condemned) -> Result<Removed, RetireError> {
+    match shared.store.remove(condemned, &mut || pace(shared)) {
+        Ok(done) => Ok(Removed { done, refused: Vec::new() }),
+        Err(RetireError::Files { refused, done }) => {
+            let mut state = retention.state();
+            for (path, e) in &refused {
+                if state.stuck.insert(path.clone()) {
+                    log::error!(
+                        "{} is to go, and the disk refuses to remove it: {e}; it is tried again and again",
+                        path.display()
+                    );
+                }
+            }
+            drop(state);
+            Ok(Removed { done, refused })
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// Whether a hold touches a segment, by its camera's present name or by that of the time.
@@ -103,15 +171,31 @@ fn is_held(held: &Held, camera: &CameraId, row: &SegmentRow) -> bool {
 fn left(shared: &Shared, index: &Reader, volume: &VolumeName) -> Result<Condemned, RemovalError> {
     let cameras: BTreeMap<StreamId, CameraId> =
         index.streams()?.into_iter().map(|s| (s.key.id, s.key.camera)).collect();
+    // First what is marked: a hold that came before a late mark is seen.
+    let marked = index.retiring()?;
     let held = shared.holds.held();
     let is_held = |r: &SegmentRow| cameras.get(&r.id.stream).is_some_and(|camera| is_held(&held, camera, r));
-    let rows = index.retiring()?.into_iter().filter(|r| r.volume == *volume);
+    let rows = marked.into_iter().filter(|r| r.volume == *volume);
     let (held, rows): (Vec<SegmentRow>, Vec<SegmentRow>) = rows.partition(is_held);
     for row in held {
         log::error!(VOLUME = volume.as_str(); "{} was about to go and is held now: it stays, whatever the ledger says", row.path);
-        shared.index.put(|batch| batch.segment(SegmentRow { state: SegmentState::Closed, ..row }));
+        let state = state_before(shared, &row);
+        shared.index.put(|batch| batch.segment(SegmentRow { state, ..row }));
     }
     Ok(Condemned::left(volume, rows))
+}
+
+/// What a marked segment was: its file says whether it was recovered.
+fn state_before(shared: &Shared, row: &SegmentRow) -> SegmentState {
+    let read = |root: &PathBuf| {
+        let file = File::open(root.join(&row.path)).ok()?;
+        let len = file.metadata().ok()?.len();
+        format::read(&file, len).ok()?.closed
+    };
+    match shared.store.roots().get(&row.volume).and_then(read) {
+        Some(closing) if closing.recovered => SegmentState::Recovered,
+        _ => SegmentState::Closed,
+    }
 }
 
 /// Decides for good, while nobody can add a hold: the ledger says it, and the rows are marked.
@@ -121,9 +205,14 @@ fn condemn(
     index: &Reader,
     volume: &VolumeName,
     retirements: &[Retirement],
+    site: &[u8; 32],
 ) -> Result<Option<Condemned>, RemovalError> {
     let held = shared.holds.steady();
     if retention.is_suspended(volume) || held.may_delete(volume).is_err() || shared.stopping.load(Ordering::SeqCst) {
+        return Ok(None);
+    }
+    if shared.site().hash() != *site {
+        // The site may promise more by now.
         return Ok(None);
     }
     let mut going = Vec::new();
@@ -136,7 +225,10 @@ fn condemn(
     if going.is_empty() {
         return Ok(None);
     }
-    let accounted = shared.journal.commit(entries(volume, &going), LEDGER)?;
+    let accounted = shared.journal.commit(entries(volume, &going), LEDGER).inspect_err(|_| {
+        // The ledger may say it yet. What stays for now goes into it again.
+        shared.index.put(|batch| going.iter().for_each(|g| batch.unlog(g.row.id, volume.clone())));
+    })?;
     let breaches: Vec<(StreamId, Span)> = breaches(&going).map(|g| (g.row.id.stream, g.row.span)).collect();
     shared.index.put(|batch| batch.lost.extend(breaches));
     let rows = going.into_iter().map(|g| g.row).collect();

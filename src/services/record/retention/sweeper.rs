@@ -13,7 +13,9 @@ use super::{
     accounts::{self, Accounts},
     clock,
     gather::Question,
-    measure, removal, report, short, trust,
+    measure,
+    removal::{self, Decided},
+    report, short, trust,
 };
 use crate::{
     ledger::What,
@@ -40,8 +42,8 @@ const OVERDUE: Duration = Duration::from_mins(15);
 const REST: Duration = Duration::from_secs(10);
 /// What is kept is measured so often; the last word of a day stays.
 const MEASURE: Duration = Duration::from_hours(1);
-/// Segments that are removed at a time.
-const BATCH: usize = 256;
+/// Segments that somebody is sent to remove at a time. Small ones come by the ten thousand, and a volume rests after each time.
+const AT_A_TIME: usize = 4096;
 /// The newest time that was seen is noted so often.
 const NOTE: Duration = Duration::from_mins(1);
 /// How long a stop waits for disks.
@@ -208,17 +210,21 @@ impl Sweeper {
     fn decide(&mut self, index: &Reader, accounts: &Accounts) -> Result<(), IndexError> {
         let (shared, now) = (self.shared.clone(), self.shared.clock.monotonic());
         let retention = &shared.retention;
+        let Some(site) = self.basis.as_ref().map(|basis| basis.site) else { return Ok(()) };
         let is_due = |name: &VolumeName| {
-            !retention.is_suspended(name) && self.overdue.get(name).is_none_or(|at| now.since(*at) >= OVERDUE)
+            !retention.is_suspended(name)
+                && !self.busy.contains_key(name)
+                && self.overdue.get(name).is_none_or(|at| now.since(*at) >= OVERDUE)
         };
-        let overdue: BTreeSet<VolumeName> = shared.store.roots().into_keys().filter(is_due).collect();
+        let roots = shared.store.roots();
+        let overdue: BTreeSet<VolumeName> = roots.keys().filter(|name| is_due(name)).cloned().collect();
         let question = Question { shared: &shared, retention, index, accounts, overdue: &overdue };
         let state = question.state()?;
         let before = retention.state().admission.clone();
         let decision = policy::decide(&state, &before);
         self.admit(&decision.admission, &before, &state);
         let mut due: BTreeMap<VolumeName, Vec<Retirement>> = BTreeMap::new();
-        for name in index.retiring()?.into_iter().map(|r| r.volume) {
+        for name in index.retiring()?.into_iter().map(|r| r.volume).filter(|name| roots.contains_key(name)) {
             due.entry(name).or_default();
         }
         for retirement in decision.retire {
@@ -229,9 +235,9 @@ impl Sweeper {
         }
         for (name, mut list) in due {
             // As long as there is more of it than goes at once, what is overdue is due again.
-            let all = list.len() <= BATCH;
-            list.truncate(BATCH);
-            if self.send(&name, list, now) && all && overdue.contains(&name) {
+            let all = list.len() <= AT_A_TIME;
+            list.truncate(AT_A_TIME);
+            if self.send(&name, Decided { list, site }, now) && all && overdue.contains(&name) {
                 self.overdue.insert(name, now);
             }
         }
@@ -264,14 +270,14 @@ impl Sweeper {
     }
 
     /// Sends somebody to remove what goes from a volume, if nobody is there and its room is known. Whether somebody went.
-    fn send(&mut self, name: &VolumeName, list: Vec<Retirement>, now: Monotonic) -> bool {
+    fn send(&mut self, name: &VolumeName, decided: Decided, now: Monotonic) -> bool {
         let shared = self.shared.clone();
         let resting = shared.retention.state().resting.get(name).copied();
         if self.busy.contains_key(name) || resting.is_some_and(|since| now.since(since) < REST) {
             return false;
         }
         let volume = name.clone();
-        let remove = move || removal::carry_out(&shared, &shared.retention, &volume, &list);
+        let remove = move || removal::carry_out(&shared, &shared.retention, &volume, &decided);
         match std::thread::Builder::new().name(format!("retire {name}")).spawn(remove) {
             Ok(thread) => {
                 self.busy.insert(name.clone(), thread);
