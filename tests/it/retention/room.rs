@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use custodian::types::CauseKind;
+use custodian::types::{CauseKind, WallNs};
 use nix::{sys::signal::Signal, sys::statvfs::statvfs};
 
 use super::*;
@@ -204,4 +204,32 @@ fn on_a_volume_whose_size_is_stated_no_more_goes_than_is_wanted() {
     assert!(volume.wanted.0 > 90 * MB, "{volume:?}");
     let left = there(&surplus);
     assert!((26..=32).contains(&left), "{left} of 40 are left: {volume:?}");
+}
+
+/// Cameras that connect anew every few seconds leave small files by the ten thousand: a volume does not rest between some hundred of them.
+#[test]
+fn many_small_files_go_at_a_time() {
+    let cameras = OwnCameras::start(2);
+    let camera = &cameras.names[0];
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let small = |n: i64| {
+        let media = Media::synthetic(10, 10, 100);
+        let start = RealClock.wall().offset(-60 * HOUR + n * 10_000_000_000);
+        let run = Arc::new(run(u128::from(n.unsigned_abs()) << 8, camera, &media, start, None));
+        let (bytes, row) = Archive::new().file(&run, &fragments(&run, &media, 10), SegmentState::Closed);
+        let path = site.path("v1").join(row.path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let overdue: Vec<PathBuf> = (1..=600).map(small).collect();
+    let recorder = site.record();
+    wait_for("what is overdue to go", SOON, || (there(&overdue) == 0).then_some(()));
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+    let gone: Vec<WallNs> =
+        (entries(&site).into_iter()).filter(|e| matches!(&e.what, What::Retired { .. })).map(|e| e.at).collect();
+    let took = gone.last().unwrap().since(gone[0]);
+    assert!(gone.len() >= 3 && took < 10_000_000_000, "{} entries in {took} ns: it has rested", gone.len());
+    assert_index_equals_volume(&site);
 }

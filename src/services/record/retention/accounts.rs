@@ -13,7 +13,7 @@ use crate::{
     services::{planning, record::Shared},
     site::{Camera, Site, VolumePlace, WhenShort},
     store::index::{IndexError, Reader, Stock},
-    types::{CameraId, Span, StreamKind, VolumeName, WallNs},
+    types::{CameraId, Span, StreamId, StreamKind, VolumeName, WallNs},
 };
 
 /// Under this key, with the camera's id, the index notes what was promised of it last: it may leave site.toml.
@@ -31,6 +31,8 @@ pub(super) struct Accounts {
     pub(super) rates: BTreeMap<CameraId, u64>,
     pub(super) held: BTreeMap<CameraId, u64>,
     pub(super) volumes: BTreeMap<VolumeName, OnVolume>,
+    /// Where each stream's footage on a volume begins. What came to others since is too young to go.
+    pub(super) begins: BTreeMap<(StreamId, VolumeName), WallNs>,
     /// Cameras that are to be recorded by their sub stream.
     pub(super) by_sub: BTreeSet<CameraId>,
 }
@@ -158,6 +160,7 @@ fn reckon_if(shared: &Shared, retention: &Retention, index: &Reader, held: &Span
         rates: rates.clone(),
         held: BTreeMap::new(),
         volumes: BTreeMap::new(),
+        begins: stock.iter().map(|s| ((s.stream.id, s.volume.clone()), s.first)).collect(),
         by_sub: BTreeSet::new(),
     };
     for status in shared.store.volumes() {

@@ -15,7 +15,7 @@ use crate::{
     services::record::Shared,
     site::Promise,
     store::index::{Aged, IndexError, Reader},
-    types::{CameraId, Span, VolumeName, WallNs, wire},
+    types::{CameraId, Span, StreamId, VolumeName, WallNs, wire},
 };
 
 /// Of what is overdue, no more of one stream at a time: more than anybody is sent to remove.
@@ -59,9 +59,10 @@ impl Question<'_> {
             for (name, volume) in &state.volumes {
                 // Where nothing may go, nothing is told: then what could go counts as no room either.
                 let asked = self.overdue.contains(name) || volume.free < volume.wanted;
+                let Some(begins) = self.accounts.begins.get(&(stream.key.id, name.clone())) else { continue };
                 if volume.works && asked && !self.retention.is_suspended(name) {
                     let wants = Wants::new(&state, terms, volume);
-                    let pieces = self.pieces(stream.key.id, &camera, name, &held, wants)?;
+                    let pieces = self.pieces((stream.key.id, *begins), &camera, name, &held, wants)?;
                     state.shelves.push(Shelf { camera: camera.clone(), volume: name.clone(), pieces });
                 }
             }
@@ -87,17 +88,17 @@ impl Question<'_> {
         }))
     }
 
-    /// The oldest segments of a stream on a volume, as far as they could go.
+    /// The oldest segments of a stream on a volume, as far as they could go, and where they begin.
     fn pieces(
         &self,
-        stream: crate::types::StreamId,
+        (stream, begins): (StreamId, WallNs),
         camera: &CameraId,
         volume: &VolumeName,
         held: &Held,
         mut wants: Wants,
     ) -> Result<Vec<Piece>, IndexError> {
         let mut pieces = Vec::new();
-        self.index.each_closed(stream, volume, &mut |aged: Aged| {
+        self.index.each_closed(stream, volume, begins, &mut |aged: Aged| {
             let held = is_held(held, [camera, &aged.camera], aged.span);
             let more = wants.more(&aged, held);
             if more && !held {

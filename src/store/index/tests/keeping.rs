@@ -22,15 +22,17 @@ fn the_oldest_come_first_and_what_is_open_or_going_does_not() {
         b.segment(SegmentRow { volume: "a2".parse().unwrap(), ..segment(1, 0, 0, 50) });
         b.retiring.insert((segment(1, 0, 0, 50).id, "a1".parse().unwrap()));
     });
-    let ends = |most: usize| {
+    let ends_from = |most: usize, from: WallNs| {
         let mut ends = Vec::new();
         let mut more = |aged: Aged| {
             ends.push(aged.span.end.0 / S);
             ends.len() < most
         };
-        r.each_closed(key().id, &"a1".parse().unwrap(), &mut more).unwrap();
+        r.each_closed(key().id, &"a1".parse().unwrap(), from, &mut more).unwrap();
         ends
     };
+    let ends = |most| ends_from(most, WallNs::MIN);
+    assert_eq!(ends_from(9, WallNs(100 * S)), [130, 140]);
     assert_eq!(ends(9), [60, 130, 140]);
     assert_eq!(ends(2), [60, 130]);
     let closed = |seq| r.closed(segment(1, seq, 0, 0).id, &"a1".parse().unwrap()).unwrap();
@@ -45,10 +47,10 @@ fn there_is_so_much_of_each_age() {
         b.segment(SegmentRow { volume: "a2".parse().unwrap(), bytes: 3, ..segment(1, 0, 0, 50) });
         b.retiring.insert((segment(1, 1, 50, 60).id, "a1".parse().unwrap()));
     });
-    let told: Vec<(String, Vec<(u32, u64)>)> = (r.stock(WallNs((DAY + 100) * S)).unwrap().into_iter())
-        .map(|s| (s.volume.to_string(), s.by_age.into_iter().collect()))
+    let told: Vec<(String, i64, Vec<(u32, u64)>)> = (r.stock(WallNs((DAY + 100) * S)).unwrap().into_iter())
+        .map(|s| (s.volume.to_string(), s.first.0 / S, s.by_age.into_iter().collect()))
         .collect();
-    assert_eq!(told, [("a1".into(), vec![(0, 207), (1, 100)]), ("a2".into(), vec![(1, 3)])]);
+    assert_eq!(told, [("a1".into(), 0, vec![(0, 207), (1, 100)]), ("a2".into(), 0, vec![(1, 3)])]);
 }
 
 #[test]
