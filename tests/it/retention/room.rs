@@ -208,6 +208,7 @@ fn on_a_volume_whose_size_is_stated_no_more_goes_than_is_wanted() {
 
 /// Cameras that connect anew every few seconds leave small files by the ten thousand: a volume does not rest between some hundred of them.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "folders of a test's own volume")]
 fn many_small_files_go_at_a_time() {
     let cameras = OwnCameras::start(2);
     let camera = &cameras.names[0];
