@@ -48,6 +48,14 @@ pub enum RetireError {
         /// Its reason.
         source: io::Error,
     },
+    /// The disk refuses some files; all others were removed.
+    #[error("cannot remove {} and {} more", refused[0].0.display(), refused.len() - 1)]
+    Files {
+        /// Which, and its reasons; never empty.
+        refused: Vec<(PathBuf, io::Error)>,
+        /// What was removed.
+        done: Retired,
+    },
 }
 
 /// What was removed.
@@ -130,25 +138,32 @@ impl Store {
     /// Removes what is marked, for good. `pace` is called after each file, to let others have the disk; it says whether to go on.
     ///
     /// # Errors
-    /// If the volume or its marker are not as they must be: then nothing is removed. If the disk refuses in the middle, what was removed
-    /// until then is gone from the index too.
+    /// If the volume or its marker are not as they must be: then nothing is removed. If the disk refuses a file, the others go all the
+    /// same; what was removed is gone from the index too.
     pub fn remove(&self, condemned: &Condemned, pace: &mut dyn FnMut() -> bool) -> Result<Retired, RetireError> {
         let Condemned { volume, rows } = condemned;
         self.is_itself(volume)?;
         let found = self.volume(volume).ok_or_else(|| RetireError::NoVolume(volume.clone()))?;
-        let (disk, mut report, mut folders, mut outcome) = (self.disk(), Retired::default(), BTreeSet::new(), Ok(()));
+        let (disk, mut report, mut folders, mut refused) =
+            (self.disk(), Retired::default(), BTreeSet::new(), Vec::new());
+        let mut gone = Vec::new();
         for row in rows {
             let path = found.root.join(&row.path);
             match disk.remove(&path) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    outcome = Err(RetireError::Disk { path, source });
-                    break;
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    let all = e.kind() == io::ErrorKind::ReadOnlyFilesystem;
+                    refused.push((path, e));
+                    if all {
+                        break;
+                    }
                 }
-                _ => {}
+                _ => {
+                    report.segments += 1;
+                    report.bytes += row.bytes;
+                    gone.push((row.id, volume.clone()));
+                    folders.extend(path.parent().map(Path::to_owned));
+                }
             }
-            report.segments += 1;
-            report.bytes += row.bytes;
-            folders.extend(path.parent().map(Path::to_owned));
             if !pace() {
                 break;
             }
@@ -157,9 +172,17 @@ impl Store {
         for folder in folders {
             self.commit_removal(&folder).map_err(|source| RetireError::Disk { path: folder, source })?;
         }
-        let done = usize::try_from(report.segments).unwrap_or(usize::MAX);
-        self.index().put(|batch| batch.gone.extend(rows.iter().take(done).map(|r| (r.id, volume.clone()))));
-        outcome.map(|()| report)
+        self.index().put(|batch| batch.gone.extend(gone));
+        match refused.pop() {
+            None => Ok(report),
+            Some((path, source)) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Err(RetireError::Disk { path, source })
+            }
+            Some(last) => {
+                refused.push(last);
+                Err(RetireError::Files { refused, done: report })
+            }
+        }
     }
 
     /// Makes a folder's removals durable. A day that is empty goes, if it is long over: no writer is about to put a file into it.

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    index::{IndexQueue, Reader, RunRow, SegmentRow, SegmentState, Writer},
+    index::{Batch, IndexQueue, Reader, RunRow, SegmentRow, SegmentState, Writer},
     recovery::{self, Beside, Finding, Known, Reconciled},
     *,
 };
@@ -21,6 +21,7 @@ use crate::{
     },
 };
 
+mod damaged;
 mod faults;
 mod retire;
 

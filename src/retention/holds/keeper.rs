@@ -97,6 +97,12 @@ impl Keeper {
         Steady { held: self.held(), _gate: gate }
     }
 
+    /// Changes something else that decides what may be deleted: whoever deletes has done it before, or sees the change.
+    pub fn unsteadily(&self, change: impl FnOnce()) {
+        let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        change();
+    }
+
     /// Volumes on which nothing may be deleted, and why.
     pub fn unread(&self) -> Vec<(VolumeName, String)> {
         self.held().unread()

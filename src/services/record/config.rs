@@ -120,7 +120,8 @@ pub(super) fn reload(shared: &Shared) -> anyhow::Result<wire::Reloaded> {
     let changes = hours::take_over(shared, &site, streams(&site, &secrets, &shared.recorder));
     let site = Arc::new(site);
     upkeep::expect_volumes(shared, &site);
-    *shared.site.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = site;
+    // Once a reload is answered nothing goes by the former rules.
+    shared.holds.unsteadily(|| *shared.site.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = site);
     log::info!(
         "site read again: {} cameras added, {} removed, {} changed, {} untouched",
         changes.added.len(),

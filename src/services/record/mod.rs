@@ -2,6 +2,7 @@
 //! the same one inside itself.
 
 mod api;
+mod comparing;
 mod config;
 mod holds;
 mod hours;

@@ -71,7 +71,7 @@ pub fn reindex(
         }
         report.segments += found.segments;
         report.recovered += found.recovered;
-        report.foreign.extend(found.foreign);
+        report.foreign.extend(found.foreign.into_iter().chain(found.damaged));
     }
     report.runs = runs.len() as u64;
     let mut notes = Batch::default();

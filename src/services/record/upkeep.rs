@@ -2,14 +2,14 @@
 //! threads of its own only, so that one that hangs keeps nobody from the others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    io,
     sync::{Arc, PoisonError, atomic::Ordering},
-    thread::JoinHandle,
     time::Duration,
 };
 
 use super::{
     Shared,
+    comparing::{Comparing, Comparison},
     volumes::{Absent, Context, places},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 
 /// How often absent volumes are looked for: booting does not wait for their mounts, so they may come a moment after the recorder.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long the index may take to write what a comparison has found.
+/// If the index takes longer to write what a comparison has found, that is told.
 const WRITTEN: Duration = Duration::from_secs(10);
 /// How long a stop waits for disks that are being looked at.
 const LEAVE: Duration = Duration::from_secs(2);
@@ -52,18 +52,17 @@ pub(super) fn expect_volumes(shared: &Shared, site: &Site) {
 /// Runs until the recorder stops.
 pub(super) fn run(shared: &Arc<Shared>) {
     let mut events = shared.store.events();
-    let mut due: BTreeSet<VolumeName> = shared.store.roots().into_keys().collect();
-    let mut busy: BTreeMap<VolumeName, JoinHandle<()>> = BTreeMap::new();
+    let mut comparing = Comparing::default();
+    comparing.want(shared.store.roots().into_keys());
     let mut looks = 0_u32;
     while !shared.stopping.load(Ordering::SeqCst) {
-        busy.retain(|_, thread| !thread.is_finished());
-        due.retain(|name| busy.contains_key(name) || !compare(shared, name, &mut busy));
+        comparing.go_on(shared.clock.monotonic(), &mut |name| compare(shared, name));
         std::thread::park_timeout(LOOK);
         look_for_absent(shared);
         super::playback::volumes_changed(shared);
         while let Ok(event) = events.try_recv() {
             if let StoreEvent::VolumeBack(name) = event {
-                due.insert(name);
+                comparing.want([name]);
             }
         }
         looks = looks.wrapping_add(1);
@@ -73,7 +72,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         }
     }
     let leave = shared.clock.monotonic();
-    while busy.values().any(|thread| !thread.is_finished()) && shared.clock.monotonic().since(leave) < LEAVE {
+    while comparing.is_busy() && shared.clock.monotonic().since(leave) < LEAVE {
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }
@@ -97,17 +96,11 @@ fn look_for_absent(shared: &Shared) {
     });
 }
 
-/// Begins to compare a volume with the index. False if that could not be begun.
-fn compare(shared: &Arc<Shared>, name: &VolumeName, busy: &mut BTreeMap<VolumeName, JoinHandle<()>>) -> bool {
+/// Begins to compare a volume with the index.
+fn compare(shared: &Arc<Shared>, name: &VolumeName) -> io::Result<Comparison> {
     let (inside, volume) = (shared.clone(), name.clone());
     let thread = std::thread::Builder::new().name(format!("look {name}"));
-    match thread.spawn(move || reconcile(&inside, &volume)) {
-        Ok(thread) => busy.insert(name.clone(), thread).is_none(),
-        Err(e) => {
-            log::error!(VOLUME = name.as_str(); "volume {name} is not compared with the index yet: {e}");
-            false
-        }
-    }
+    thread.spawn(move || reconcile(&inside, &volume))
 }
 
 /// The recorder as one volume is compared with the index.
@@ -133,9 +126,9 @@ impl Beside for AtWork<'_> {
     }
 }
 
-/// Compares a volume with the holds and the index, and mends what is torn.
-fn reconcile(shared: &Shared, name: &VolumeName) {
-    let Some(volume) = shared.store.volume(name) else { return };
+/// Compares a volume with the holds and the index, and mends what is torn. An error is why that has to be done again.
+fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
+    let Some(volume) = shared.store.volume(name) else { return Ok(()) };
     let now = shared.clock.wall();
     shared.holds.mount([volume.clone()], now);
     shared.holds.follow(&shared.site(), &shared.recorder, now);
@@ -144,13 +137,7 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     shared.compared.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     let read = Reader::open(&shared.paths.index()).and_then(|index| index.volume_segments(name));
-    let rows = match read {
-        Ok(rows) => rows,
-        Err(e) => {
-            log::error!("volume {name} is not compared with the index: {}", super::start::story(&e));
-            return;
-        }
-    };
+    let rows = read.map_err(|e| super::start::story(&e))?;
     let disk: &dyn Disk = &RealDisk;
     let mut beside = AtWork { shared, volume: name, gone: Vec::new() };
     let report = recovery::reconcile(disk, &volume, rows, &mut beside);
@@ -159,20 +146,33 @@ fn reconcile(shared: &Shared, name: &VolumeName) {
         "volume {name}: {} segments; {} were new to the index, {} were torn and are closed now, {} are no more",
         report.segments, report.added, report.recovered, report.gone
     );
+    for lost in &report.lost {
+        log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
+    }
+    for damaged in &report.damaged {
+        log::error!(VOLUME = name.as_str(); "volume {name}: left as it is: {damaged}; `custodian verify` says more");
+    }
+    for foreign in &report.foreign {
+        log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
+    }
+    if shared.stopping.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    // Noted before the index forgets what is gone: to compare again would find nothing wrong any more.
+    shared.retention.compared(name, &report);
+    beside.gone.into_iter().for_each(|finding| shared.store.found(finding));
+    // Who hears that it was compared reads what was found.
+    let mut told = false;
+    while !shared.stopping.load(Ordering::SeqCst) && !shared.index.flush(WRITTEN) {
+        if !std::mem::replace(&mut told, true) {
+            log::warn!(VOLUME = name.as_str(); "volume {name} is compared with the index, which does not take what was found; nothing is deleted on it until it has");
+        }
+    }
     if !shared.stopping.load(Ordering::SeqCst) {
-        shared.retention.compared(name, &report);
-        beside.gone.into_iter().for_each(|finding| shared.store.found(finding));
-        // Who hears that it was compared reads what was found.
-        shared.index.flush(WRITTEN);
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         if let Err(e) = shared.store.remove_empty_days(name) {
             log::debug!("volume {name}: empty folders stay: {}", super::start::story(&e));
         }
     }
-    for lost in &report.lost {
-        log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
-    }
-    for foreign in &report.foreign {
-        log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
-    }
+    Ok(())
 }

@@ -55,7 +55,7 @@ impl Archive {
     pub(super) fn open(ask: &Ask) -> anyhow::Result<Self> {
         let mut index = Index::open(Paths::new(&ask.state).index())?;
         let reader = index.reader()?;
-        let streams: BTreeMap<StreamId, StreamKey> = reader.all_streams()?.into_iter().map(|s| (s.id, s)).collect();
+        let streams: BTreeMap<StreamId, StreamKey> = reader.streams()?.into_iter().map(|s| (s.key.id, s.key)).collect();
         if let Some(unknown) = ask.scope.cameras.iter().find(|c| streams.values().all(|s| s.camera != **c)) {
             bail!("the index knows no camera {unknown}");
         }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     IndexError, Reader, SegmentRow,
-    reader::{SEGMENT, count, parsed, segment, strange},
+    reader::{SEGMENT, count, parsed, segment},
 };
-use crate::types::{RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs};
+use crate::types::{RunId, SegmentId, Span, StreamId, VolumeName, WallNs};
 
 /// The place of a row among all: by start, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,20 +42,6 @@ pub enum Since {
 }
 
 impl Reader {
-    /// All streams, those too that have lost their name to another camera: they keep it here.
-    pub fn all_streams(&self) -> Result<Vec<StreamKey>, IndexError> {
-        self.ask(|| {
-            self.db
-                .prepare_cached("SELECT uuid, camera, kind FROM stream ORDER BY camera, kind")?
-                .query_map([], |row| {
-                    let camera: String = row.get(1)?;
-                    let camera = camera.split('~').next().unwrap_or_default().parse().map_err(strange)?;
-                    Ok(StreamKey { id: StreamId::from_bytes(row.get(0)?), camera, kind: parsed(row, 2)? })
-                })?
-                .collect()
-        })
-    }
-
     /// The next segments of a stream by their start, in whatever state, copies too; at most so many.
     pub fn page(&self, stream: StreamId, from: &Since, most: u32) -> Result<Vec<SegmentRow>, IndexError> {
         let (start, run, seq, volume) = match from {

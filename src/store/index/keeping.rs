@@ -27,6 +27,8 @@ pub struct Stock {
     pub stream: StreamKey,
     /// Where.
     pub volume: VolumeName,
+    /// Where the first of it begins.
+    pub first: WallNs,
     /// Bytes that ended so many whole days ago; what ended in the future counts as of today.
     pub by_age: BTreeMap<u32, u64>,
 }
@@ -54,19 +56,21 @@ fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 impl Reader {
-    /// Closed segments of a stream on a volume, oldest start first, for as long as `more` wants them.
+    /// Closed segments of a stream on a volume that begin then or later, oldest start first, for as long as `more` wants them. What the
+    /// stream has elsewhere is read too: begin where it has something here.
     pub fn each_closed(
         &self,
         stream: StreamId,
         volume: &VolumeName,
+        from: WallNs,
         more: &mut dyn FnMut(Aged) -> bool,
     ) -> Result<(), IndexError> {
         self.ask(|| {
             let mut statement = self.db.prepare_cached(
                 "SELECT run.uuid, s.seq, s.start, s.end, s.bytes, run.folder FROM segment s JOIN run ON run.n = s.run
-                 WHERE s.stream = ?1 AND s.volume = ?2 AND s.state IN (1, 2) ORDER BY s.start",
+                 WHERE s.stream = ?1 AND s.start >= ?3 AND s.volume = ?2 AND s.state IN (1, 2) ORDER BY s.start",
             )?;
-            let mut rows = statement.query(params![self.number(stream)?, volume.as_str()])?;
+            let mut rows = statement.query(params![self.number(stream)?, volume.as_str(), from.0])?;
             while let Some(row) = rows.next()? {
                 let id = SegmentId { stream, run: RunId::from_bytes(row.get(0)?), seq: row.get(1)? };
                 let span = Span { start: WallNs(row.get(2)?), end: WallNs(row.get(3)?) };
@@ -97,8 +101,8 @@ impl Reader {
     pub fn stock(&self, now: WallNs) -> Result<Vec<Stock>, IndexError> {
         self.ask(|| {
             let mut statement = self.db.prepare_cached(
-                "SELECT stream.uuid, stream.camera, stream.kind, t.volume, t.age, t.bytes FROM
-                   (SELECT stream, volume, max((?1 - end) / ?2, 0) AS age, sum(bytes) AS bytes FROM segment
+                "SELECT stream.uuid, stream.camera, stream.kind, t.volume, t.age, t.bytes, t.first FROM
+                   (SELECT stream, volume, max((?1 - end) / ?2, 0) AS age, sum(bytes) AS bytes, min(start) AS first FROM segment
                     WHERE state < 3 GROUP BY 1, 2, 3) t
                  JOIN stream ON stream.n = t.stream ORDER BY t.stream, t.volume",
             )?;
@@ -110,13 +114,27 @@ impl Reader {
                 if all.last().is_none_or(|s| s.stream.id != id || s.volume != volume) {
                     let camera: CameraId = super::reader::parsed(row, 1)?;
                     let stream = StreamKey { id, camera, kind: super::reader::parsed(row, 2)? };
-                    all.push(Stock { stream, volume, by_age: BTreeMap::new() });
+                    all.push(Stock { stream, volume, first: WallNs::MAX, by_age: BTreeMap::new() });
                 }
                 if let Some(stock) = all.last_mut() {
                     stock.by_age.insert(row.get(4)?, whole(row, 5)?);
+                    stock.first = stock.first.min(WallNs(row.get(6)?));
                 }
             }
             Ok(all)
+        })
+    }
+
+    /// Bytes of all footage on a volume, open segments too, that begins then or later.
+    pub fn footage(&self, volume: &VolumeName, since: WallNs) -> Result<u64, IndexError> {
+        self.ask(|| {
+            // Stream by stream, so that only rows of that time are read.
+            self.db
+                .prepare_cached(
+                    "SELECT coalesce(sum(s.bytes), 0) FROM stream CROSS JOIN segment s
+                     WHERE s.stream = stream.n AND s.start >= ?2 AND s.volume = ?1 AND s.state < 3",
+                )?
+                .query_row(params![volume.as_str(), since.0], |r| whole(r, 0))
         })
     }
 

@@ -22,6 +22,8 @@ pub struct Batch {
     pub segments: BTreeMap<(SegmentId, VolumeName), SegmentRow>,
     /// First of all: no segment is in the ledger any more, for that is another one now.
     pub forget_logged: bool,
+    /// Segments whose entry in the ledger stands for them no more.
+    pub unlogged: BTreeSet<(SegmentId, VolumeName)>,
     /// Which entry of the ledger stands for a segment.
     pub logged: BTreeMap<(SegmentId, VolumeName), u64>,
     /// Segments that are about to be removed.
@@ -49,6 +51,7 @@ impl Batch {
             && self.runs.is_empty()
             && self.segments.is_empty()
             && !self.forget_logged
+            && self.unlogged.is_empty()
             && self.logged.is_empty()
             && self.retiring.is_empty()
             && self.gone.is_empty()
@@ -71,6 +74,13 @@ impl Batch {
         self.meta.insert(told_note(run, seq, volume), entry.to_string());
     }
 
+    /// Takes its number in the ledger from a segment.
+    pub fn unlog(&mut self, id: SegmentId, volume: VolumeName) {
+        let key = (id, volume);
+        self.logged.remove(&key);
+        self.unlogged.insert(key);
+    }
+
     /// Adds a segment.
     pub fn segment(&mut self, row: SegmentRow) {
         self.segments.insert((row.id, row.volume.clone()), row);
@@ -86,9 +96,10 @@ impl Batch {
             self.segments.entry(k).or_insert(v);
         }
         if !self.forget_logged {
-            for (k, v) in older.logged {
+            for (k, v) in older.logged.into_iter().filter(|(k, _)| !self.unlogged.contains(k)) {
                 self.logged.entry(k).or_insert(v);
             }
+            self.unlogged.extend(older.unlogged);
             self.forget_logged = older.forget_logged;
         }
         self.retiring.extend(older.retiring);

@@ -107,9 +107,7 @@ impl Reader {
     pub fn streams(&self) -> Result<Vec<StreamRow>, IndexError> {
         self.ask(|| {
             self.db
-                .prepare_cached(
-                    "SELECT uuid, camera, kind FROM stream WHERE camera NOT LIKE '%~%' ORDER BY camera, kind",
-                )?
+                .prepare_cached("SELECT uuid, camera, kind FROM stream ORDER BY camera, kind")?
                 .query_map([], |row| {
                     Ok(StreamRow {
                         key: StreamKey {

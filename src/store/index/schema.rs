@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use super::reader::strange;
+use crate::{store::identity::name_beside, types::StreamId};
 
 /// Version of the tables, in `PRAGMA user_version`. A later version only adds.
 pub const FORMAT: i64 = 2;
@@ -165,6 +168,19 @@ fn migrate(db: &mut Connection, path: &Path, from: i64) -> rusqlite::Result<()> 
     tx.commit()
 }
 
+/// An earlier version gave a stream that had lost its name to another one a name that no camera can have: `gate~7`.
+fn name_all(db: &Connection) -> rusqlite::Result<()> {
+    let named = db
+        .prepare("SELECT n, uuid, camera FROM stream WHERE camera LIKE '%~%'")?
+        .query_map([], |r| Ok((r.get(0)?, StreamId::from_bytes(r.get(1)?), r.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, StreamId, String)>>>()?;
+    for (n, id, name) in named {
+        let camera = name.split('~').next().unwrap_or_default().parse().map_err(strange)?;
+        db.execute("UPDATE stream SET camera = ?2 WHERE n = ?1", params![n, name_beside(&camera, id).as_str()])?;
+    }
+    Ok(())
+}
+
 fn stamp(db: &Connection) -> rusqlite::Result<()> {
     db.execute("INSERT OR REPLACE INTO meta VALUES ('min_reader', ?1)", [MIN_READER.to_string()])?;
     db.pragma_update(None, "user_version", FORMAT)
@@ -193,6 +209,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, IndexError> {
         found if found < FORMAT => migrate(&mut db, path, found).map_err(at())?,
         found => understood(&db, path, found)?,
     }
+    name_all(&db).map_err(at())?;
     Ok(db)
 }
 

@@ -211,10 +211,14 @@ fn an_index_of_format_1_is_brought_up_to_date_and_a_copy_kept() {
          DELETE FROM meta WHERE key = 'min_reader'; PRAGMA user_version = 1;",
     )
     .unwrap();
+    // It called a recording so whose camera went on with another one.
+    db.execute("UPDATE stream SET camera = camera || '~' || n", []).unwrap();
     drop(db);
     assert!(matches!(Reader::open(&path), Err(IndexError::Old(_))));
     drop(Writer::open(&path).unwrap());
     let r = Reader::open(&path).unwrap();
+    assert_eq!(r.streams().unwrap()[0].key.camera.as_str(), "gate-1-01010101");
+    assert_eq!(r.stock(WallNs(1000 * S)).unwrap().len(), 1, "all that is asked of it can be answered");
     assert_eq!(r.segments(key().id, span(-10, 1000)).unwrap(), rows);
     assert_eq!(r.unlogged(10).unwrap().len(), rows.len());
     assert!(dir.path().join("index.db.format1").exists());

@@ -20,7 +20,7 @@ use jiff::civil::Date;
 pub use look::{Known, known, look};
 
 use super::{
-    format::{self, FormatError, SegmentFile, Verify},
+    format::{self, FormatError, FragmentEntry, SegmentFile, Verify},
     index::{HOLE_NS, RunRow, SegmentRow, SegmentState},
     layout,
     volume::{self, Volume},
@@ -78,6 +78,8 @@ pub struct Reconciled {
     pub gone: u64,
     /// What had been committed and is there no more, in words: footage that was lost.
     pub lost: Vec<String>,
+    /// Files that are damaged in their middle, in words. They are indexed and left as they are: verifying says what is in them.
+    pub damaged: Vec<String>,
     /// Files that are not ours or can't be read; left alone, with the reason.
     pub foreign: Vec<String>,
 }
@@ -101,7 +103,8 @@ pub trait Beside {
     fn found(&mut self, finding: Finding);
 }
 
-/// Compares a volume's files with the rows that the index has of it. Removes nothing but files in which nothing was ever written.
+/// Compares a volume's files with the rows that the index has of it. Removes nothing but files in which nothing was ever written, and
+/// cuts nothing off behind which there is footage.
 pub fn reconcile(disk: &dyn Disk, volume: &Volume, rows: Vec<SegmentRow>, beside: &mut dyn Beside) -> Reconciled {
     let mut report = Reconciled::default();
     let mut rows: HashMap<(RunId, u32), SegmentRow> = rows.into_iter().map(|r| ((r.id.run, r.id.seq), r)).collect();
@@ -138,14 +141,21 @@ pub fn reconcile(disk: &dyn Disk, volume: &Volume, rows: Vec<SegmentRow>, beside
                 continue;
             }
             match mend(disk, volume, &path, name, row.as_ref()) {
-                Ok(Some((run, segment))) => {
-                    if let Some(row) = row.as_ref().filter(|r| r.span.end > segment.span.end) {
-                        let seconds = row.span.end.since(segment.span.end) as f64 / 1e9;
+                Ok(Some(Mended { run, segment, playable, is_left })) => {
+                    if let Some(row) = row.as_ref().filter(|r| r.span.end > playable) {
+                        let seconds = row.span.end.since(playable) as f64 / 1e9;
                         report.lost.push(format!("{}: its last {seconds:.1} s", path.display()));
+                    }
+                    if is_left {
+                        let seconds = segment.span.end.since(playable) as f64 / 1e9;
+                        let path = path.display();
+                        report
+                            .damaged
+                            .push(format!("{path}: it is damaged, and its last {seconds:.1} s cannot be played"));
                     }
                     report.segments += 1;
                     report.added += u64::from(row.is_none());
-                    report.recovered += u64::from(segment.state == SegmentState::Recovered);
+                    report.recovered += u64::from(segment.state == SegmentState::Recovered && !is_left);
                     beside.found(Finding::Segment(Box::new((run, segment))));
                 }
                 Ok(None) => report.no_more(row, beside),
@@ -215,6 +225,16 @@ fn gone(
     gone
 }
 
+/// A segment that was looked into.
+struct Mended {
+    run: RunRow,
+    segment: SegmentRow,
+    /// Up to where it can be played.
+    playable: WallNs,
+    /// Whether it is damaged, and left as it is.
+    is_left: bool,
+}
+
 /// Reads a segment; closes it if it is torn. `None` for a file in which nothing was ever written, which is removed.
 fn mend(
     disk: &dyn Disk,
@@ -222,7 +242,7 @@ fn mend(
     path: &Path,
     name: (RunId, u32),
     row: Option<&SegmentRow>,
-) -> Result<Option<(RunRow, SegmentRow)>, FormatError> {
+) -> Result<Option<Mended>, FormatError> {
     let file = File::open(path)?;
     if row.is_some() {
         // It was open when its volume failed, or the recorder did. What memory has of it may never have come to the disk.
@@ -241,34 +261,68 @@ fn mend(
     if (segment.head.run.id, segment.head.seq) != name {
         return Err(FormatError::Foreign("what is in it is another segment than its name says"));
     }
-    let segment = if segment.closed.is_some() {
-        segment
-    } else {
-        // What was committed is whole; what came after it may be anything that has the shape of a fragment.
-        let segment = format::scan(&file, len, Verify::From(row.map_or(0, |r| r.bytes)))?;
+    if segment.closed.is_some() {
+        return Ok(rows_of(volume, path, &segment, &[]));
+    }
+    // What was committed is whole; what came after it may be anything that has the shape of a fragment.
+    let segment = format::scan(&file, len, Verify::From(row.map_or(0, |r| r.bytes)))?;
+    let behind = behind(&file, &segment, len)?;
+    if behind.is_empty() {
         close_torn(disk, path, &segment)?;
-        segment
-    };
-    Ok(rows_of(volume, path, &segment))
+    }
+    Ok(rows_of(volume, path, &segment, &behind))
+}
+
+/// Where the fragments end that can be read one after the other.
+fn end_of(segment: &SegmentFile) -> u64 {
+    segment.fragments.last().map_or(segment.head_len, FragmentEntry::end)
+}
+
+/// How much is read for nothing behind a damaged place, as a multiple of the file, before it is left alone unjudged.
+const PATIENCE: u64 = 4;
+
+/// Whole fragments of a file behind the place where its walk came to an end: footage, which nobody must cut off.
+fn behind(file: &File, segment: &SegmentFile, len: u64) -> Result<Vec<FragmentEntry>, FormatError> {
+    let (mut at, mut patience, mut found) = (end_of(segment), len.saturating_mul(PATIENCE), Vec::new());
+    while let Some(next) = format::find_fragment(file, at, len)? {
+        match format::check(file, segment.head.segment(), next, len) {
+            Ok(read) if read.leaf == read.entry.leaf => {
+                at = read.entry.end();
+                found.push(read.entry);
+                continue;
+            }
+            Ok(read) => patience = patience.saturating_sub(read.entry.len),
+            Err(FormatError::Fragment { .. }) => patience = patience.saturating_sub(1 << 10),
+            Err(e) => return Err(e),
+        }
+        if patience == 0 {
+            return Err(io::Error::other("it is damaged, and too much in it looks like footage and is none").into());
+        }
+        at = next + 1;
+    }
+    Ok(found)
 }
 
 /// Cuts the torn tail and writes the closing boxes, marked as recovered. A second run finds a closed file, or the same torn one.
 fn close_torn(disk: &dyn Disk, path: &Path, segment: &SegmentFile) -> io::Result<()> {
     let file = disk.open(path)?;
-    let end = segment.fragments.last().map_or(segment.head_len, format::FragmentEntry::end);
+    let end = end_of(segment);
     file.truncate(end)?;
     file.write_at(&[IoSlice::new(&format::CloseBuilder::from_file(segment).finish(true))], end)?;
     file.sync()
 }
 
-/// The rows that describe a closed file.
-fn rows_of(volume: &Volume, path: &Path, segment: &SegmentFile) -> Option<(RunRow, SegmentRow)> {
-    let raw = segment.span()?;
+/// The rows that describe a file. What lies behind a damaged place belongs to it, and is a hole, for it cannot be played.
+fn rows_of(volume: &Volume, path: &Path, segment: &SegmentFile, behind: &[FragmentEntry]) -> Option<Mended> {
+    let (first, last) = (behind.first().map(|f| f.span.start), behind.iter().map(|f| f.span.end).max());
+    let read = segment.span().or_else(|| first.map(|start| Span { start, end: start }))?;
+    let raw = Span { end: last.map_or(read.end, |last| last.max(read.end)), ..read };
     let run = &segment.head.run;
     let by = |t: WallNs| t.offset(run.clock_correction);
     let recovered = segment.closed.as_ref().is_none_or(|c| c.recovered);
-    let sum = |f: fn(&format::FragmentEntry) -> u32| segment.fragments.iter().map(|e| u64::from(f(e))).sum();
-    let row = SegmentRow {
+    let sum = |f: fn(&FragmentEntry) -> u32| segment.fragments.iter().map(|e| u64::from(f(e))).sum();
+    let playable = by(read.end);
+    let segment_row = SegmentRow {
         id: segment.head.segment(),
         volume: volume.name.clone(),
         path: path.strip_prefix(&volume.root).unwrap_or(path).to_string_lossy().into_owned(),
@@ -281,9 +335,10 @@ fn rows_of(volume: &Volume, path: &Path, segment: &SegmentFile) -> Option<(RunRo
         state: if recovered { SegmentState::Recovered } else { SegmentState::Closed },
         holes: (segment.fragments.windows(2))
             .map(|w| Span { start: by(w[0].span.end), end: by(w[1].span.start) })
+            .chain([Span { start: playable, end: by(raw.end) }])
             .filter(|hole| hole.len_ns() > HOLE_NS)
             .collect(),
         root: Some(format::root(&segment.head.digest, &segment.fragments)),
     };
-    Some((RunRow::from(run), row))
+    Some(Mended { run: RunRow::from(run), segment: segment_row, playable, is_left: !behind.is_empty() })
 }

@@ -103,3 +103,23 @@ fn an_open_segment_is_never_retired() {
     assert!(matches!(retire(&bench, &bench.rows(&run)), Err(RetireError::NotClosed(_))));
     assert_eq!(files(&bench.dir.path().join("a1")).len(), 1);
 }
+
+/// One that nobody can unlink, as behind `chattr +i`, keeps the others from nothing.
+#[test]
+fn a_file_that_refuses_stays_marked_and_the_others_go() {
+    let bench = Bench::new(&["a1"]);
+    let run = four(&bench);
+    let rows = bench.rows(&run);
+    let stuck = bench.dir.path().join("a1").join(&rows[1].path);
+    std::fs::remove_file(&stuck).unwrap();
+    std::fs::create_dir(&stuck).unwrap();
+    let Err(RetireError::Files { refused, done }) = retire(&bench, &rows[..3]) else { panic!("it was removed") };
+    assert_eq!((refused.len(), &refused[0].0), (1, &stuck));
+    assert_eq!(done, Retired { segments: 2, bytes: rows[0].bytes + rows[2].bytes });
+    assert_eq!(bench.rows(&run), rows[3..]);
+    let marked = bench.reader().retiring().unwrap();
+    assert_eq!(marked.iter().map(|r| r.id).collect::<Vec<_>>(), [rows[1].id], "it is tried again");
+    std::fs::remove_dir(&stuck).unwrap();
+    let left = Condemned::left(&"a1".parse().unwrap(), marked);
+    assert_eq!(bench.store().remove(&left, &mut || true).unwrap().segments, 1);
+}

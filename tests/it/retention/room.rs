@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use custodian::types::CauseKind;
+use custodian::types::{CauseKind, WallNs};
 use nix::{sys::signal::Signal, sys::statvfs::statvfs};
 
 use super::*;
@@ -200,4 +200,55 @@ fn what_lies_under_another_name_by_now_is_held_by_that_of_its_time() {
     let _recorder = site.record();
     wait_for("what is not held to go", SOON, || (!overdue.exists()).then_some(()));
     assert!(claimed.exists());
+}
+
+/// What footage takes of a quota is counted, not measured: after each removal, and as it grows.
+#[test]
+fn on_a_volume_whose_size_is_stated_no_more_goes_than_is_wanted() {
+    let cameras = OwnCameras::start(2);
+    let camera = &cameras.names[0];
+    let site = site(&cameras, "size = \"400 MB\"", "min_days = 1", |_| ());
+    // 80 MB are free, 100 wanted, 150 ample.
+    let surplus: Vec<PathBuf> = (0..40).map(|n| old(&site, camera, 75 * HOUR - n * HOUR, 8)).collect();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    wait_for("some surplus to go", SOON, || (there(&surplus) < 40).then_some(()));
+    let newest = || recorder.status().unwrap().streams[0].newest_committed.unwrap();
+    let then = newest();
+    // Two passes more would have their rest meanwhile.
+    wait_for("recording to go on", SOON, || (newest().since(then) > 40_000_000_000).then_some(()));
+    let kept = retention(&recorder).unwrap();
+    let volume = &kept.volumes[0];
+    assert!(volume.wanted.0 > 90 * MB, "{volume:?}");
+    let left = there(&surplus);
+    assert!((26..=32).contains(&left), "{left} of 40 are left: {volume:?}");
+}
+
+/// Cameras that connect anew every few seconds leave small files by the ten thousand: a volume does not rest between some hundred of them.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "folders of a test's own volume")]
+fn many_small_files_go_at_a_time() {
+    let cameras = OwnCameras::start(2);
+    let camera = &cameras.names[0];
+    let site = site(&cameras, "size = \"2 GB\"", "min_days = 1\nmax_days = 2", |_| ());
+    let small = |n: i64| {
+        let media = Media::synthetic(10, 10, 100);
+        let start = RealClock.wall().offset(-60 * HOUR + n * 10_000_000_000);
+        let run = Arc::new(run(u128::from(n.unsigned_abs()) << 8, camera, &media, start, None));
+        let (bytes, row) = Archive::new().file(&run, &fragments(&run, &media, 10), SegmentState::Closed);
+        let path = site.path("v1").join(row.path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let overdue: Vec<PathBuf> = (1..=600).map(small).collect();
+    let recorder = site.record();
+    wait_for("what is overdue to go", SOON, || (there(&overdue) == 0).then_some(()));
+    recorder.signal(Signal::SIGTERM);
+    assert!(recorder.wait(SOON).success());
+    let gone: Vec<WallNs> =
+        (entries(&site).into_iter()).filter(|e| matches!(&e.what, What::Retired { .. })).map(|e| e.at).collect();
+    let took = gone.last().unwrap().since(gone[0]);
+    assert!(gone.len() >= 3 && took < 10_000_000_000, "{} entries in {took} ns: it has rested", gone.len());
+    assert_index_equals_volume(&site);
 }

@@ -283,3 +283,21 @@ fn a_disk_that_hangs_holds_up_nobody_and_what_it_writes_late_replaces_nothing() 
     assert_eq!(fs::read(world.on("v2")).unwrap(), fs::read(world.on("v1")).unwrap());
     assert_eq!(in_force(&keeper), [id(1), id(2)]);
 }
+
+/// As a reload that promises more.
+#[test]
+fn another_change_waits_for_whoever_deletes_too() {
+    let world = World::new();
+    let keeper = world.start(&VOLUMES);
+    let changed = std::sync::atomic::AtomicBool::new(false);
+    let is_changed = || changed.load(std::sync::atomic::Ordering::SeqCst);
+    let steady = keeper.steady();
+    std::thread::scope(|scope| {
+        let changing = scope.spawn(|| keeper.unsteadily(|| changed.store(true, std::sync::atomic::Ordering::SeqCst)));
+        std::thread::park_timeout(Duration::from_millis(200));
+        assert!(!is_changed() && !changing.is_finished());
+        drop(steady);
+        changing.join().unwrap();
+    });
+    assert!(is_changed());
+}

@@ -64,6 +64,11 @@ impl Holding {
         &self.keeper
     }
 
+    /// Changes something that decides what may be deleted: see [`Keeper::unsteadily`].
+    pub(super) fn unsteadily(&self, change: impl FnOnce()) {
+        self.keeper.unsteadily(change);
+    }
+
     /// To be called every now and then.
     pub(super) fn mend(&self, now: WallNs) {
         self.keeper.mend(now);

@@ -9,7 +9,7 @@ use crate::{
     types::{Cause, CauseKind, VolumeName},
 };
 
-/// So long a log that is new waits for volumes that may know an earlier one. Their mounts may come after the recorder.
+/// So long a log waits for volumes that may know an earlier one, or more of this one. Their mounts may come after the recorder.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Doorkeeper {
@@ -61,7 +61,7 @@ impl Doorkeeper {
             return Gate::Closed(why.clone());
         }
         let waited = self.clock.monotonic().since(self.since);
-        if !self.begun && log.size() == 0 && !self.deposits.have_been_looked_at(&self.expected) && waited < PATIENCE {
+        if !self.begun && !self.deposits.have_been_looked_at(&self.expected) && waited < PATIENCE {
             return Gate::Wait;
         }
         let first = self.first(log.size());
@@ -120,5 +120,59 @@ impl Doorkeeper {
             }
         }
         first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::{Log, Place},
+        sys::FakeClock,
+        types::WallNs,
+    };
+
+    #[test]
+    fn a_copy_of_a_log_waits_for_the_volume_that_contradicts_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let place =
+            Place { dir: dir.path().join("ledger"), credential: None, origin: "custodian/school/a/record".into() };
+        let mut log = Log::open(Arc::new(RealFiles), &place).unwrap();
+        log.append(&[b"one".to_vec()]).unwrap();
+        // As the image of the system disk has it that is put back.
+        let copy = log.view();
+        log.append(&[b"two".to_vec()]).unwrap();
+        let deposit = Deposit {
+            recorder: "a".parse().unwrap(),
+            at: WallNs(5),
+            checkpoint: log.head().clone(),
+            verifier: ledger::verifier(&RealFiles, &place.public()).unwrap(),
+        };
+        std::fs::write(dir.path().join(Deposit::FILE), deposit.to_text()).unwrap();
+        let (deposits, clock) = (Arc::new(Deposits::default()), FakeClock::at(WallNs(1000)));
+        let doorkeeper = || Doorkeeper {
+            deposits: deposits.clone(),
+            since: clock.monotonic(),
+            clock: Arc::new(clock.clone()),
+            public: place.public(),
+            site: "school".into(),
+            expected: vec!["v1".parse().unwrap()],
+            after: None,
+            begun: false,
+            closed: None,
+            others: Vec::new(),
+            told: BTreeMap::new(),
+        };
+        let (mut patient, mut alone) = (doorkeeper(), doorkeeper());
+        assert!(matches!(patient.judge(&copy), Gate::Wait));
+        clock.advance(PATIENCE / 2);
+        assert!(matches!(patient.judge(&copy), Gate::Wait));
+        deposits.look(&"v1".parse().unwrap(), dir.path());
+        assert!(matches!(patient.judge(&copy), Gate::Closed(_)));
+        // Not for ever: a volume may be at the repairer's.
+        alone.expected = vec!["v2".parse().unwrap()];
+        assert!(matches!(alone.judge(&log.view()), Gate::Wait));
+        clock.advance(PATIENCE);
+        assert!(matches!(alone.judge(&log.view()), Gate::Open(_)));
     }
 }

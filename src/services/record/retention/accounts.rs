@@ -13,8 +13,11 @@ use crate::{
     services::{planning, record::Shared},
     site::{Camera, Site, VolumePlace, WhenShort},
     store::index::{IndexError, Reader, Stock},
-    types::{CameraId, Span, StreamKind, VolumeName, WallNs},
+    types::{CameraId, Span, StreamId, StreamKind, VolumeName, WallNs},
 };
+
+/// What began longer ago than this has stopped growing.
+const RECENT: i64 = DAY_NS / 24;
 
 /// What was reckoned.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub(super) struct Accounts {
     pub(super) rates: BTreeMap<CameraId, u64>,
     pub(super) held: BTreeMap<CameraId, u64>,
     pub(super) volumes: BTreeMap<VolumeName, OnVolume>,
+    /// Where each stream's footage on a volume begins. What came to others since is too young to go.
+    pub(super) begins: BTreeMap<(StreamId, VolumeName), WallNs>,
     /// Cameras that are to be recorded by their sub stream.
     pub(super) by_sub: BTreeSet<CameraId>,
 }
@@ -34,6 +39,8 @@ pub(super) struct Accounts {
 pub(super) struct OnVolume {
     pub(super) levels: Levels,
     pub(super) footage: u64,
+    /// What of the footage began within [`RECENT`].
+    pub(super) recent: u64,
     pub(super) guests: u64,
     pub(super) usable: u64,
     pub(super) per_day: u64,
@@ -42,8 +49,26 @@ pub(super) struct OnVolume {
     pub(super) forecast: Forecast,
 }
 
+impl Accounts {
+    /// What footage takes on a volume with a quota now: it has grown since things were reckoned. What was removed since is not seen.
+    pub(super) fn footage(
+        &self,
+        shared: &Shared,
+        site: &Site,
+        volume: &VolumeName,
+        index: &Reader,
+    ) -> Result<u64, IndexError> {
+        let Some(known) = self.volumes.get(volume) else { return Ok(0) };
+        if quota(site, shared, volume).is_none() {
+            return Ok(known.footage);
+        }
+        let recent = index.footage(volume, self.at.offset(-RECENT))?;
+        Ok(known.footage.saturating_sub(known.recent).saturating_add(recent))
+    }
+}
+
 /// The size of a volume that is a folder, if the site gives it one: footage takes no more.
-fn quota(site: &Site, shared: &Shared, volume: &VolumeName) -> Option<u64> {
+pub(super) fn quota(site: &Site, shared: &Shared, volume: &VolumeName) -> Option<u64> {
     let volumes = site.volumes_of(&shared.recorder);
     let found = volumes.iter().find(|v| v.name == *volume && matches!(v.place, VolumePlace::Path(_)))?;
     found.size.map(|size| size.0)
@@ -110,10 +135,12 @@ fn reckon_if(shared: &Shared, retention: &Retention, index: &Reader, held: &Span
         rates: rates.clone(),
         held: BTreeMap::new(),
         volumes: BTreeMap::new(),
+        begins: stock.iter().map(|s| ((s.stream.id, s.volume.clone()), s.first)).collect(),
         by_sub: BTreeSet::new(),
     };
     for status in shared.store.volumes() {
         let here: Vec<&Stock> = stock.iter().filter(|s| s.volume == status.name).collect();
+        let recent = index.footage(&status.name, now.offset(-RECENT))?;
         let footage: u64 = here.iter().flat_map(|s| s.by_age.values()).sum();
         let (size, free) = room(shared, &site, &status.name, status.free.0, status.size.0, footage);
         let all = reckoning.accounts(&status.name, &here)?;
@@ -138,6 +165,7 @@ fn reckon_if(shared: &Shared, retention: &Retention, index: &Reader, held: &Span
         let volume = OnVolume {
             levels,
             footage,
+            recent,
             guests: on_guests.sum(),
             usable,
             per_day,

@@ -15,11 +15,11 @@ use crate::{
     services::record::Shared,
     site::Promise,
     store::index::{Aged, IndexError, Reader},
-    types::{CameraId, Span, VolumeName, WallNs, wire},
+    types::{CameraId, Span, StreamId, VolumeName, WallNs, wire},
 };
 
-/// Of what is overdue, no more of one stream at a time.
-const AT_ONCE: usize = 512;
+/// Of what is overdue, no more of one stream at a time: more than anybody is sent to remove.
+const AT_ONCE: usize = 8192;
 
 /// What is asked about.
 pub(super) struct Question<'a> {
@@ -43,7 +43,7 @@ impl Question<'_> {
             shelves: Vec::new(),
         };
         for status in shared.store.volumes() {
-            if let Some(volume) = self.volume(&status) {
+            if let Some(volume) = self.volume(&status)? {
                 state.volumes.insert(status.name, volume);
             }
         }
@@ -59,9 +59,10 @@ impl Question<'_> {
             for (name, volume) in &state.volumes {
                 // Where nothing may go, nothing is told: then what could go counts as no room either.
                 let asked = self.overdue.contains(name) || volume.free < volume.wanted;
+                let Some(begins) = self.accounts.begins.get(&(stream.key.id, name.clone())) else { continue };
                 if volume.works && asked && !self.retention.is_suspended(name) {
                     let wants = Wants::new(&state, terms, volume);
-                    let pieces = self.pieces(stream.key.id, &camera, name, &held, wants)?;
+                    let pieces = self.pieces((stream.key.id, *begins), &camera, name, &held, wants)?;
                     state.shelves.push(Shelf { camera: camera.clone(), volume: name.clone(), pieces });
                 }
             }
@@ -70,11 +71,12 @@ impl Question<'_> {
     }
 
     /// A volume; none of one that has come since things were reckoned.
-    fn volume(&self, status: &wire::VolumeStatus) -> Option<Volume> {
-        let known = self.accounts.volumes.get(&status.name)?;
+    fn volume(&self, status: &wire::VolumeStatus) -> Result<Option<Volume>, IndexError> {
+        let Some(known) = self.accounts.volumes.get(&status.name) else { return Ok(None) };
         let site = self.shared.site();
-        let (_, free) = accounts::room(self.shared, &site, &status.name, status.free.0, status.size.0, known.footage);
-        Some(Volume {
+        let footage = self.accounts.footage(self.shared, &site, &status.name, self.index)?;
+        let (_, free) = accounts::room(self.shared, &site, &status.name, status.free.0, status.size.0, footage);
+        Ok(Some(Volume {
             works: status.healthy || status.full,
             free,
             floor: known.levels.floor,
@@ -83,20 +85,20 @@ impl Question<'_> {
             usable: known.usable,
             owed: known.owed,
             guests: known.guests,
-        })
+        }))
     }
 
-    /// The oldest segments of a stream on a volume, as far as they could go.
+    /// The oldest segments of a stream on a volume, as far as they could go, and where they begin.
     fn pieces(
         &self,
-        stream: crate::types::StreamId,
+        (stream, begins): (StreamId, WallNs),
         camera: &CameraId,
         volume: &VolumeName,
         held: &Held,
         mut wants: Wants,
     ) -> Result<Vec<Piece>, IndexError> {
         let mut pieces = Vec::new();
-        self.index.each_closed(stream, volume, &mut |aged: Aged| {
+        self.index.each_closed(stream, volume, begins, &mut |aged: Aged| {
             let held = is_held(held, [camera, &aged.camera], aged.span);
             let more = wants.more(&aged, held);
             if more && !held {

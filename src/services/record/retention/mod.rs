@@ -49,6 +49,8 @@ struct State {
     doubts: BTreeSet<Suspension>,
     /// Volumes on which nothing could be removed, and why.
     refusals: BTreeMap<VolumeName, String>,
+    /// Files that could not be removed, as far as it was said.
+    stuck: BTreeSet<PathBuf>,
     accounts: Option<Arc<Accounts>>,
     kept: BTreeMap<CameraId, (WallNs, Kept)>,
     /// Volumes where something was just removed: their room is looked at again after that.

@@ -5,8 +5,12 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        TryLockError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +23,7 @@ use crate::{
     },
     services::record::{Shared, start::story},
     store::{
-        Condemned, RetireError, Store,
+        Condemned, RetireError, Retired, Store, format,
         index::{IndexQueue, Reader, SegmentRow, SegmentState},
         layout,
     },
@@ -28,6 +32,10 @@ use crate::{
 
 /// Segments that one entry of the ledger names at most.
 const IN_ENTRY: usize = 400;
+/// Segments that are marked at a time: before the next ones it is asked again whether they may go.
+const BATCH: usize = 256;
+/// If so many files refuse, and none goes, the disk refuses.
+const MANY: usize = 16;
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(10);
 /// After each file the disk belongs to the others for so long.
@@ -54,6 +62,15 @@ struct Ground<'a> {
     holds: &'a Keeper,
     retention: &'a Retention,
     stopping: &'a AtomicBool,
+    /// The hash of the site as it is.
+    site: &'a dyn Fn() -> [u8; 32],
+}
+
+/// What was decided on for a volume.
+pub(super) struct Decided {
+    pub(super) list: Vec<Retirement>,
+    /// By which site.
+    pub(super) site: [u8; 32],
 }
 
 /// Something that goes, with its row.
@@ -63,10 +80,14 @@ struct Going<'a> {
 }
 
 /// Removes what was decided on for a volume, and what an earlier pass has left there.
-pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeName, retirements: &[Retirement]) {
+pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeName, decided: &Decided) {
     let turn = retention.turn(volume);
     // Whoever compares it with the index has it in hand; what is to go goes next time.
-    let Ok(_turn) = turn.try_lock() else { return };
+    let _turn = match turn.try_lock() {
+        Ok(turn) => turn,
+        Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+        Err(TryLockError::WouldBlock) => return,
+    };
     let ground = Ground {
         store: &shared.store,
         index: &shared.index,
@@ -75,12 +96,18 @@ pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeN
         holds: shared.holds.keeper(),
         retention,
         stopping: &shared.stopping,
+        site: &|| shared.site().hash(),
     };
-    let outcome = try_carry_out(&ground, volume, retirements);
+    let outcome = try_carry_out(&ground, volume, decided);
     let refusal = match &outcome {
-        Err(e @ RemovalError::Retire(RetireError::Volume(_) | RetireError::NoVolume(_) | RetireError::Disk { .. })) => {
-            Some(story(e))
-        }
+        Err(
+            e @ RemovalError::Retire(
+                RetireError::Volume(_)
+                | RetireError::NoVolume(_)
+                | RetireError::Disk { .. }
+                | RetireError::Files { .. },
+            ),
+        ) => Some(story(e)),
         _ => None,
     };
     if let Err(e) = &outcome
@@ -95,18 +122,68 @@ pub(super) fn carry_out(shared: &Shared, retention: &Retention, volume: &VolumeN
     }
 }
 
-fn try_carry_out(ground: &Ground<'_>, volume: &VolumeName, retirements: &[Retirement]) -> Result<(), RemovalError> {
+fn try_carry_out(ground: &Ground<'_>, volume: &VolumeName, decided: &Decided) -> Result<(), RemovalError> {
     ground.store.is_itself(volume)?;
     let index = Reader::open(&ground.path)?;
     let left = left(ground, &index, volume)?;
     if !left.is_empty() {
-        ground.store.remove(&left, &mut || pace(ground))?;
+        let done = remove(ground, &left)?;
+        // Where a whole part refused, nothing more is marked before something goes again.
+        if done.done.segments == 0 && ground.retention.state().refusals.contains_key(volume) {
+            done.into_result()?;
+        }
     }
-    if let Some(condemned) = condemn(ground, &index, volume, retirements)? {
-        let done = ground.store.remove(&condemned, &mut || pace(ground))?;
-        log::info!(VOLUME = volume.as_str(); "volume {volume}: {} segments have gone, {}", done.segments, crate::types::ByteSize(done.bytes));
+    let (mut segments, mut bytes) = (0, 0);
+    let outcome = decided.list.chunks(BATCH).try_for_each(|part| {
+        if let Some(condemned) = condemn(ground, &index, volume, part, &decided.site)? {
+            let done = remove(ground, &condemned)?;
+            segments += done.done.segments;
+            bytes += done.done.bytes;
+            if done.done.segments == 0 && done.refused.len() >= MANY {
+                done.into_result()?;
+            }
+        }
+        Ok(())
+    });
+    if segments > 0 {
+        log::info!(VOLUME = volume.as_str(); "volume {volume}: {segments} segments have gone, {}", crate::types::ByteSize(bytes));
     }
-    Ok(())
+    outcome
+}
+
+/// What became of marked files.
+#[derive(Default)]
+struct Removed {
+    done: Retired,
+    refused: Vec<(PathBuf, std::io::Error)>,
+}
+
+impl Removed {
+    fn into_result(self) -> Result<(), RetireError> {
+        let Self { done, refused } = self;
+        if refused.is_empty() { Ok(()) } else { Err(RetireError::Files { refused, done }) }
+    }
+}
+
+/// Removes what is marked. Single files that refuse are spoken of once.
+fn remove(ground: &Ground<'_>, condemned: &Condemned) -> Result<Removed, RetireError> {
+    match ground.store.remove(condemned, &mut || pace(ground)) {
+        Ok(done) => Ok(Removed { done, refused: Vec::new() }),
+        Err(RetireError::Files { refused, done }) => {
+            let mut state = ground.retention.state();
+            for (path, e) in &refused {
+                if state.stuck.insert(path.clone()) {
+                    log::error!(
+                        "{} is to go, and the disk refuses to remove it: {e}; it is tried again and again",
+                        path.display()
+                    );
+                }
+            }
+            drop(state);
+            Ok(Removed { done, refused })
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// Whether a hold touches a segment, by its camera's present name or by that of the time.
@@ -119,15 +196,31 @@ fn is_held(held: &Held, camera: &CameraId, row: &SegmentRow) -> bool {
 fn left(ground: &Ground<'_>, index: &Reader, volume: &VolumeName) -> Result<Condemned, RemovalError> {
     let cameras: BTreeMap<StreamId, CameraId> =
         index.streams()?.into_iter().map(|s| (s.key.id, s.key.camera)).collect();
+    // First what is marked: a hold that came before a late mark is seen.
+    let marked = index.retiring()?;
     let held = ground.holds.held();
     let is_held = |r: &SegmentRow| cameras.get(&r.id.stream).is_some_and(|camera| is_held(&held, camera, r));
-    let rows = index.retiring()?.into_iter().filter(|r| r.volume == *volume);
+    let rows = marked.into_iter().filter(|r| r.volume == *volume);
     let (held, rows): (Vec<SegmentRow>, Vec<SegmentRow>) = rows.partition(is_held);
     for row in held {
         log::error!(VOLUME = volume.as_str(); "{} was about to go and is held now: it stays, whatever the ledger says", row.path);
-        ground.index.put(|batch| batch.segment(SegmentRow { state: SegmentState::Closed, ..row }));
+        let state = state_before(ground, &row);
+        ground.index.put(|batch| batch.segment(SegmentRow { state, ..row }));
     }
     Ok(Condemned::left(volume, rows))
+}
+
+/// What a marked segment was: its file says whether it was recovered.
+fn state_before(ground: &Ground<'_>, row: &SegmentRow) -> SegmentState {
+    let read = |root: &PathBuf| {
+        let file = File::open(root.join(&row.path)).ok()?;
+        let len = file.metadata().ok()?.len();
+        format::read(&file, len).ok()?.closed
+    };
+    match ground.store.roots().get(&row.volume).and_then(read) {
+        Some(closing) if closing.recovered => SegmentState::Recovered,
+        _ => SegmentState::Closed,
+    }
 }
 
 /// Decides for good, while nobody can add a hold: the ledger says it, and the rows are marked.
@@ -136,6 +229,7 @@ fn condemn(
     index: &Reader,
     volume: &VolumeName,
     retirements: &[Retirement],
+    site: &[u8; 32],
 ) -> Result<Option<Condemned>, RemovalError> {
     let held = ground.holds.steady();
     // What goes was chosen by the clock as it was found then; since then it may have been set.
@@ -144,6 +238,10 @@ fn condemn(
         || held.may_delete(volume).is_err()
         || ground.stopping.load(Ordering::SeqCst)
     {
+        return Ok(None);
+    }
+    if (ground.site)() != *site {
+        // The site may promise more by now.
         return Ok(None);
     }
     let mut going = Vec::new();
@@ -156,7 +254,10 @@ fn condemn(
     if going.is_empty() {
         return Ok(None);
     }
-    let accounted = ground.journal.commit(entries(volume, &going), LEDGER)?;
+    let accounted = ground.journal.commit(entries(volume, &going), LEDGER).inspect_err(|_| {
+        // The ledger may say it yet. What stays for now goes into it again.
+        ground.index.put(|batch| going.iter().for_each(|g| batch.unlog(g.row.id, volume.clone())));
+    })?;
     let breaches: Vec<(StreamId, Span)> = breaches(&going).map(|g| (g.row.id.stream, g.row.span)).collect();
     ground.index.put(|batch| batch.lost.extend(breaches));
     let rows = going.into_iter().map(|g| g.row).collect();

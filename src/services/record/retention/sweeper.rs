@@ -12,7 +12,9 @@ use jiff::civil::Date;
 use super::{
     accounts::{self, Accounts},
     gather::Question,
-    measure, removal, report, short, trust,
+    measure,
+    removal::{self, Decided},
+    report, short, trust,
 };
 use crate::{
     ledger::What,
@@ -39,8 +41,8 @@ const OVERDUE: Duration = Duration::from_mins(15);
 const REST: Duration = Duration::from_secs(10);
 /// What is kept is measured so often; the last word of a day stays.
 const MEASURE: Duration = Duration::from_hours(1);
-/// Segments that are removed at a time.
-const BATCH: usize = 256;
+/// Segments that somebody is sent to remove at a time. Small ones come by the ten thousand, and a volume rests after each time.
+const AT_A_TIME: usize = 4096;
 /// The newest time that was seen is noted so often.
 const NOTE: Duration = Duration::from_mins(1);
 /// How long a stop waits for disks.
@@ -61,6 +63,8 @@ struct Basis {
 pub(in crate::services::record) struct Sweeper {
     shared: Arc<Shared>,
     basis: Option<Basis>,
+    /// Why the last look came to nothing.
+    problem: Option<String>,
     /// When what was overdue on a volume went last.
     overdue: BTreeMap<VolumeName, Monotonic>,
     noted: Option<Monotonic>,
@@ -76,6 +80,7 @@ impl Sweeper {
         let this = Self {
             shared: shared.clone(),
             basis: None,
+            problem: None,
             overdue: BTreeMap::new(),
             noted: None,
             measured: None,
@@ -87,17 +92,14 @@ impl Sweeper {
 
     fn run(mut self) {
         let mut events = self.shared.store.events();
-        let mut trouble = String::new();
         while !self.shared.stopping.load(Ordering::SeqCst) {
-            match self.look() {
-                Ok(()) => trouble.clear(),
-                Err(e) => {
-                    let text = story(&e);
-                    if text != trouble {
-                        log::warn!("retention is not looked after: {text}");
-                        trouble = text;
-                    }
-                }
+            // Who cannot look in the index decides nothing: it is a doubt until a look succeeds.
+            self.problem = self.look().err().map(|e| {
+                format!("{}; if that stays, `custodian reindex` makes the index anew from the volumes", story(&e))
+            });
+            if let Some(problem) = self.problem.clone() {
+                let doubts = self.shared.retention.look_for_doubts(&self.shared, Some(problem));
+                self.shared.retention.note_doubts(doubts);
             }
             let began = self.shared.clock.monotonic();
             // A volume that has failed makes guests of its cameras: at once.
@@ -118,9 +120,9 @@ impl Sweeper {
     fn look(&mut self) -> Result<(), IndexError> {
         let shared = self.shared.clone();
         self.look_at_clock();
+        self.look_at_removals();
         let opened = Reader::open(&shared.paths.index());
-        let problem = opened.as_ref().err().map(|e| story(e));
-        let doubts = shared.retention.look_for_doubts(&shared, problem);
+        let doubts = shared.retention.look_for_doubts(&shared, self.problem.clone());
         shared.retention.note_doubts(doubts);
         let index = opened?;
         let accounts = self.reckon(&index)?;
@@ -166,6 +168,19 @@ impl Sweeper {
         }
     }
 
+    /// After something was removed a volume rests, and where footage has a quota it is counted anew.
+    fn look_at_removals(&mut self) {
+        let (shared, now) = (&self.shared, self.shared.clock.monotonic());
+        let done: Vec<VolumeName> =
+            self.busy.extract_if(.., |_, thread| thread.is_finished()).map(|(name, _)| name).collect();
+        for name in done {
+            if accounts::quota(&shared.site(), shared, &name).is_some() {
+                self.basis = None;
+            }
+            shared.retention.state().resting.insert(name, now);
+        }
+    }
+
     /// What there is and what comes, reckoned anew where something has changed.
     fn reckon(&mut self, index: &Reader) -> Result<Arc<Accounts>, IndexError> {
         let (shared, now) = (&self.shared, self.shared.clock.monotonic());
@@ -204,23 +219,21 @@ impl Sweeper {
     fn decide(&mut self, index: &Reader, accounts: &Accounts) -> Result<(), IndexError> {
         let (shared, now) = (self.shared.clone(), self.shared.clock.monotonic());
         let retention = &shared.retention;
-        self.busy.retain(|name, thread| {
-            if thread.is_finished() {
-                retention.state().resting.insert(name.clone(), now);
-            }
-            !thread.is_finished()
-        });
+        let Some(site) = self.basis.as_ref().map(|basis| basis.site) else { return Ok(()) };
         let is_due = |name: &VolumeName| {
-            !retention.is_suspended(name) && self.overdue.get(name).is_none_or(|at| now.since(*at) >= OVERDUE)
+            !retention.is_suspended(name)
+                && !self.busy.contains_key(name)
+                && self.overdue.get(name).is_none_or(|at| now.since(*at) >= OVERDUE)
         };
-        let overdue: BTreeSet<VolumeName> = shared.store.roots().into_keys().filter(is_due).collect();
+        let roots = shared.store.roots();
+        let overdue: BTreeSet<VolumeName> = roots.keys().filter(|name| is_due(name)).cloned().collect();
         let question = Question { shared: &shared, retention, index, accounts, overdue: &overdue };
         let state = question.state()?;
         let before = retention.state().admission.clone();
         let decision = policy::decide(&state, &before);
         self.admit(&decision.admission, &before, &state);
         let mut due: BTreeMap<VolumeName, Vec<Retirement>> = BTreeMap::new();
-        for name in index.retiring()?.into_iter().map(|r| r.volume) {
+        for name in index.retiring()?.into_iter().map(|r| r.volume).filter(|name| roots.contains_key(name)) {
             due.entry(name).or_default();
         }
         for retirement in decision.retire {
@@ -231,9 +244,9 @@ impl Sweeper {
         }
         for (name, mut list) in due {
             // As long as there is more of it than goes at once, what is overdue is due again.
-            let all = list.len() <= BATCH;
-            list.truncate(BATCH);
-            if self.send(&name, list, now) && all && overdue.contains(&name) {
+            let all = list.len() <= AT_A_TIME;
+            list.truncate(AT_A_TIME);
+            if self.send(&name, Decided { list, site }, now) && all && overdue.contains(&name) {
                 self.overdue.insert(name, now);
             }
         }
@@ -266,14 +279,14 @@ impl Sweeper {
     }
 
     /// Sends somebody to remove what goes from a volume, if nobody is there and its room is known. Whether somebody went.
-    fn send(&mut self, name: &VolumeName, list: Vec<Retirement>, now: Monotonic) -> bool {
+    fn send(&mut self, name: &VolumeName, decided: Decided, now: Monotonic) -> bool {
         let shared = self.shared.clone();
         let resting = shared.retention.state().resting.get(name).copied();
         if self.busy.contains_key(name) || resting.is_some_and(|since| now.since(since) < REST) {
             return false;
         }
         let volume = name.clone();
-        let remove = move || removal::carry_out(&shared, &shared.retention, &volume, &list);
+        let remove = move || removal::carry_out(&shared, &shared.retention, &volume, &decided);
         match std::thread::Builder::new().name(format!("retire {name}")).spawn(remove) {
             Ok(thread) => {
                 self.busy.insert(name.clone(), thread);

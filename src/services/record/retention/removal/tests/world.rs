@@ -356,8 +356,9 @@ impl Life {
             holds: &self.holds,
             retention: &self.retention,
             stopping: &self.stopping,
+            site: &|| [0; 32],
         };
-        try_carry_out(&ground, &name(), retirements)?;
+        try_carry_out(&ground, &name(), &Decided { list: retirements.to_vec(), site: [0; 32] })?;
         self.index.flush(Duration::from_secs(20));
         Ok(())
     }
