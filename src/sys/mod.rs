@@ -17,6 +17,6 @@ pub use cold::ColdFile;
 pub use command::{Commands, FakeCommands, Output, RealCommands};
 pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space, forget_cached};
 pub use fake_files::{Cut, FakeFiles};
-pub use files::{Files, RealFiles, unfinished};
+pub use files::{Files, Found, RealFiles, unfinished};
 pub use pace::Pace;
 pub use random::random;
