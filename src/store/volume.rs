@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    sys::{Disk, Space},
+    sys::{Disk, Owner, Space},
     types::{VolumeName, WallNs},
 };
 
 /// The marker file in a volume's root.
 pub const MARKER: &str = "custodian-volume.json";
+
+/// Who records: footage belongs to this user where there is one.
+pub const OWNER: &str = "custodian-record";
 
 /// Version of the layout of a volume that this version writes.
 pub const FORMAT: u16 = 1;
@@ -165,6 +168,11 @@ pub fn init(disk: &dyn Disk, name: &VolumeName, root: &Path, site: &str, now: Wa
     };
     write().map_err(io("cannot write", &path))?;
     open(disk, name, root, None)
+}
+
+/// Gives a volume that was just prepared to the user who writes to it.
+pub fn give(root: &Path, owner: Owner) -> io::Result<()> {
+    [root.join(MARKER), root.join(super::layout::FOOTAGE), root.to_owned()].iter().try_for_each(|path| owner.give(path))
 }
 
 /// Opens a volume, if its marker is that of `name` and, where the id is known, has that id.

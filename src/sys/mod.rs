@@ -9,6 +9,7 @@ mod disk;
 mod fake_files;
 mod files;
 pub mod notify;
+mod owner;
 mod pace;
 mod random;
 
@@ -18,5 +19,6 @@ pub use command::{Commands, FakeCommands, Output, RealCommands};
 pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space, forget_cached};
 pub use fake_files::{Cut, FakeFiles};
 pub use files::{Files, Found, RealFiles, unfinished};
+pub use owner::Owner;
 pub use pace::Pace;
 pub use random::random;

@@ -18,7 +18,7 @@ use crate::{
     },
     services::paths::{STATE, backup_mount_point},
     site::{BackupPlace, S3Address, Secrets},
-    sys::{Clock as _, Pace, RealClock, RealDisk},
+    sys::{Clock as _, Owner, Pace, RealClock, RealDisk},
     types::RecorderId,
 };
 
@@ -152,18 +152,27 @@ fn on_same_disk(one: &Path, other: &Path) -> anyhow::Result<bool> {
 /// Makes the folder.
 fn make(path: &Path) -> anyhow::Result<()> {
     match fs::create_dir(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-            Err(e).with_context(|| format!("cannot make {}", path.display()))
+        // Whoever had the medium before may have put a link to a folder of this system there.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            ensure!(
+                folder,
+                "{} is no folder but a link or a file: nothing is written there. Remove it",
+                path.display()
+            );
+            Ok(())
         }
-        _ => Ok(()),
+        other => other.with_context(|| format!("cannot make {}", path.display())),
     }
 }
 
 /// Gives folder and marker to the user that makes backups, where root has prepared them for the service.
 fn give(root: &Path, state: &Path) -> anyhow::Result<()> {
     let Some(user) = service_user(state)? else { return Ok(()) };
-    for path in [root.to_owned(), root.join(MARKER)] {
-        nix::unistd::chown(&path, Some(user.uid), Some(user.gid)).with_context(|| {
+    let owner = Owner::named(&user.name)?.context("no such user")?;
+    // The folder last: from then on another may exchange what is in it.
+    for path in [root.join(MARKER), root.to_owned()] {
+        owner.give(&path).with_context(|| {
             format!("{} cannot be given to the user {OWNER}, who makes the backups: see to it that this user may write there", path.display())
         })?;
     }

@@ -38,6 +38,22 @@ fn a_place_is_prepared_once_and_nothing_is_written_without() {
     assert_eq!(files(&school.place()), [marker]);
 }
 
+/// A disk that somebody else had: root must not be led astray by what lies on it.
+#[test]
+fn a_link_on_the_medium_leads_nowhere() {
+    let school = School::new();
+    for taken in ["elsewhere", "nowhere"] {
+        let _ = fs::create_dir(school.path("elsewhere"));
+        std::os::unix::fs::symlink(school.path(taken), school.place()).unwrap();
+        let said = school.fails(&["init", "--same-disk"], 1);
+        assert!(said.contains("is no folder but a link or a file"), "{said}");
+        assert_eq!(files(&school.path("elsewhere")), Vec::<std::path::PathBuf>::new());
+        fs::remove_file(school.place()).unwrap();
+    }
+    fs::create_dir(school.place()).unwrap();
+    assert!(school.ok(&["init", "--same-disk"]).contains("prepared."), "a folder that is there will do");
+}
+
 #[test]
 fn days_go_by() {
     let school = School::new();

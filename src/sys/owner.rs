@@ -1,0 +1,34 @@
+//! Whose files are: what root makes for a service is the service's.
+
+use std::{
+    io,
+    os::unix::fs::{MetadataExt as _, lchown},
+    path::Path,
+};
+
+use nix::unistd::User;
+
+/// A user and its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    uid: u32,
+    gid: u32,
+}
+
+impl Owner {
+    /// The user of that name, if there is one.
+    pub fn named(name: &str) -> io::Result<Option<Self>> {
+        Ok(User::from_name(name)?.map(|user| Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+    }
+
+    /// Whose something is.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let meta = path.symlink_metadata()?;
+        Ok(Self { uid: meta.uid(), gid: meta.gid() })
+    }
+
+    /// Gives something to this user, which takes root. Of a link the link itself is given, not what it leads to.
+    pub fn give(self, path: &Path) -> io::Result<()> {
+        lchown(path, Some(self.uid), Some(self.gid))
+    }
+}
