@@ -6,10 +6,10 @@ use anyhow::{Context as _, ensure};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::{Here, NOT_ALL, Where};
+use super::{Here, Where};
 use crate::{
     backup::{BackupId, Filter, Kind, Order},
-    cli::{print, print_error, progress::Progress, table, time},
+    cli::{NOT_ALL, print, print_error, progress::Progress, table, time},
     lang::t,
     services::backup::{identity, restore},
     sys::{Clock as _, RealClock, RealDisk},
@@ -99,7 +99,8 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
             print(&t(lang, "backup.restored_footage", &[("into", &into), ("volume", args.volume.as_str())]));
         }
     }
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+    let all = report.failed.is_empty() && report.missing.is_empty();
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
 }
 
 /// The span that is asked for; none if neither end is.

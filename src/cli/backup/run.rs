@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Here, NOT_ALL, sheet};
+use super::{Here, sheet};
 use crate::{
     backup::{Outcome, Record},
-    cli::{print, print_error, progress::Progress, table},
+    cli::{NOT_ALL, print, print_error, progress::Progress, table},
     lang::t,
     services::backup::{Told, as_service},
     types::{ByteSize, Lang},

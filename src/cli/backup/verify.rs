@@ -4,10 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use serde_json::json;
 
-use super::{Here, NOT_ALL, Where};
+use super::{Here, Where};
 use crate::{
     backup::BackupId,
-    cli::{print, print_error, progress::Progress, table},
+    cli::{NOT_ALL, print, print_error, progress::Progress, table},
     lang::t,
     services::backup::{as_service, identity, verify},
     types::{ByteSize, Lang},

@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use self::progress::Bar;
-use super::{table, time, time::Shown, window::manners};
+use super::{NOT_ALL, table, time, time::Shown, window::manners};
 use crate::{
     lang::t,
     services::{
@@ -28,9 +28,6 @@ use crate::{
     sys::{Clock as _, RealClock},
     types::{ByteSize, CameraId, Lang, RecorderId, Span, VolumeName},
 };
-
-/// All as it was recorded: 0. Could not be done, or not wholly: 1. This: something is not what was recorded.
-const DAMAGE: u8 = 3;
 
 /// A round of the scrub begins so often.
 const EVERY: Duration = Duration::from_hours(30 * 24);
@@ -144,7 +141,7 @@ fn span(args: &Args, zone: &jiff::tz::TimeZone) -> anyhow::Result<Option<Span>> 
 /// A scrub that is interrupted goes on at the next time, and a volume that is away is no news from it.
 fn code(report: &Report, ask: &Ask) -> ExitCode {
     if report.is_damaged() {
-        ExitCode::from(DAMAGE)
+        ExitCode::from(NOT_ALL)
     } else if report.is_complete() || ask.every.is_some() {
         ExitCode::SUCCESS
     } else {

@@ -127,7 +127,7 @@ fn a_part_can_be_had_and_nothing_is_written_over() {
     // A file that is another one stays, and is told.
     fs::write(&footage[0], b"something else").unwrap();
     let out = run(&[]);
-    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(out.status.code(), Some(3));
     assert!(text(&out.stderr).contains("exists and is something else"), "{}", text(&out.stderr));
     assert_eq!(fs::read(&footage[0]).unwrap(), b"something else");
     assert_eq!(files(&into.join("footage")).len(), 4);

@@ -112,7 +112,7 @@ fn what_is_missing_is_told_with_an_exit_code_of_its_own() {
     let lost = files(&school.archive.root().join("footage/gate-1")).remove(0);
     fs::write(&lost, b"torn").unwrap();
     let out = school.backup(&["run"]);
-    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
     let name = lost.file_name().unwrap().to_str().unwrap();
     assert!(
         text(&out.stderr).contains(name) && text(&out.stderr).contains("it has 4 bytes instead of"),
@@ -120,6 +120,15 @@ fn what_is_missing_is_told_with_an_exit_code_of_its_own() {
         text(&out.stderr)
     );
     assert!(text(&out.stdout).contains("incomplete"), "{}", text(&out.stdout));
+    // For the service that is a success; a command line that is not understood is none.
+    let unit = include_str!("../../../modules/units/custodian-backup.service");
+    let successes: Vec<&str> = unit.lines().filter_map(|l| l.strip_prefix("SuccessExitStatus=")).collect();
+    assert_eq!(successes, ["3"]);
+    assert!(school.fails(&["run", "--plaec", "1"], 2).contains("--plaec"));
+    assert!(school.fails(&["verify", "--identiy", "key"], 2).contains("--identiy"));
+    // What the backup lacks was not restored either.
+    let said = school.fails(&["restore", "latest", "--identity", "key", "--into", "back"], 3);
+    assert!(said.contains(name), "{said}");
 }
 
 #[test]
@@ -133,9 +142,9 @@ fn one_flipped_bit_on_the_medium_is_named() {
     bytes[middle] ^= 0x10;
     fs::write(&object, &bytes).unwrap();
     let name = object.strip_prefix(school.place()).unwrap().to_str().unwrap();
-    let said = school.fails(&["verify"], 2);
+    let said = school.fails(&["verify"], 3);
     assert!(said.contains("DAMAGED") && said.contains(name), "{said}");
-    let said = school.fails(&["verify", "--identity", "key"], 2);
+    let said = school.fails(&["verify", "--identity", "key"], 3);
     assert!(said.contains(name), "{said}");
     let record = school.list(&[]);
     assert!(record[0]["check"]["damaged"][0].as_str().unwrap().contains(name), "{record:#}");
@@ -149,7 +158,7 @@ fn a_record_that_somebody_exchanged_at_the_place_is_noticed() {
     let path = school.place().join(format!("backups/{id}.json"));
     let record = fs::read_to_string(&path).unwrap().replace("\"missing\": 0", "\"missing\": 7");
     fs::write(&path, record).unwrap();
-    let said = school.fails(&["verify"], 2);
+    let said = school.fails(&["verify"], 3);
     assert!(said.contains("not the record that this recorder wrote"), "{said}");
 }
 
