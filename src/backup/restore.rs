@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::{
+    fcntl::{AT_FDCWD, RenameFlags, renameat2},
+    unistd::geteuid,
+};
 
 use super::{
     crypt::Identity,
@@ -24,7 +27,7 @@ use crate::{
         format,
         volume::{self, VolumeError},
     },
-    sys::{Disk, unfinished},
+    sys::{Disk, Owner, unfinished},
     types::{CameraId, Span, StreamKind, VolumeName, WallNs, merkle::Hash},
 };
 
@@ -128,10 +131,11 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
     let objects = list::objects(order.place, &record)?;
     let manifest = restored::manifest(order.place, &record, order.identity)?;
     let wanted: Vec<&FileLine> = manifest.files.iter().filter(|line| order.filter.wants(line)).collect();
+    let owner = owner(order)?;
     if wanted.iter().any(|line| line.kind == Kind::Footage) {
-        prepare(order, &manifest.head)?;
+        prepare(order, &manifest.head, owner)?;
     } else {
-        order.disk.make_dir(order.into).map_err(BackupError::io("cannot make", order.into))?;
+        make_dir(order, order.into, owner)?;
     }
     let mut report = Report {
         id,
@@ -147,7 +151,7 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
     let mut step = Step { files: 0, of_files: wanted.len() as u64, bytes: 0, of_bytes };
     for line in wanted {
         let file = Restored { place: order.place, identity: order.identity, objects: &objects, line };
-        match one(order, &file) {
+        match one(order, &file, owner) {
             Ok(true) => {
                 report.files += 1;
                 report.bytes += line.bytes;
@@ -165,27 +169,52 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
     Ok(report)
 }
 
+/// Whose what is restored becomes, if this is root: whose the volume is, else the recorder's, which is to use it.
+fn owner(order: &Order<'_>) -> Result<Option<Owner>, BackupError> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let of_volume = Owner::of(&order.into.join(volume::MARKER)).map(Some);
+    of_volume.or_else(|_| Owner::named(volume::OWNER)).map_err(BackupError::io("cannot give away", order.into))
+}
+
+/// Gives something to its owner, where the file system knows such: that of a stick may not.
+fn given(give: impl FnOnce(Owner) -> io::Result<()>, owner: Option<Owner>) -> io::Result<()> {
+    match owner.map_or(Ok(()), give) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes a folder, if there is none.
+fn make_dir(order: &Order<'_>, path: &Path, owner: Option<Owner>) -> Result<(), BackupError> {
+    let owner = owner.filter(|_| path.symlink_metadata().is_err());
+    let made = order.disk.make_dir(path).and_then(|()| given(|owner| owner.give(path), owner));
+    made.map_err(BackupError::io("cannot make", path))
+}
+
 /// Sees to it that the folder is a volume: one that is there already, or an empty folder that becomes one.
-fn prepare(order: &Order<'_>, head: &Head) -> Result<(), BackupError> {
+fn prepare(order: &Order<'_>, head: &Head, owner: Option<Owner>) -> Result<(), BackupError> {
     let marker = order.into.join(volume::MARKER);
     if marker.exists() {
         return Ok(());
     }
     match volume::init(order.disk, &order.volume, order.into, &head.site, order.now) {
         Err(VolumeError::Io { path, source, what, .. }) => Err(BackupError::Io { what, path, source }),
-        other => other.map(drop).map_err(Into::into),
-    }
+        other => other.map(drop).map_err(BackupError::from),
+    }?;
+    given(|owner| volume::give(order.into, owner), owner).map_err(BackupError::io("cannot give away", order.into))
 }
 
 /// Restores a file. Whether it had to be written.
-fn one(order: &Order<'_>, file: &Restored<'_>) -> Result<bool, BackupError> {
+fn one(order: &Order<'_>, file: &Restored<'_>, owner: Option<Owner>) -> Result<bool, BackupError> {
     let line = file.line;
     let below = if line.kind == Kind::Footage { line.path.to_string() } else { format!("{BESIDE}/{}", line.path) };
     let path = order.into.join(&below);
     if path.symlink_metadata().is_ok() {
         return equal(&path, line);
     }
-    folders(order, &below)?;
+    folders(order, &below, owner)?;
     let unfinished = unfinished(&path);
     let _ = fs::remove_file(&unfinished);
     let io = |what| BackupError::io(what, path.clone());
@@ -196,7 +225,8 @@ fn one(order: &Order<'_>, file: &Restored<'_>) -> Result<bool, BackupError> {
         .mode(0o640)
         .open(&unfinished)
         .map_err(io("cannot make"))?;
-    let written = write(file, &mut out).and_then(|()| {
+    let written = given(|owner| owner.give_open(&out), owner).map_err(io("cannot give away"));
+    let written = written.and_then(|()| write(file, &mut out)).and_then(|()| {
         // Nothing is written over, not even what has come this moment.
         renameat2(AT_FDCWD, &unfinished, AT_FDCWD, &path, RenameFlags::RENAME_NOREPLACE)
             .map_err(|e| io("cannot make")(e.into()))
@@ -255,13 +285,13 @@ impl io::Write for Digesting<'_> {
 }
 
 /// Makes the folders of a path, one level at a time; the folder that is restored into is there.
-fn folders(order: &Order<'_>, below: &str) -> Result<(), BackupError> {
+fn folders(order: &Order<'_>, below: &str, owner: Option<Owner>) -> Result<(), BackupError> {
     let mut at = order.into.to_owned();
     let mut parts: Vec<&str> = below.split('/').collect();
     parts.pop();
     for part in parts {
         at.push(part);
-        order.disk.make_dir(&at).map_err(BackupError::io("cannot make", at.clone()))?;
+        make_dir(order, &at, owner)?;
     }
     Ok(())
 }

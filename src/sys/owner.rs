@@ -1,8 +1,9 @@
 //! Whose files are: what root makes for a service is the service's.
 
 use std::{
+    fs::File,
     io,
-    os::unix::fs::{MetadataExt as _, lchown},
+    os::unix::fs::{MetadataExt as _, fchown, lchown},
     path::Path,
 };
 
@@ -30,5 +31,10 @@ impl Owner {
     /// Gives something to this user, which takes root. Of a link the link itself is given, not what it leads to.
     pub fn give(self, path: &Path) -> io::Result<()> {
         lchown(path, Some(self.uid), Some(self.gid))
+    }
+
+    /// Gives an open file to this user.
+    pub fn give_open(self, file: &File) -> io::Result<()> {
+        fchown(file, Some(self.uid), Some(self.gid))
     }
 }

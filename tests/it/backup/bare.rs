@@ -153,3 +153,37 @@ fn without_the_key_there_is_nothing() {
     let said = school.fails(&["restore", "latest", "--identity", "site.toml", "--into", "x"], 1);
     assert!(said.contains("line 1 of the key file"), "{said}");
 }
+
+/// What root restores the recorder must be able to read, and to delete when its time is over.
+#[test]
+fn what_root_restores_belongs_to_whom_the_volume_belongs() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if !nix::unistd::geteuid().is_root() {
+        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+        {
+            eprintln!("NOT TESTED: only root can give files away");
+        }
+        return;
+    }
+    let school = School::new();
+    school.ok(&["init", "--same-disk"]);
+    school.run();
+    let into = school.path("back");
+    let restore = ["restore", "latest", "--identity", "key", "--into", "back"];
+    // A volume of another user's, with a folder that is there already.
+    school.ok(&[&restore[..], &["--camera", "gate-1"]].concat());
+    fs::remove_dir_all(into.join("footage")).unwrap();
+    fs::create_dir(into.join("footage")).unwrap();
+    chown(into.join("custodian-volume.json"), Some(12_345), Some(23_456)).unwrap();
+    school.ok(&restore);
+    let owner = |path: &Path| {
+        let meta = fs::symlink_metadata(path).unwrap();
+        (meta.uid(), meta.gid())
+    };
+    assert_ne!(owner(&into.join("footage")).0, 12_345, "what is there stays whose it is");
+    for file in files(&into.join("footage/gate-1")).iter().chain(&files(&into.join("restored"))) {
+        let below = file.ancestors().take_while(|p| **p != into.join("footage") && **p != into);
+        below.for_each(|path| assert_eq!(owner(path), (12_345, 23_456), "{}", path.display()));
+    }
+    assert!(into.join("footage/gate-1/main").is_dir() && into.join("restored/site.toml").is_file());
+}
