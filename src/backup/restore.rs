@@ -103,6 +103,8 @@ pub struct Report {
     pub missing: Vec<String>,
     /// Segments that were written.
     pub segments: u64,
+    /// The volume that they were written to, by the name in its marker.
+    pub volume: Option<VolumeName>,
 }
 
 /// How far it has come.
@@ -132,11 +134,12 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
     let manifest = restored::manifest(order.place, &record, order.identity)?;
     let wanted: Vec<&FileLine> = manifest.files.iter().filter(|line| order.filter.wants(line)).collect();
     let owner = owner(order)?;
-    if wanted.iter().any(|line| line.kind == Kind::Footage) {
-        prepare(order, &manifest.head, owner)?;
+    let volume = if wanted.iter().any(|line| line.kind == Kind::Footage) {
+        Some(prepare(order, &manifest.head, owner)?)
     } else {
         make_dir(order, order.into, owner)?;
-    }
+        None
+    };
     let mut report = Report {
         id,
         into: order.into.to_owned(),
@@ -146,6 +149,7 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
         failed: Vec::new(),
         missing: manifest.head.missing.clone(),
         segments: 0,
+        volume,
     };
     let of_bytes = wanted.iter().map(|l| l.bytes).sum();
     let mut step = Step { files: 0, of_files: wanted.len() as u64, bytes: 0, of_bytes };
@@ -193,17 +197,25 @@ fn make_dir(order: &Order<'_>, path: &Path, owner: Option<Owner>) -> Result<(), 
     made.map_err(BackupError::io("cannot make", path))
 }
 
-/// Sees to it that the folder is a volume: one that is there already, or an empty folder that becomes one.
-fn prepare(order: &Order<'_>, head: &Head, owner: Option<Owner>) -> Result<(), BackupError> {
-    let marker = order.into.join(volume::MARKER);
-    if marker.exists() {
-        return Ok(());
+/// Sees to it that the folder is a volume: one of the backup's site that is there already, or an empty folder that becomes one. Its name.
+fn prepare(order: &Order<'_>, head: &Head, owner: Option<Owner>) -> Result<VolumeName, BackupError> {
+    let (name, root) = (&order.volume, order.into);
+    match volume::marker(name, root) {
+        Ok(marker) if marker.site == head.site => return Ok(marker.volume),
+        // Else one school's footage would lie among another's.
+        Ok(marker) => {
+            let found = format!("its marker names the site {:?}, this is a backup of {:?}", marker.site, head.site);
+            return Err(VolumeError::WrongMarker { volume: marker.volume, root: root.to_owned(), found }.into());
+        }
+        Err(VolumeError::NoFolder { .. } | VolumeError::NoMarker { .. }) => {}
+        Err(e) => return Err(e.into()),
     }
-    match volume::init(order.disk, &order.volume, order.into, &head.site, order.now) {
-        Err(VolumeError::Io { path, source, what, .. }) => Err(BackupError::Io { what, path, source }),
-        other => other.map(drop).map_err(BackupError::from),
-    }?;
-    given(|owner| volume::give(order.into, owner), owner).map_err(BackupError::io("cannot give away", order.into))
+    let made = match volume::init(order.disk, name, root, &head.site, order.now) {
+        Err(VolumeError::Io { path, source, what, .. }) => return Err(BackupError::Io { what, path, source }),
+        other => other?,
+    };
+    given(|owner| volume::give(root, owner), owner).map_err(BackupError::io("cannot give away", root))?;
+    Ok(made.name)
 }
 
 /// Restores a file. Whether it had to be written.

@@ -175,8 +175,8 @@ pub fn give(root: &Path, owner: Owner) -> io::Result<()> {
     [root.join(MARKER), root.join(super::layout::FOOTAGE), root.to_owned()].iter().try_for_each(|path| owner.give(path))
 }
 
-/// Opens a volume, if its marker is that of `name` and, where the id is known, has that id.
-pub fn open(disk: &dyn Disk, name: &VolumeName, root: &Path, id: Option<&str>) -> Result<Volume, VolumeError> {
+/// Reads the marker of a folder that is taken for volume `name`, whatever it names.
+pub fn marker(name: &VolumeName, root: &Path) -> Result<Marker, VolumeError> {
     let volume = name.clone();
     let path = root.join(MARKER);
     let text = match std::fs::read(&path) {
@@ -196,6 +196,13 @@ pub fn open(disk: &dyn Disk, name: &VolumeName, root: &Path, id: Option<&str>) -
     if marker.min_reader > FORMAT {
         return Err(VolumeError::TooNew { volume, min_reader: marker.min_reader });
     }
+    Ok(marker)
+}
+
+/// Opens a volume, if its marker is that of `name` and, where the id is known, has that id.
+pub fn open(disk: &dyn Disk, name: &VolumeName, root: &Path, id: Option<&str>) -> Result<Volume, VolumeError> {
+    let volume = name.clone();
+    let marker = marker(name, root)?;
     if marker.volume != *name {
         let found = format!("its marker names {:?}", marker.volume.as_str());
         return Err(VolumeError::WrongMarker { volume, root: root.to_owned(), found });

@@ -95,8 +95,8 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         let values =
             [("id", report.id.as_str()), ("files", &*files), ("bytes", &*bytes), ("into", &*into), ("there", &*there)];
         print(&t(lang, "backup.restored", &values));
-        if report.segments > 0 {
-            print(&t(lang, "backup.restored_footage", &[("into", &into), ("volume", args.volume.as_str())]));
+        if let Some(volume) = report.volume.filter(|_| report.segments > 0) {
+            print(&t(lang, "backup.restored_footage", &[("into", &into), ("volume", volume.as_str())]));
         }
     }
     let all = report.failed.is_empty() && report.missing.is_empty();

@@ -63,10 +63,10 @@ fn footage_comes_back_playable_and_indexed() {
     let restore = |args: &[&str]| {
         let mut command = custodian(bare.path());
         command.args(["backup", "restore", "latest", "--lang", "en", "--at"]).arg(school.path("nas"));
-        command.arg("--identity").arg(school.path("key")).arg("--into").arg(&into).args(["--volume", "a1"]).args(args);
+        command.arg("--identity").arg(school.path("key")).arg("--into").arg(&into).args(args);
         command.output().unwrap()
     };
-    let out = restore(&[]);
+    let out = restore(&["--volume", "a1"]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     assert!(text(&out.stdout).contains("is a volume"), "{}", text(&out.stdout));
 
@@ -96,6 +96,19 @@ fn footage_comes_back_playable_and_indexed() {
         rows.iter().map(|r| (r.id, r.span, r.path.clone(), r.bytes, r.frames)).collect::<Vec<_>>()
     };
     assert_eq!(told(&indexed), told(&rows(&school.archive.index(), "gate-1")));
+
+    // A folder that is a volume already has its name, whatever is said.
+    fs::remove_dir_all(into.join("footage/gate-1")).unwrap();
+    let out = restore(&["--volume", "b2"]);
+    assert!(text(&out.stdout).contains("name = \"a1\"") && !text(&out.stdout).contains("b2"), "{}", text(&out.stdout));
+    // Another school's volume takes none of this footage.
+    let marker = into.join("custodian-volume.json");
+    let own = fs::read_to_string(&marker).unwrap();
+    fs::write(&marker, own.replace("\"school\"", "\"other\"")).unwrap();
+    let out = restore(&[]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("its marker names the site"), "{}", text(&out.stderr));
+    fs::write(&marker, own).unwrap();
 
     // Again: everything is there, nothing is written.
     let out = restore(&["--json"]);
