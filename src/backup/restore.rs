@@ -1,6 +1,7 @@
 //! Getting things back from a backup, on a machine that has nothing but the place and the school's key. What exists is never written over.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{AT_FDCWD, RenameFlags, renameat2},
     unistd::geteuid,
 };
@@ -16,7 +18,7 @@ use super::{
     crypt::Identity,
     error::BackupError,
     list,
-    manifest::{FileLine, Head},
+    manifest::{FileLine, Head, Manifest},
     names::BackupId,
     place::Place,
     record::Kind,
@@ -132,7 +134,7 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
     let record = list::record(order.place, &id)?;
     let objects = list::objects(order.place, &record)?;
     let manifest = restored::manifest(order.place, &record, order.identity)?;
-    let wanted: Vec<&FileLine> = manifest.files.iter().filter(|line| order.filter.wants(line)).collect();
+    let wanted = wanted(&order.filter, &manifest)?;
     let owner = owner(order)?;
     let volume = if wanted.iter().any(|line| line.kind == Kind::Footage) {
         Some(prepare(order, &manifest.head, owner)?)
@@ -151,7 +153,7 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
         segments: 0,
         volume,
     };
-    let of_bytes = wanted.iter().map(|l| l.bytes).sum();
+    let of_bytes = total(&wanted);
     let mut step = Step { files: 0, of_files: wanted.len() as u64, bytes: 0, of_bytes };
     for line in wanted {
         let file = Restored { place: order.place, identity: order.identity, objects: &objects, line };
@@ -167,10 +169,34 @@ pub fn restore(order: &Order<'_>, progress: &mut dyn FnMut(Step)) -> Result<Repo
             Err(e) => report.failed.push(format!("{}: {e}", line.path)),
         }
         step.files += 1;
-        step.bytes += line.bytes;
+        step.bytes = step.bytes.saturating_add(line.bytes);
         progress(step);
     }
     Ok(report)
+}
+
+/// What is wanted of a backup. What is misspelt must not look as if all had been restored.
+fn wanted<'a>(filter: &Filter, manifest: &'a Manifest) -> Result<Vec<&'a FileLine>, BackupError> {
+    let cameras: BTreeSet<&CameraId> =
+        manifest.files.iter().filter_map(|line| Some(&line.footage.as_ref()?.camera)).collect();
+    let nothing = |what| {
+        let cameras = cameras.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let cameras = if cameras.is_empty() { "–".to_owned() } else { cameras.join(", ") };
+        Err(BackupError::Nothing { id: manifest.head.id.clone(), what, cameras })
+    };
+    if let Some(unknown) = filter.cameras.iter().find(|camera| !cameras.contains(camera)) {
+        return nothing(format!("no footage of camera {unknown}"));
+    }
+    let wanted: Vec<&FileLine> = manifest.files.iter().filter(|line| filter.wants(line)).collect();
+    if wanted.is_empty() && !manifest.files.is_empty() {
+        return nothing("nothing of what was asked for".to_owned());
+    }
+    Ok(wanted)
+}
+
+/// Their length, by a list of contents that may be anybody's.
+fn total(files: &[&FileLine]) -> u64 {
+    files.iter().fold(0, |sum, line| sum.saturating_add(line.bytes))
 }
 
 /// Whose what is restored becomes, if this is root: whose the volume is, else the recorder's, which is to use it.
@@ -238,17 +264,29 @@ fn one(order: &Order<'_>, file: &Restored<'_>, owner: Option<Owner>) -> Result<b
         .open(&unfinished)
         .map_err(io("cannot make"))?;
     let written = given(|owner| owner.give_open(&out), owner).map_err(io("cannot give away"));
-    let written = written.and_then(|()| write(file, &mut out)).and_then(|()| {
-        // Nothing is written over, not even what has come this moment.
-        renameat2(AT_FDCWD, &unfinished, AT_FDCWD, &path, RenameFlags::RENAME_NOREPLACE)
-            .map_err(|e| io("cannot make")(e.into()))
-    });
+    let written =
+        written.and_then(|()| write(file, &mut out)).and_then(|()| name(&unfinished, &path).map_err(io("cannot make")));
     if written.is_err() {
         let _ = fs::remove_file(&unfinished);
     }
     written?;
     order.disk.sync_dir(path.parent().unwrap_or(order.into)).map_err(io("cannot write"))?;
     Ok(true)
+}
+
+/// Gives a file its name. Nothing is written over, not even what has come this moment.
+fn name(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // Not on NFS.
+        Err(Errno::EINVAL) => link(from, to),
+        other => Ok(other?),
+    }
+}
+
+/// The same by way of a second name, which must be free, too.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
 }
 
 fn write(file: &Restored<'_>, out: &mut File) -> Result<(), BackupError> {
@@ -306,4 +344,44 @@ fn folders(order: &Order<'_>, below: &str, owner: Option<Owner>) -> Result<(), B
         make_dir(order, &at, owner)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::CopyId;
+
+    #[test]
+    fn a_name_that_is_taken_stays_what_it_is() {
+        for name in [name, link] {
+            let dir = tempfile::tempdir().unwrap();
+            let (from, to) = (dir.path().join("from~"), dir.path().join("to"));
+            fs::write(&from, "new").unwrap();
+            name(&from, &to).unwrap();
+            assert!(!from.exists());
+            fs::write(&from, "newer").unwrap();
+            assert_eq!(name(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(&to).unwrap(), b"new");
+        }
+    }
+
+    #[test]
+    fn a_list_of_contents_that_says_too_much_is_no_trouble() {
+        let id: BackupId = "20261122T083000Z-1a2b3c4d".parse().unwrap();
+        let line = |name: &str, bytes| FileLine {
+            kind: Kind::Export,
+            path: name.to_owned().try_into().unwrap(),
+            copy: CopyId::from_bytes([3; 16]),
+            parts: 1,
+            bytes,
+            sha256: Hash([4; 32]),
+            footage: None,
+        };
+        let head = Head::new(id, "x", "school", "a".parse().unwrap(), WallNs(5));
+        let manifest = Manifest { head, files: vec![line("a", u64::MAX), line("b", u64::MAX)] };
+        assert_eq!(total(&wanted(&Filter::default(), &manifest).unwrap()), u64::MAX);
+        let filter = Filter { kinds: vec![Kind::Site], ..Filter::default() };
+        let said = wanted(&filter, &manifest).unwrap_err().to_string();
+        assert!(said.contains("nothing of what was asked for"), "{said}");
+    }
 }

@@ -137,6 +137,18 @@ fn a_part_can_be_had_and_nothing_is_written_over() {
     let footage = files(&into.join("footage"));
     assert_eq!(footage.len(), 1, "{footage:?}");
     assert!(!into.join("restored").exists(), "who asks for a camera's footage gets that");
+    // What is misspelt, or not in this backup, is not as good as restored.
+    let restore = ["restore", "latest", "--identity", "key", "--into", "none"];
+    for wrong in [&["--camera", "gaet"][..], &["--camera", "gate-1", "--camera", "gaet"], &["--to", "2020-01-01 00:00"]]
+    {
+        let said = school.fails(&[&restore[..], wrong].concat(), 1);
+        assert!(said.contains("of these cameras: gate-1"), "{said}");
+        assert!(!school.path("none").exists());
+    }
+    let list = ["list", "20261122T083000Z-1a2b3c4d"];
+    for at in [&["--place", "1"][..], &["--at", "nas"], &[]] {
+        assert!(school.fails(&[&list[..], at].concat(), 1).contains("20261122T083000Z-1a2b3c4d"));
+    }
     // A file that is another one stays, and is told.
     fs::write(&footage[0], b"something else").unwrap();
     let out = run(&[]);
