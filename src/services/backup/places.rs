@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use nix::unistd::{User, geteuid, initgroups, setgid, setuid};
+use nix::{
+    sys::stat::{Mode, umask},
+    unistd::{User, geteuid, initgroups, setgid, setuid},
+};
 
 use super::Backups;
 use crate::{
@@ -189,6 +192,8 @@ fn service_user(state: &Path) -> anyhow::Result<Option<User>> {
 
 /// Goes on as the user of the service, so that what root does by hand is the service's too. Not to be taken back; before the first thread.
 pub(super) fn as_service(state: &Path) -> anyhow::Result<()> {
+    // As its unit says.
+    umask(Mode::S_IWGRP | Mode::S_IRWXO);
     let Some(user) = service_user(state)? else { return Ok(()) };
     let name = CString::new(user.name.as_str())?;
     let changed = initgroups(&name, user.gid).and_then(|()| setgid(user.gid)).and_then(|()| setuid(user.uid));

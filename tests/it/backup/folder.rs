@@ -1,6 +1,6 @@
 //! The whole life of backups in a folder.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use custodian::{
     retention::holds::{
@@ -12,7 +12,7 @@ use custodian::{
 use uuid::Uuid;
 
 use crate::footage::{EIGHT, SECOND};
-use crate::support::school::{School, files, text};
+use crate::support::school::{School, custodian, files, text};
 
 #[test]
 fn a_place_is_prepared_once_and_nothing_is_written_without() {
@@ -84,6 +84,9 @@ fn days_go_by() {
     fs::remove_dir_all(root.join("footage/gate-1")).unwrap();
     let fourth = school.run();
     assert_eq!((&fourth["outcome"], &fourth["sealed"]["new_objects"]), (&"complete".into(), &0.into()));
+
+    let mode = |name: &str| fs::metadata(school.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(["backups", "backups/catalogue.db", "backups/backup.lock"].map(mode), [0o700, 0o640, 0o640]);
 
     let list = school.ok(&["list"]);
     assert_eq!(list.lines().count(), 5, "{list}");
@@ -184,6 +187,31 @@ fn one_place_that_fails_is_no_matter_of_the_other() {
     );
     assert!(school.fails(&["run", "--place", "3"], 1).contains("site.toml names no place"));
     assert_eq!(school.json(&["run", "--place", "2"])["backups"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_machine_of_several_knows_which_one_it_is() {
+    let school = School::new();
+    school.site("[recorder.b]\n[[recorder.b.volume]]\nname = \"b1\"\npath = \"/srv/b1\"\n");
+    let site = fs::read_to_string(school.path("site.toml")).unwrap();
+    let site = site.replace("area = \"yard\"", "area = \"yard\"\nvolume = \"a1\"");
+    let site = site.replace("area = \"class\"", "area = \"class\"\nvolume = \"a1\"");
+    fs::write(school.path("site.toml"), &site).unwrap();
+    assert!(school.fails(&["init", "--same-disk"], 1).contains("say which one this is with --recorder"));
+    // As apply leaves it.
+    let current = school.path("current");
+    fs::create_dir(&current).unwrap();
+    fs::write(current.join("site.toml"), &site).unwrap();
+    fs::write(current.join("plan.json"), "{\"recorder\": \"a\"}").unwrap();
+    let backup = |what: &[&str]| {
+        let mut command = custodian(&school.path("."));
+        command.arg("backup").args(what).arg("--state").arg(school.path("."));
+        command.output().unwrap()
+    };
+    let out = backup(&["init", "--same-disk"]);
+    assert!(out.status.success() && school.place().is_dir(), "{}", text(&out.stderr));
+    // Of another site's file that says nothing.
+    assert!(school.fails(&["run"], 1).contains("say which one this is with --recorder"));
 }
 
 #[test]
