@@ -35,6 +35,16 @@ pub enum BackupError {
     /// No backup at all.
     #[error("there is no complete backup at this place")]
     None,
+    /// A backup that has nothing of what is asked for.
+    #[error("backup {id} has {what}. Its footage is of these cameras: {cameras}")]
+    Nothing {
+        /// Which.
+        id: BackupId,
+        /// What it does not have.
+        what: String,
+        /// What it has.
+        cameras: String,
+    },
     /// A file of a backup that does not say what it should.
     #[error("{name} is damaged: {what}")]
     Damaged {

@@ -41,6 +41,10 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::types::Lang;
 
+/// The exit code of what was done and found something missing, damaged or at risk, and named it. 1 is what was not done, and 2 a command
+/// line that is not understood.
+const NOT_ALL: u8 = 3;
+
 /// What was asked for on the command line.
 #[derive(Debug, Parser)]
 #[command(name = "custodian", version, disable_help_subcommand = true)]

@@ -1,12 +1,9 @@
 //! The units of systemd that a site asks for on one machine, beside the static ones. Pure.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use super::backup;
+pub use crate::site::{VOLUMES, mount_point};
 use crate::{
     inventory::mapping,
     site::{Site, Unlock, Volume, VolumePlace},
@@ -15,9 +12,6 @@ use crate::{
 
 /// Generated units by name: what they say. A drop-in has the name of its folder before it (`x.service.d/site.conf`).
 pub type Units = BTreeMap<String, String>;
-
-/// Below this folder the disks are mounted, each under its volume's name.
-pub const VOLUMES: &str = "/var/lib/custodian/volumes";
 
 /// The service that records.
 pub const RECORD: &str = "custodian-record.service";
@@ -41,11 +35,6 @@ const KEY_FOLDER: &str = "/run/custodian-key";
 
 /// How long a disk may take to show up before its mount is given up for this boot.
 const DEVICE_LIMIT: &str = "15s";
-
-/// Where a disk's volume is mounted.
-pub fn mount_point(volume: &VolumeName) -> PathBuf {
-    Path::new(VOLUMES).join(volume.as_str())
-}
 
 /// The mount unit of a disk's volume.
 pub fn mount_unit(volume: &VolumeName) -> String {

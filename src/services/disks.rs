@@ -15,12 +15,10 @@ use crate::{
     ledger::{What, spool},
     plan,
     site::{Site, Unlock, VolumePlace},
-    store::{layout, volume},
-    sys::{Clock, Commands, RealDisk, RealFiles},
+    store::volume,
+    sys::{Clock, Commands, Owner, RealDisk, RealFiles},
 };
 
-/// Who records: footage belongs to this user where there is one.
-const OWNER: &str = "custodian-record";
 /// The TPM, through the kernel's resource manager.
 const TPM: &str = "/dev/tpmrm0";
 /// Where the key is that the system is signed with, see systemd-cryptenroll(1).
@@ -168,7 +166,9 @@ impl Machine<'_> {
         self.mounted(prepared.file_system(), "nodev,nosuid,noexec", |at| {
             let made = volume::init(&RealDisk, &wanted.volume, at, &wanted.site, clock.wall())?;
             anyhow::ensure!(made.mount_point, "the new file system is not mounted at {}", at.display());
-            own(at)?;
+            if let Some(owner) = Owner::named(volume::OWNER)? {
+                volume::give(at, owner).with_context(|| format!("cannot be given to {}", volume::OWNER))?;
+            }
             nix::unistd::syncfs(File::open(at)?)?;
             Ok(())
         })
@@ -248,16 +248,6 @@ fn volume_on(survey: &Survey, by_id: &str) -> String {
         Some(Content::Ours(ours)) => ours.volume.to_string(),
         _ => "–".to_owned(),
     }
-}
-
-/// Gives a new volume to the user who records.
-fn own(root: &Path) -> anyhow::Result<()> {
-    let Some(user) = nix::unistd::User::from_name(OWNER)? else { return Ok(()) };
-    for path in [root.to_owned(), root.join(volume::MARKER), root.join(layout::FOOTAGE)] {
-        nix::unistd::chown(&path, Some(user.uid), Some(user.gid))
-            .with_context(|| format!("cannot give {} to {OWNER}", path.display()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub use choices::{
 };
 pub use model::{
     Approval, Area, Backup, BackupPlace, Camera, Matter, Person, Push, Recorder, Register, Retention, Role, Site,
-    Volume, VolumePlace, Warn,
+    VOLUMES, Volume, VolumePlace, Warn, mount_point,
 };
 pub use problem::{Code, Errors, Report};
 pub use recipient::Recipient;

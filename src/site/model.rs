@@ -1,6 +1,11 @@
 //! A site as the rest of custodian sees it: complete, checked, defaults filled in. Only [`super::parse`] makes one.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{civil, tz::TimeZone};
 use url::Url;
@@ -90,6 +95,14 @@ pub enum VolumePlace {
     Disk(String),
     /// A directory, absolute.
     Path(PathBuf),
+}
+
+/// Below this folder the disks are mounted, each under its volume's name.
+pub const VOLUMES: &str = "/var/lib/custodian/volumes";
+
+/// Where a disk's volume is mounted.
+pub fn mount_point(volume: &VolumeName) -> PathBuf {
+    Path::new(VOLUMES).join(volume.as_str())
 }
 
 /// A watched place.

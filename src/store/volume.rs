@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    sys::{Disk, Space},
+    sys::{Disk, Owner, Space},
     types::{VolumeName, WallNs},
 };
 
 /// The marker file in a volume's root.
 pub const MARKER: &str = "custodian-volume.json";
+
+/// Who records: footage belongs to this user where there is one.
+pub const OWNER: &str = "custodian-record";
 
 /// Version of the layout of a volume that this version writes.
 pub const FORMAT: u16 = 1;
@@ -167,8 +170,13 @@ pub fn init(disk: &dyn Disk, name: &VolumeName, root: &Path, site: &str, now: Wa
     open(disk, name, root, None)
 }
 
-/// Opens a volume, if its marker is that of `name` and, where the id is known, has that id.
-pub fn open(disk: &dyn Disk, name: &VolumeName, root: &Path, id: Option<&str>) -> Result<Volume, VolumeError> {
+/// Gives a volume that was just prepared to the user who writes to it.
+pub fn give(root: &Path, owner: Owner) -> io::Result<()> {
+    [root.join(MARKER), root.join(super::layout::FOOTAGE), root.to_owned()].iter().try_for_each(|path| owner.give(path))
+}
+
+/// Reads the marker of a folder that is taken for volume `name`, whatever it names.
+pub fn marker(name: &VolumeName, root: &Path) -> Result<Marker, VolumeError> {
     let volume = name.clone();
     let path = root.join(MARKER);
     let text = match std::fs::read(&path) {
@@ -188,6 +196,13 @@ pub fn open(disk: &dyn Disk, name: &VolumeName, root: &Path, id: Option<&str>) -
     if marker.min_reader > FORMAT {
         return Err(VolumeError::TooNew { volume, min_reader: marker.min_reader });
     }
+    Ok(marker)
+}
+
+/// Opens a volume, if its marker is that of `name` and, where the id is known, has that id.
+pub fn open(disk: &dyn Disk, name: &VolumeName, root: &Path, id: Option<&str>) -> Result<Volume, VolumeError> {
+    let volume = name.clone();
+    let marker = marker(name, root)?;
     if marker.volume != *name {
         let found = format!("its marker names {:?}", marker.volume.as_str());
         return Err(VolumeError::WrongMarker { volume, root: root.to_owned(), found });

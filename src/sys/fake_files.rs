@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::files::{Files, UNFINISHED};
+use super::files::{Files, Found, UNFINISHED};
 
 /// Where a change is cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,10 @@ struct State {
     broken: bool,
     watched: Option<PathBuf>,
     versions: Vec<Arc<[u8]>>,
+    /// Files that are somebody else's.
+    owners: BTreeMap<PathBuf, u32>,
+    /// What the disk cannot read.
+    spoilt: Option<PathBuf>,
 }
 
 /// Files in memory. Clones are the same files.
@@ -127,6 +131,16 @@ impl FakeFiles {
         self.state().broken = broken;
     }
 
+    /// Makes a file somebody else's; it stays so by any name.
+    pub fn give(&self, path: &Path, owner: u32) {
+        self.state().owners.insert(path.to_owned(), owner);
+    }
+
+    /// From now on this file cannot be read, or every file can.
+    pub fn spoil(&self, path: Option<&Path>) {
+        self.state().spoilt = path.map(Path::to_owned);
+    }
+
     /// Remembers every version of a file that a reader could have seen.
     pub fn watch(&self, path: &Path) {
         self.state().watched = Some(path.to_owned());
@@ -206,6 +220,18 @@ impl Files for FakeFiles {
         }
     }
 
+    fn find(&self, path: &Path, most: usize) -> io::Result<Option<Found>> {
+        let Some(node) = self.read_node(path)? else { return Ok(None) };
+        let state = self.state();
+        let bytes = match node {
+            _ if state.spoilt.as_deref() == Some(path) => Err(nix::errno::Errno::EIO.into()),
+            Node::File(bytes) if bytes.len() <= most => Ok(bytes.to_vec()),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        };
+        let own = || nix::unistd::geteuid().as_raw();
+        Ok(Some(Found { owner: state.owners.get(path).copied().unwrap_or_else(own), bytes }))
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         self.read_node(dir)?;
         let names = self.state();
@@ -273,6 +299,9 @@ impl Files for FakeFiles {
             for path in moved {
                 let rest = path.strip_prefix(from).map_err(io::Error::other)?;
                 let new = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
+                if let Some(owner) = state.owners.remove(&path) {
+                    state.owners.insert(new.clone(), owner);
+                }
                 if let Some(node) = state.seen.remove(&path) {
                     state.seen.insert(new, node);
                 }

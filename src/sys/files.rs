@@ -3,15 +3,19 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown, symlink},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown, symlink},
     path::{Path, PathBuf},
 };
+
+use nix::fcntl::OFlag;
 
 /// Files and links of the state folder.
 pub trait Files: Send + Sync {
     /// What a file says; nothing if there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// What lies there, whoever has left it: no link is followed, no pipe is waited for, and not more than `most` bytes are read.
+    fn find(&self, path: &Path, most: usize) -> io::Result<Option<Found>>;
     /// Names in a folder, sorted; none if there is no folder. Unfinished files are left out.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Where a symbolic link leads; nothing if there is none.
@@ -31,6 +35,15 @@ pub trait Files: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes a folder with all that is in it. Fine if there is none.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+/// Something in a folder that others may write to.
+#[derive(Debug)]
+pub struct Found {
+    /// Whose it is.
+    pub owner: u32,
+    /// What it says. `InvalidData` if it is no plain file, or a longer one.
+    pub bytes: io::Result<Vec<u8>>,
 }
 
 /// The kernel's files.
@@ -55,6 +68,19 @@ fn absent_is_fine<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// What a plain file says.
+fn plain(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let none = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(none("it is no plain file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most { Err(none("it is too long")) } else { Ok(bytes) }
+}
+
 /// Makes the entries of the folder that holds `path` durable.
 fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
@@ -63,6 +89,12 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 impl Files for RealFiles {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         absent_is_fine(fs::read(path))
+    }
+
+    fn find(&self, path: &Path, most: usize) -> io::Result<Option<Found>> {
+        let Some(meta) = absent_is_fine(fs::symlink_metadata(path))? else { return Ok(None) };
+        let none = || Err(io::Error::new(io::ErrorKind::InvalidData, "it is no plain file"));
+        Ok(Some(Found { owner: meta.uid(), bytes: if meta.is_file() { plain(path, most) } else { none() } }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -173,5 +205,27 @@ mod tests {
         files.remove(&path).unwrap();
         files.remove_dir(&dir.path().join("none")).unwrap();
         assert_eq!(files.list(&dir.path().join("none")).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_others_left_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("f"), "four").unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        symlink("f", at("link")).unwrap();
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let find = |name: &str, most| RealFiles.find(&at(name), most).unwrap().unwrap();
+        assert!(RealFiles.find(&at("none"), 4).unwrap().is_none());
+        let found = find("f", 4);
+        assert_eq!((found.owner, &*found.bytes.unwrap()), (nix::unistd::geteuid().as_raw(), &b"four"[..]));
+        for (name, most) in [("f", 3), ("folder", 9), ("link", 9), ("pipe", 9), ("socket", 9)] {
+            assert_eq!(find(name, most).bytes.unwrap_err().kind(), io::ErrorKind::InvalidData, "{name}");
+        }
+        // One that takes a file's place meanwhile is found out as well.
+        for name in ["folder", "link", "pipe", "socket"] {
+            plain(&at(name), 9).unwrap_err();
+        }
     }
 }

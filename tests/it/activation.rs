@@ -269,6 +269,29 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
         assert!(!machine.try_run(&["runuser", "--user", "custodian-web", "--", "test", how, path]).status.success());
     }
 
+    // Who reads footage or speaks to stores leaves entries of their own, and no other's: neither can it remove what root has left.
+    let spool = "/var/lib/custodian/ledger-spool";
+    let looks = machine.run(&["stat", "--format=%a %U %G", spool]);
+    assert_eq!(looks.trim(), "3770 custodian-record custodian-record");
+    machine.run(&["touch", "/var/lib/custodian/ledger-spool/of-root"]);
+    for user in ["custodian-verify", "custodian-backup"] {
+        let (own, of_root) = (format!("{spool}/{user}"), format!("{spool}/of-root"));
+        let may =
+            |does: &[&str]| machine.try_run(&[&["runuser", "--user", user, "--"], does].concat()).status.success();
+        assert!(may(&["touch", &own]) && !may(&["rm", &of_root]) && !may(&["mv", &of_root, &own]), "{user}");
+        machine.run(&["runuser", "--user", "custodian-record", "--", "rm", &own]);
+    }
+    machine.run(&[
+        "runuser",
+        "--user",
+        "custodian-record",
+        "--",
+        "mv",
+        &format!("{spool}/of-root"),
+        &format!("{spool}/named"),
+    ]);
+    machine.run(&["rm", &format!("{spool}/named")]);
+
     // A key that the machine holds is the one that counts: another one than the log's is refused, with its own it goes on.
     machine.run(&[
         "sh",

@@ -87,6 +87,19 @@ fn services_are_locked_up() {
     }
 }
 
+/// They compete with the recorder for processor and disks, and by their groups they could ask it for live pictures.
+#[test]
+fn what_runs_beside_the_recorder_stands_back() {
+    for service in ["backup", "verify"] {
+        let unit = fs::read_to_string(modules().join(format!("custodian-{service}.service"))).unwrap();
+        for line in ["CPUSchedulingPolicy=idle", "CPUWeight=idle", "IOSchedulingClass=idle", "IOWeight=10"] {
+            assert!(unit.lines().any(|l| l == line), "{service}: {line}");
+        }
+        let in_group = unit.lines().any(|l| l.starts_with("SupplementaryGroups=custodian "));
+        assert!(!in_group || unit.contains("\nInaccessiblePaths=-/run/custodian\n"), "{service}");
+    }
+}
+
 #[test]
 fn generated_units_are_understood() {
     for (recorder, unlock) in [("a", "tpm"), ("b", "none"), ("c", "passphrase"), ("a", "usb-key")] {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     plan::{self, Base, HEADER, Plan, RECORD, Touched, Units},
-    sys::{FakeClock, Files, RealFiles, unfinished},
+    sys::{FakeClock, Files, Found, RealFiles, unfinished},
     types::WallNs,
 };
 
@@ -42,6 +42,9 @@ struct CutFiles<'a>(&'a Fuse);
 impl Files for CutFiles<'_> {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         RealFiles.read(path)
+    }
+    fn find(&self, path: &Path, most: usize) -> io::Result<Option<Found>> {
+        RealFiles.find(path, most)
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         RealFiles.list(dir)

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Here, Where, sheet};
 use crate::{
-    backup::{BackupId, ClearRecord, Outcome, Record},
+    backup::{BackupError, BackupId, ClearRecord, Outcome, Record},
     cli::{
         table::{self, Cell, Mood, Table},
         time::Shown,
@@ -109,6 +109,9 @@ fn at_places(args: &Args, shown: &Shown, lang: Lang) -> anyhow::Result<ExitCode>
                 .filter(|r| args.id.as_ref().is_none_or(|id| r.id == *id))
                 .map(|r| (place.label.clone(), r)),
         );
+    }
+    if let Some(id) = args.id.as_ref().filter(|_| all.is_empty()) {
+        return Err(BackupError::NoBackup(id.clone()).into());
     }
     if args.json {
         let all: Vec<_> = all.iter().map(|(place, record)| json!({ "place": place, "record": record })).collect();

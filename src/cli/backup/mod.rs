@@ -19,9 +19,6 @@ use crate::{
     types::{Lang, RecorderId},
 };
 
-/// It was done, but something is missing or damaged, and was named.
-const NOT_ALL: u8 = 2;
-
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

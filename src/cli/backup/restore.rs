@@ -6,11 +6,11 @@ use anyhow::{Context as _, ensure};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::{Here, NOT_ALL, Where};
+use super::{Here, Where};
 use crate::{
     backup::{BackupId, Filter, Kind, Order},
     cli::{
-        print, print_error,
+        NOT_ALL, print, print_error,
         progress::{Done, Progress},
         table, time,
     },
@@ -99,11 +99,12 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         let values =
             [("id", report.id.as_str()), ("files", &*files), ("bytes", &*bytes), ("into", &*into), ("there", &*there)];
         print(&t(lang, "backup.restored", &values));
-        if report.segments > 0 {
-            print(&t(lang, "backup.restored_footage", &[("into", &into), ("volume", args.volume.as_str())]));
+        if let Some(volume) = report.volume.filter(|_| report.segments > 0) {
+            print(&t(lang, "backup.restored_footage", &[("into", &into), ("volume", volume.as_str())]));
         }
     }
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+    let all = report.failed.is_empty() && report.missing.is_empty();
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
 }
 
 /// The span that is asked for; none if neither end is.

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Here, NOT_ALL, sheet};
+use super::{Here, sheet};
 use crate::{
     backup::{Outcome, Record},
     cli::{
-        print, print_error,
+        NOT_ALL, print, print_error,
         progress::{Done, Progress},
         table,
     },

@@ -4,11 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use serde_json::json;
 
-use super::{Here, NOT_ALL, Where};
+use super::{Here, Where};
 use crate::{
     backup::BackupId,
     cli::{
-        print, print_error,
+        NOT_ALL, print, print_error,
         progress::{Done, Progress},
         table,
     },

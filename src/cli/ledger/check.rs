@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{Source, kept};
 use crate::{
     cli::{
-        print,
+        NOT_ALL, print,
         progress::{Done, Progress},
     },
     lang::t,
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     });
     drop(bar);
     print(&if args.source.json { as_json(&view, &found, &verifier)? } else { as_text(&view, &found, &verifier, lang) });
-    Ok(if found.flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
 }
 
 /// The log at its own checkpoint; where it has none, at the newest one that was kept.
@@ -70,7 +70,7 @@ fn proof(path: &std::path::Path, verifier: &Verifier, lang: Lang) -> anyhow::Res
         ExitCode::SUCCESS
     } else {
         print(&t(lang, "ledger.not_proven", &[("n", &n)]));
-        ExitCode::FAILURE
+        ExitCode::from(NOT_ALL)
     })
 }
 

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use jiff::tz::TimeZone;
 
-use super::{chosen, print_error, table, time::Shown, window::manners};
+use super::{NOT_ALL, chosen, print_error, table, time::Shown, window::manners};
 use crate::{
     lang::t,
     services::{
@@ -20,9 +20,6 @@ use crate::{
         wire::{Retention, Trust},
     },
 };
-
-/// The exit code where a promise is broken, or will be soon.
-const AT_RISK: u8 = 2;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -105,7 +102,8 @@ fn show(args: &ShowArgs, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         say::text(&told, &shown, lang, table::coloured())
     };
     table::print(&text)?;
-    Ok(if told.at_risk() { ExitCode::from(AT_RISK) } else { ExitCode::SUCCESS })
+    // A promise is broken, or will be soon.
+    Ok(if told.at_risk() { ExitCode::from(NOT_ALL) } else { ExitCode::SUCCESS })
 }
 
 fn trust(

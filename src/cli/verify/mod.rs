@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::{
+    NOT_ALL,
     progress::{Done, Progress},
     table, time,
     time::Shown,
@@ -30,9 +31,6 @@ use crate::{
     sys::{Clock as _, RealClock},
     types::{ByteSize, CameraId, Lang, RecorderId, Span, VolumeName},
 };
-
-/// All as it was recorded: 0. Could not be done, or not wholly: 1. This: something is not what was recorded.
-const DAMAGE: u8 = 3;
 
 /// A round of the scrub begins so often.
 const EVERY: Duration = Duration::from_hours(30 * 24);
@@ -157,7 +155,7 @@ fn span(args: &Args, zone: &jiff::tz::TimeZone) -> anyhow::Result<Option<Span>> 
 /// A scrub that is interrupted goes on at the next time, and a volume that is away is no news from it.
 fn code(report: &Report, ask: &Ask) -> ExitCode {
     if report.is_damaged() {
-        ExitCode::from(DAMAGE)
+        ExitCode::from(NOT_ALL)
     } else if report.is_complete() || ask.every.is_some() {
         ExitCode::SUCCESS
     } else {

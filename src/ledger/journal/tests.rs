@@ -249,14 +249,20 @@ fn what_cannot_be_taken_up_holds_up_nothing_else() {
     until(&journal, |s| s.size == Some(1));
     world.leave("left").unwrap();
     until(&journal, |s| s.size == Some(2));
-    // A folder in the place of an entry cannot be read.
-    let stuck = PathBuf::from(format!("/state/spool/{}.json", uuid::Uuid::new_v4().as_simple()));
-    world.files.make_dir(&stuck).unwrap();
+    // A folder in the place of an entry is no entry; but one that the disk does not give is to come into the log.
+    let spool = PathBuf::from("/state/spool");
+    let folder = spool.join(format!("{}.json", uuid::Uuid::new_v4().as_simple()));
+    world.files.make_dir(&folder).unwrap();
+    let stuck = uuid::Uuid::new_v4();
+    world.files.spoil(Some(&spool.join(format!("{}.json", stuck.as_simple()))));
+    spool::leave_as(&world.files, &spool, stuck, WallNs(8), stopped("stuck")).unwrap();
     assert_eq!(journal.commit(vec![stopped("a")], SOON).unwrap().entries(), 2..3);
     let problem = until(&journal, |s| s.problem.is_some()).problem.unwrap();
     assert!(problem.contains("what other commands have left"), "{problem}");
     journal.put(stopped("b"));
     until(&journal, |s| s.size == Some(4));
-    world.files.remove_dir(&stuck).unwrap();
-    until(&journal, |s| s.problem.is_none());
+    world.files.spoil(None);
+    until(&journal, |s| s.problem.is_none() && s.size == Some(5));
+    let refused = folder.with_extension("refused");
+    assert_eq!(world.files.list(&spool).unwrap(), [refused.file_name().unwrap().to_str().unwrap()]);
 }

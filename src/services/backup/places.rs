@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use nix::unistd::{User, geteuid, initgroups, setgid, setuid};
+use nix::{
+    sys::stat::{Mode, umask},
+    unistd::{User, geteuid, initgroups, setgid, setuid},
+};
 
 use super::Backups;
 use crate::{
@@ -18,7 +21,7 @@ use crate::{
     },
     services::paths::{STATE, backup_mount_point},
     site::{BackupPlace, S3Address, Secrets},
-    sys::{Clock as _, Pace, RealClock, RealDisk},
+    sys::{Clock as _, Owner, Pace, RealClock, RealDisk},
     types::RecorderId,
 };
 
@@ -152,18 +155,27 @@ fn on_same_disk(one: &Path, other: &Path) -> anyhow::Result<bool> {
 /// Makes the folder.
 fn make(path: &Path) -> anyhow::Result<()> {
     match fs::create_dir(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-            Err(e).with_context(|| format!("cannot make {}", path.display()))
+        // Whoever had the medium before may have put a link to a folder of this system there.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            ensure!(
+                folder,
+                "{} is no folder but a link or a file: nothing is written there. Remove it",
+                path.display()
+            );
+            Ok(())
         }
-        _ => Ok(()),
+        other => other.with_context(|| format!("cannot make {}", path.display())),
     }
 }
 
 /// Gives folder and marker to the user that makes backups, where root has prepared them for the service.
 fn give(root: &Path, state: &Path) -> anyhow::Result<()> {
     let Some(user) = service_user(state)? else { return Ok(()) };
-    for path in [root.to_owned(), root.join(MARKER)] {
-        nix::unistd::chown(&path, Some(user.uid), Some(user.gid)).with_context(|| {
+    let owner = Owner::named(&user.name)?.context("no such user")?;
+    // The folder last: from then on another may exchange what is in it.
+    for path in [root.join(MARKER), root.to_owned()] {
+        owner.give(&path).with_context(|| {
             format!("{} cannot be given to the user {OWNER}, who makes the backups: see to it that this user may write there", path.display())
         })?;
     }
@@ -180,6 +192,8 @@ fn service_user(state: &Path) -> anyhow::Result<Option<User>> {
 
 /// Goes on as the user of the service, so that what root does by hand is the service's too. Not to be taken back; before the first thread.
 pub(super) fn as_service(state: &Path) -> anyhow::Result<()> {
+    // As its unit says.
+    umask(Mode::S_IWGRP | Mode::S_IRWXO);
     let Some(user) = service_user(state)? else { return Ok(()) };
     let name = CString::new(user.name.as_str())?;
     let changed = initgroups(&name, user.gid).and_then(|()| setgid(user.gid)).and_then(|()| setuid(user.uid));

@@ -243,7 +243,8 @@ fn note_removed(register: &Register<'_>, id: &BackupId) -> anyhow::Result<()> {
 }
 
 fn make(dir: &Path) -> anyhow::Result<()> {
-    match fs::create_dir(dir) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
             Err(e).with_context(|| format!("cannot make {}", dir.display()))
         }

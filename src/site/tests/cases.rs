@@ -97,6 +97,7 @@ pub(super) const CASES: &[Case] = &[
         "recipients",
     ),
     (Code::BackupInside, "path = \"/mnt/nas\"", "path = \"/srv/footage/backup\"", "to ="),
+    (Code::BackupInside, "path = \"/mnt/nas\"", "path = \"/var/lib/custodian/volumes/a1/backup\"", "to ="),
     (
         Code::BackupInside,
         "kind = \"directory\", path = \"/mnt/nas\"",

@@ -6,7 +6,7 @@ use super::{Checker, people::values};
 use crate::{
     site::{
         choices::{BackupKind, BackupWhat},
-        model::{Backup, BackupPlace, Recorder, VolumePlace},
+        model::{Backup, BackupPlace, Recorder, VolumePlace, mount_point},
         problem::{Code, Problem},
         raw,
         read::At,
@@ -87,6 +87,7 @@ impl Checker<'_> {
         let within = recorders.values().flat_map(|r| &r.volumes).find(|v| match (&v.place, &place) {
             (VolumePlace::Disk(volume), BackupPlace::Disk(disk)) => volume == disk,
             (VolumePlace::Path(volume), BackupPlace::Directory(path)) => path.starts_with(volume),
+            (VolumePlace::Disk(_), BackupPlace::Directory(path)) => path.starts_with(mount_point(&v.name)),
             _ => false,
         });
         if let Some(volume) = within {

@@ -63,10 +63,10 @@ fn footage_comes_back_playable_and_indexed() {
     let restore = |args: &[&str]| {
         let mut command = custodian(bare.path());
         command.args(["backup", "restore", "latest", "--lang", "en", "--at"]).arg(school.path("nas"));
-        command.arg("--identity").arg(school.path("key")).arg("--into").arg(&into).args(["--volume", "a1"]).args(args);
+        command.arg("--identity").arg(school.path("key")).arg("--into").arg(&into).args(args);
         command.output().unwrap()
     };
-    let out = restore(&[]);
+    let out = restore(&["--volume", "a1"]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     assert!(text(&out.stdout).contains("is a volume"), "{}", text(&out.stdout));
 
@@ -97,6 +97,19 @@ fn footage_comes_back_playable_and_indexed() {
     };
     assert_eq!(told(&indexed), told(&rows(&school.archive.index(), "gate-1")));
 
+    // A folder that is a volume already has its name, whatever is said.
+    fs::remove_dir_all(into.join("footage/gate-1")).unwrap();
+    let out = restore(&["--volume", "b2"]);
+    assert!(text(&out.stdout).contains("name = \"a1\"") && !text(&out.stdout).contains("b2"), "{}", text(&out.stdout));
+    // Another school's volume takes none of this footage.
+    let marker = into.join("custodian-volume.json");
+    let own = fs::read_to_string(&marker).unwrap();
+    fs::write(&marker, own.replace("\"school\"", "\"other\"")).unwrap();
+    let out = restore(&[]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("its marker names the site"), "{}", text(&out.stderr));
+    fs::write(&marker, own).unwrap();
+
     // Again: everything is there, nothing is written.
     let out = restore(&["--json"]);
     let report: serde_json::Value = serde_json::from_str(text(&out.stdout).lines().last().unwrap()).unwrap();
@@ -124,10 +137,22 @@ fn a_part_can_be_had_and_nothing_is_written_over() {
     let footage = files(&into.join("footage"));
     assert_eq!(footage.len(), 1, "{footage:?}");
     assert!(!into.join("restored").exists(), "who asks for a camera's footage gets that");
+    // What is misspelt, or not in this backup, is not as good as restored.
+    let restore = ["restore", "latest", "--identity", "key", "--into", "none"];
+    for wrong in [&["--camera", "gaet"][..], &["--camera", "gate-1", "--camera", "gaet"], &["--to", "2020-01-01 00:00"]]
+    {
+        let said = school.fails(&[&restore[..], wrong].concat(), 1);
+        assert!(said.contains("of these cameras: gate-1"), "{said}");
+        assert!(!school.path("none").exists());
+    }
+    let list = ["list", "20261122T083000Z-1a2b3c4d"];
+    for at in [&["--place", "1"][..], &["--at", "nas"], &[]] {
+        assert!(school.fails(&[&list[..], at].concat(), 1).contains("20261122T083000Z-1a2b3c4d"));
+    }
     // A file that is another one stays, and is told.
     fs::write(&footage[0], b"something else").unwrap();
     let out = run(&[]);
-    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(out.status.code(), Some(3));
     assert!(text(&out.stderr).contains("exists and is something else"), "{}", text(&out.stderr));
     assert_eq!(fs::read(&footage[0]).unwrap(), b"something else");
     assert_eq!(files(&into.join("footage")).len(), 4);
@@ -152,4 +177,38 @@ fn without_the_key_there_is_nothing() {
     assert!(!school.path("x").exists());
     let said = school.fails(&["restore", "latest", "--identity", "site.toml", "--into", "x"], 1);
     assert!(said.contains("line 1 of the key file"), "{said}");
+}
+
+/// What root restores the recorder must be able to read, and to delete when its time is over.
+#[test]
+fn what_root_restores_belongs_to_whom_the_volume_belongs() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    if !nix::unistd::geteuid().is_root() {
+        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+        {
+            eprintln!("NOT TESTED: only root can give files away");
+        }
+        return;
+    }
+    let school = School::new();
+    school.ok(&["init", "--same-disk"]);
+    school.run();
+    let into = school.path("back");
+    let restore = ["restore", "latest", "--identity", "key", "--into", "back"];
+    // A volume of another user's, with a folder that is there already.
+    school.ok(&[&restore[..], &["--camera", "gate-1"]].concat());
+    fs::remove_dir_all(into.join("footage")).unwrap();
+    fs::create_dir(into.join("footage")).unwrap();
+    chown(into.join("custodian-volume.json"), Some(12_345), Some(23_456)).unwrap();
+    school.ok(&restore);
+    let owner = |path: &Path| {
+        let meta = fs::symlink_metadata(path).unwrap();
+        (meta.uid(), meta.gid())
+    };
+    assert_ne!(owner(&into.join("footage")).0, 12_345, "what is there stays whose it is");
+    for file in files(&into.join("footage/gate-1")).iter().chain(&files(&into.join("restored"))) {
+        let below = file.ancestors().take_while(|p| **p != into.join("footage") && **p != into);
+        below.for_each(|path| assert_eq!(owner(path), (12_345, 23_456), "{}", path.display()));
+    }
+    assert!(into.join("footage/gate-1/main").is_dir() && into.join("restored/site.toml").is_file());
 }

@@ -1,6 +1,6 @@
 //! The whole life of backups in a folder.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use custodian::{
     retention::holds::{
@@ -12,7 +12,7 @@ use custodian::{
 use uuid::Uuid;
 
 use crate::footage::{EIGHT, SECOND};
-use crate::support::school::{School, files, text};
+use crate::support::school::{School, custodian, files, text};
 
 #[test]
 fn a_place_is_prepared_once_and_nothing_is_written_without() {
@@ -36,6 +36,22 @@ fn a_place_is_prepared_once_and_nothing_is_written_without() {
     let said = school.fails(&["run"], 1);
     assert!(said.contains("it holds the backups of recorder a of site other"), "{said}");
     assert_eq!(files(&school.place()), [marker]);
+}
+
+/// A disk that somebody else had: root must not be led astray by what lies on it.
+#[test]
+fn a_link_on_the_medium_leads_nowhere() {
+    let school = School::new();
+    for taken in ["elsewhere", "nowhere"] {
+        let _ = fs::create_dir(school.path("elsewhere"));
+        std::os::unix::fs::symlink(school.path(taken), school.place()).unwrap();
+        let said = school.fails(&["init", "--same-disk"], 1);
+        assert!(said.contains("is no folder but a link or a file"), "{said}");
+        assert_eq!(files(&school.path("elsewhere")), Vec::<std::path::PathBuf>::new());
+        fs::remove_file(school.place()).unwrap();
+    }
+    fs::create_dir(school.place()).unwrap();
+    assert!(school.ok(&["init", "--same-disk"]).contains("prepared."), "a folder that is there will do");
 }
 
 #[test]
@@ -69,6 +85,9 @@ fn days_go_by() {
     let fourth = school.run();
     assert_eq!((&fourth["outcome"], &fourth["sealed"]["new_objects"]), (&"complete".into(), &0.into()));
 
+    let mode = |name: &str| fs::metadata(school.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(["backups", "backups/catalogue.db", "backups/backup.lock"].map(mode), [0o700, 0o640, 0o640]);
+
     let list = school.ok(&["list"]);
     assert_eq!(list.lines().count(), 5, "{list}");
     let sheet = school.ok(&["list", first["id"].as_str().unwrap(), "--lang", "vi"]);
@@ -96,7 +115,7 @@ fn what_is_missing_is_told_with_an_exit_code_of_its_own() {
     let lost = files(&school.archive.root().join("footage/gate-1")).remove(0);
     fs::write(&lost, b"torn").unwrap();
     let out = school.backup(&["run"]);
-    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
     let name = lost.file_name().unwrap().to_str().unwrap();
     assert!(
         text(&out.stderr).contains(name) && text(&out.stderr).contains("it has 4 bytes instead of"),
@@ -104,6 +123,15 @@ fn what_is_missing_is_told_with_an_exit_code_of_its_own() {
         text(&out.stderr)
     );
     assert!(text(&out.stdout).contains("incomplete"), "{}", text(&out.stdout));
+    // For the service that is a success; a command line that is not understood is none.
+    let unit = include_str!("../../../modules/units/custodian-backup.service");
+    let successes: Vec<&str> = unit.lines().filter_map(|l| l.strip_prefix("SuccessExitStatus=")).collect();
+    assert_eq!(successes, ["3"]);
+    assert!(school.fails(&["run", "--plaec", "1"], 2).contains("--plaec"));
+    assert!(school.fails(&["verify", "--identiy", "key"], 2).contains("--identiy"));
+    // What the backup lacks was not restored either.
+    let said = school.fails(&["restore", "latest", "--identity", "key", "--into", "back"], 3);
+    assert!(said.contains(name), "{said}");
 }
 
 #[test]
@@ -117,9 +145,9 @@ fn one_flipped_bit_on_the_medium_is_named() {
     bytes[middle] ^= 0x10;
     fs::write(&object, &bytes).unwrap();
     let name = object.strip_prefix(school.place()).unwrap().to_str().unwrap();
-    let said = school.fails(&["verify"], 2);
+    let said = school.fails(&["verify"], 3);
     assert!(said.contains("DAMAGED") && said.contains(name), "{said}");
-    let said = school.fails(&["verify", "--identity", "key"], 2);
+    let said = school.fails(&["verify", "--identity", "key"], 3);
     assert!(said.contains(name), "{said}");
     let record = school.list(&[]);
     assert!(record[0]["check"]["damaged"][0].as_str().unwrap().contains(name), "{record:#}");
@@ -133,7 +161,7 @@ fn a_record_that_somebody_exchanged_at_the_place_is_noticed() {
     let path = school.place().join(format!("backups/{id}.json"));
     let record = fs::read_to_string(&path).unwrap().replace("\"missing\": 0", "\"missing\": 7");
     fs::write(&path, record).unwrap();
-    let said = school.fails(&["verify"], 2);
+    let said = school.fails(&["verify"], 3);
     assert!(said.contains("not the record that this recorder wrote"), "{said}");
 }
 
@@ -159,6 +187,31 @@ fn one_place_that_fails_is_no_matter_of_the_other() {
     );
     assert!(school.fails(&["run", "--place", "3"], 1).contains("site.toml names no place"));
     assert_eq!(school.json(&["run", "--place", "2"])["backups"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_machine_of_several_knows_which_one_it_is() {
+    let school = School::new();
+    school.site("[recorder.b]\n[[recorder.b.volume]]\nname = \"b1\"\npath = \"/srv/b1\"\n");
+    let site = fs::read_to_string(school.path("site.toml")).unwrap();
+    let site = site.replace("area = \"yard\"", "area = \"yard\"\nvolume = \"a1\"");
+    let site = site.replace("area = \"class\"", "area = \"class\"\nvolume = \"a1\"");
+    fs::write(school.path("site.toml"), &site).unwrap();
+    assert!(school.fails(&["init", "--same-disk"], 1).contains("say which one this is with --recorder"));
+    // As apply leaves it.
+    let current = school.path("current");
+    fs::create_dir(&current).unwrap();
+    fs::write(current.join("site.toml"), &site).unwrap();
+    fs::write(current.join("plan.json"), "{\"recorder\": \"a\"}").unwrap();
+    let backup = |what: &[&str]| {
+        let mut command = custodian(&school.path("."));
+        command.arg("backup").args(what).arg("--state").arg(school.path("."));
+        command.output().unwrap()
+    };
+    let out = backup(&["init", "--same-disk"]);
+    assert!(out.status.success() && school.place().is_dir(), "{}", text(&out.stderr));
+    // Of another site's file that says nothing.
+    assert!(school.fails(&["run"], 1).contains("say which one this is with --recorder"));
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_school_backs_up_to_a_store_verifies_and_restores() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     fs::write(&object, bytes).unwrap();
-    let said = school.fails(&["verify"], 2);
+    let said = school.fails(&["verify"], 3);
     assert!(said.contains(object.strip_prefix(server.folder()).unwrap().to_str().unwrap()), "{said}");
 }
 

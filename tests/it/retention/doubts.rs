@@ -183,6 +183,9 @@ fn a_volume_that_is_not_as_the_index_says_waits_for_a_person() {
     let broken: Vec<&str> = told.cameras.iter().filter(|c| c.is_broken()).map(|c| c.camera.as_str()).collect();
     assert_eq!(broken, [other], "the promise is broken, and said to be");
     assert!(told.at_risk());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_custodian"));
+    let out = command.arg("retention").arg("--state").arg(site.path("state")).output().unwrap();
+    assert_eq!(out.status.code(), Some(3), "{out:?}");
     let kept = told.cameras.iter().find(|c| c.camera.as_str() == other).unwrap().kept.unwrap();
     assert!(kept.lost_seconds == 1 && kept.days < 0.1, "{kept:?}");
     assert_eq!(post(&site, "/v1/trust", &word(Some("v9"))).0, 409);

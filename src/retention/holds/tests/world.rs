@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     store::volume::Volume,
-    sys::{Files, RealDisk, RealFiles, unfinished},
+    sys::{Files, Found, RealDisk, RealFiles, unfinished},
 };
 
 /// So many changes are let through; the next one and all after it fail.
@@ -60,6 +60,9 @@ impl CutFiles {
 impl Files for CutFiles {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         RealFiles.read(path)
+    }
+    fn find(&self, path: &Path, most: usize) -> io::Result<Option<Found>> {
+        RealFiles.find(path, most)
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         RealFiles.list(dir)
