@@ -10,7 +10,7 @@ use super::names::CopyId;
 use crate::types::merkle::Hash;
 
 /// Version of the tables, in `PRAGMA user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Why the catalogue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,15 +34,16 @@ pub enum CatalogueError {
 }
 
 const TABLES: &str = "
--- A file's copy at a place. `key` says what it is a copy of; sha256 is that of the file, once all of it is there.
+-- A file's copy at a place. `key` says what it is a copy of, `recipients` who can read it; sha256 is that of the file, once all of it is there.
 CREATE TABLE copy (
   n INTEGER PRIMARY KEY,
   place BLOB NOT NULL,
+  recipients BLOB NOT NULL,
   key TEXT NOT NULL,
   id BLOB NOT NULL UNIQUE,
   bytes INTEGER NOT NULL,
   sha256 BLOB,
-  UNIQUE (place, key)
+  UNIQUE (place, recipients, key)
 );
 -- An object of it, entered before it is written: plain and sealed are the SHA-256 before and after encryption.
 CREATE TABLE part (
@@ -145,8 +146,10 @@ impl Catalogue {
             return Err(at()(rusqlite::Error::SqliteFailure(code, Some(what))));
         }
         match db.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(at())? {
-            0 => {
+            found if found < FORMAT => {
+                // Format 1 did not know whose copies they are: they are made again.
                 let tx = db.transaction().map_err(at())?;
+                tx.execute_batch("DROP TABLE IF EXISTS part; DROP TABLE IF EXISTS copy;").map_err(at())?;
                 tx.execute_batch(TABLES).map_err(at())?;
                 tx.pragma_update(None, "user_version", FORMAT).map_err(at())?;
                 tx.commit().map_err(at())?;
@@ -161,11 +164,11 @@ impl Catalogue {
         ask(&self.db).map_err(|source| CatalogueError::Sqlite { path: self.path.clone(), source })
     }
 
-    /// The copy of something, whole or begun.
-    pub fn find(&self, key: &str) -> Result<Option<Copy>, CatalogueError> {
+    /// The copy of something for these recipients, whole or begun.
+    pub fn find(&self, key: &str, recipients: Hash) -> Result<Option<Copy>, CatalogueError> {
         self.ask(|db| {
-            db.prepare_cached(&format!("{COPY} WHERE place = ?1 AND key = ?2"))?
-                .query_row(params![self.place.as_bytes(), key], copy)
+            db.prepare_cached(&format!("{COPY} WHERE place = ?1 AND recipients = ?2 AND key = ?3"))?
+                .query_row(params![self.place.as_bytes(), recipients.0, key], copy)
                 .optional()
         })
     }
@@ -179,16 +182,12 @@ impl Catalogue {
         })
     }
 
-    /// Begins a copy.
-    pub fn begin(&self, key: &str, bytes: u64) -> Result<Copy, CatalogueError> {
+    /// Begins a copy for these recipients.
+    pub fn begin(&self, key: &str, recipients: Hash, bytes: u64) -> Result<Copy, CatalogueError> {
         let id = CopyId::random();
         self.ask(|db| {
-            db.prepare_cached("INSERT INTO copy (place, key, id, bytes) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-                self.place.as_bytes(),
-                key,
-                id.to_bytes(),
-                bytes.cast_signed()
-            ])?;
+            db.prepare_cached("INSERT INTO copy (place, recipients, key, id, bytes) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![self.place.as_bytes(), recipients.0, key, id.to_bytes(), bytes.cast_signed()])?;
             Ok(Copy { row: db.last_insert_rowid(), id, bytes, sha256: None })
         })
     }
@@ -251,9 +250,9 @@ mod tests {
     fn copies_are_remembered_by_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalogue.db");
-        let (here, there) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (here, there, us, others) = (Uuid::from_u128(1), Uuid::from_u128(2), Hash([7; 32]), Hash([8; 32]));
         let catalogue = Catalogue::open(&path, here).unwrap();
-        let copy = catalogue.begin("segment:x", 9).unwrap();
+        let copy = catalogue.begin("segment:x", us, 9).unwrap();
         let part = Part { part: 0, plain: Hash([1; 32]), sealed: Hash([2; 32]), bytes: 200, read_back: false };
         catalogue.enter(&copy, &part).unwrap();
         catalogue.enter(&copy, &Part { read_back: true, ..part }).unwrap();
@@ -261,12 +260,32 @@ mod tests {
         catalogue.whole(&copy, Hash([3; 32])).unwrap();
         drop(catalogue);
         let catalogue = Catalogue::open(&path, here).unwrap();
-        let found = catalogue.find("segment:x").unwrap().unwrap();
+        let found = catalogue.find("segment:x", us).unwrap().unwrap();
         assert_eq!((found.id, found.bytes, found.sha256), (copy.id, 9, Some(Hash([3; 32]))));
-        assert_eq!(Catalogue::open(&path, there).unwrap().find("segment:x").unwrap(), None);
+        assert_eq!(Catalogue::open(&path, there).unwrap().find("segment:x", us).unwrap(), None);
+        assert_eq!(catalogue.find("segment:x", others).unwrap(), None);
         catalogue.forget(&found).unwrap();
         assert_eq!(catalogue.copies().unwrap(), []);
         assert_eq!(catalogue.parts(&found).unwrap(), []);
+    }
+
+    #[test]
+    fn a_catalogue_of_format_1_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalogue.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(
+            "CREATE TABLE copy (n INTEGER PRIMARY KEY, place BLOB NOT NULL, key TEXT NOT NULL, id BLOB NOT NULL UNIQUE,
+               bytes INTEGER NOT NULL, sha256 BLOB, UNIQUE (place, key));
+             CREATE TABLE part (copy INTEGER NOT NULL REFERENCES copy (n) ON DELETE CASCADE, part INTEGER NOT NULL);
+             INSERT INTO copy VALUES (1, x'01', 'segment:x', x'02', 9, NULL); INSERT INTO part VALUES (1, 0);
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+        drop(old);
+        let catalogue = Catalogue::open(&path, Uuid::from_u128(1)).unwrap();
+        assert_eq!(catalogue.copies().unwrap(), []);
+        catalogue.begin("segment:x", Hash([7; 32]), 9).unwrap();
     }
 
     #[test]

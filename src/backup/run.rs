@@ -165,7 +165,7 @@ fn bring(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Brought, B
     let mut missing = job.missing.clone();
     let mut now = Progress { files: 0, of_files: job.items.len() as u64, bytes: 0, of_bytes: 0 };
     for item in job.items {
-        let there = job.catalogue.find(&item.key)?.is_some_and(|c| c.sha256.is_some());
+        let there = job.catalogue.find(&item.key, job.sealer.digest())?.is_some_and(|c| c.sha256.is_some());
         now.of_bytes += if there { 0 } else { item.bytes };
     }
     progress(now);

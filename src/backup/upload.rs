@@ -50,7 +50,7 @@ impl From<CatalogueError> for Trouble {
 impl Upload<'_> {
     /// Sees to it that the place has the item, whole.
     pub(super) fn ensure(&mut self, item: &Item) -> Result<FileLine, Trouble> {
-        let known = self.catalogue.find(&item.key)?;
+        let known = self.catalogue.find(&item.key, self.sealer.digest())?;
         let (copy, sha256) = match known {
             Some(copy @ Copy { sha256: Some(sha256), .. }) => (copy, sha256),
             begun => self.bring(item, begun)?,
@@ -76,7 +76,7 @@ impl Upload<'_> {
             log::warn!("{} has changed since a part of it was backed up; it is backed up anew", item.path);
             self.catalogue.forget(&copy)?;
         }
-        let copy = self.catalogue.begin(&item.key, item.bytes)?;
+        let copy = self.catalogue.begin(&item.key, self.sealer.digest(), item.bytes)?;
         let sha256 = self.parts(item, &source, &copy)?;
         let changing = || Trouble::Source(io::Error::other("it changes while it is read"));
         Ok((copy, sha256.ok_or_else(changing)?))

@@ -242,6 +242,36 @@ fn nothing_goes_there_twice() {
     assert_eq!((done.missing.len(), done.sealed.new_objects), (0, 0));
 }
 
+/// Also where the change falls between two runs of a copy that was cut: no file is for two keys.
+#[test]
+fn who_gets_a_new_key_can_read_the_next_backup_with_it_alone() {
+    let mut world = World::new();
+    let items = [item("a", b"a"), big("b")];
+    world.place.left.set(Some(2 + 4 + 4));
+    assert!(world.back_up(&items, Keep::default()).is_err());
+    world.place.left.set(None);
+    assert_eq!(world.objects().len(), 2, "one of two parts has arrived");
+    world.back_up(&items[..1], Keep::default()).unwrap();
+    let (identity, recipient) = Identity::generate();
+    world.sealer = Sealer::new(vec![recipient]).unwrap();
+    world.clock.advance(std::time::Duration::from_hours(1));
+    let done = world.back_up(&items, Keep::default()).unwrap();
+    world.identity = identity;
+    let id = done.sealed.id.clone();
+    let found = verify(world.place(), std::slice::from_ref(&id), Some(&world.identity), &mut |_| ()).unwrap();
+    assert_eq!((found.files, found.damaged), (2, Vec::new()));
+    let into = world.dir.path().join("back");
+    let report = world.restore(&into, Some(id));
+    assert_eq!((report.files, report.failed), (2, Vec::new()));
+    items.iter().for_each(|i| is_restored(&into, i));
+    // The same recipients in another order are the same.
+    let (_, other) = Identity::generate();
+    let both = |list: [&crate::site::Recipient; 2]| Sealer::new(list.map(Clone::clone).to_vec()).unwrap().digest();
+    let first = &world.sealer.recipients()[0];
+    assert_eq!(both([first, &other]), both([&other, first]));
+    assert_ne!(both([first, &other]), world.sealer.digest());
+}
+
 #[test]
 fn what_cannot_be_read_is_named_and_the_rest_is_there() {
     let world = World::new();
