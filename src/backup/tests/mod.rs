@@ -3,6 +3,7 @@
 mod cuts;
 mod expiry;
 mod faults;
+mod held;
 
 use std::{cell::Cell, fs, path::Path, sync::Arc};
 
@@ -86,6 +87,10 @@ struct World {
     identity: Identity,
     sealer: Sealer,
     clock: FakeClock,
+    /// Whether all footage is under a hold.
+    held: bool,
+    /// What the last backup lacked.
+    before: Vec<String>,
 }
 
 impl World {
@@ -103,7 +108,7 @@ impl World {
             removed: std::cell::RefCell::default(),
         };
         let sealer = Sealer::new(vec![recipient]).unwrap();
-        Self { dir, place, marker, identity, sealer, clock: FakeClock::at(EIGHT) }
+        Self { dir, place, marker, identity, sealer, clock: FakeClock::at(EIGHT), held: false, before: Vec::new() }
     }
 
     fn root(&self) -> std::path::PathBuf {
@@ -131,7 +136,9 @@ impl World {
             sealer: &self.sealer,
             items,
             missing: Vec::new(),
+            before: &self.before,
             wanted: &|_| true,
+            held: &|_| self.held,
             keep,
             clock: &self.clock,
         };
