@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
 
-use super::names::CopyId;
+use super::{
+    item::{Item, parts},
+    manifest::{FileLine, FootageLine, RelPath},
+    names::CopyId,
+    record::Kind,
+};
 use crate::types::merkle::Hash;
 
 /// Version of the tables, in `PRAGMA user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Why the catalogue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,16 +39,21 @@ pub enum CatalogueError {
 }
 
 const TABLES: &str = "
--- A file's copy at a place. `key` says what it is a copy of; sha256 is that of the file, once all of it is there.
+-- A file's copy at a place. `key` says what it is a copy of, `recipients` who can read it; sha256 is that of the file, once all of it is there.
+-- `footage`: its path and its line of contents, as JSON, for when the index has no row of it any more.
 CREATE TABLE copy (
   n INTEGER PRIMARY KEY,
   place BLOB NOT NULL,
+  recipients BLOB NOT NULL,
   key TEXT NOT NULL,
   id BLOB NOT NULL UNIQUE,
   bytes INTEGER NOT NULL,
   sha256 BLOB,
-  UNIQUE (place, key)
+  footage TEXT,
+  -- Something of it is damaged or gone. It is brought again under another name, if it can be read here; else this is all that there is.
+  spoilt INTEGER NOT NULL DEFAULT 0
 );
+CREATE UNIQUE INDEX copy_of ON copy (place, recipients, key) WHERE spoilt = 0;
 -- An object of it, entered before it is written: plain and sealed are the SHA-256 before and after encryption.
 CREATE TABLE part (
   copy INTEGER NOT NULL REFERENCES copy (n) ON DELETE CASCADE,
@@ -89,6 +99,29 @@ pub struct Catalogue {
     db: Connection,
     path: PathBuf,
     place: Uuid,
+}
+
+/// Footage of which a copy was once whole at the place.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The copy.
+    pub copy: Copy,
+    /// Which segment, as [`Item::segment_of`] has it.
+    pub segment: String,
+    /// Its path and line of contents.
+    pub footage: (RelPath, FootageLine),
+    /// Why nobody should rely on it.
+    pub fault: Option<&'static str>,
+}
+
+impl Known {
+    /// Its line in a list of contents. Nothing if it is not whole.
+    pub fn line(&self) -> Option<FileLine> {
+        let (path, footage) = self.footage.clone();
+        let (copy, bytes) = (self.copy.id, self.copy.bytes);
+        let sha256 = self.copy.sha256?;
+        Some(FileLine { kind: Kind::Footage, path, copy, parts: parts(bytes), bytes, sha256, footage: Some(footage) })
+    }
 }
 
 fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
@@ -145,8 +178,10 @@ impl Catalogue {
             return Err(at()(rusqlite::Error::SqliteFailure(code, Some(what))));
         }
         match db.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(at())? {
-            0 => {
+            found if found < FORMAT => {
+                // Format 1 did not know whose copies they are: they are made again.
                 let tx = db.transaction().map_err(at())?;
+                tx.execute_batch("DROP TABLE IF EXISTS part; DROP TABLE IF EXISTS copy;").map_err(at())?;
                 tx.execute_batch(TABLES).map_err(at())?;
                 tx.pragma_update(None, "user_version", FORMAT).map_err(at())?;
                 tx.commit().map_err(at())?;
@@ -161,11 +196,11 @@ impl Catalogue {
         ask(&self.db).map_err(|source| CatalogueError::Sqlite { path: self.path.clone(), source })
     }
 
-    /// The copy of something, whole or begun.
-    pub fn find(&self, key: &str) -> Result<Option<Copy>, CatalogueError> {
+    /// The copy of something for these recipients, whole or begun.
+    pub fn find(&self, key: &str, recipients: Hash) -> Result<Option<Copy>, CatalogueError> {
         self.ask(|db| {
-            db.prepare_cached(&format!("{COPY} WHERE place = ?1 AND key = ?2"))?
-                .query_row(params![self.place.as_bytes(), key], copy)
+            db.prepare_cached(&format!("{COPY} WHERE place = ?1 AND recipients = ?2 AND key = ?3 AND spoilt = 0"))?
+                .query_row(params![self.place.as_bytes(), recipients.0, key], copy)
                 .optional()
         })
     }
@@ -179,18 +214,48 @@ impl Catalogue {
         })
     }
 
-    /// Begins a copy.
-    pub fn begin(&self, key: &str, bytes: u64) -> Result<Copy, CatalogueError> {
-        let id = CopyId::random();
+    /// Begins a copy for these recipients.
+    pub fn begin(&self, item: &Item, recipients: Hash) -> Result<Copy, CatalogueError> {
+        let (id, bytes) = (CopyId::random(), item.bytes);
+        let footage = item.footage.as_ref().and_then(|line| serde_json::to_string(&(&item.path, line)).ok());
         self.ask(|db| {
-            db.prepare_cached("INSERT INTO copy (place, key, id, bytes) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            db.prepare_cached(
+                "INSERT INTO copy (place, recipients, key, id, bytes, footage) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
                 self.place.as_bytes(),
-                key,
+                recipients.0,
+                item.key,
                 id.to_bytes(),
-                bytes.cast_signed()
+                bytes.cast_signed(),
+                footage
             ])?;
             Ok(Copy { row: db.last_insert_rowid(), id, bytes, sha256: None })
         })
+    }
+
+    /// Footage at this place that is or was whole there: the longest copy first, of equal ones those that are whole.
+    pub fn footage(&self, recipients: Hash) -> Result<Vec<Known>, CatalogueError> {
+        let all = self.ask(|db| {
+            db.prepare_cached(
+                "SELECT n, id, bytes, sha256, key, footage, recipients = ?2, spoilt FROM copy
+                 WHERE place = ?1 AND sha256 IS NOT NULL AND footage IS NOT NULL ORDER BY bytes DESC, spoilt, n DESC",
+            )?
+            .query_map(params![self.place.as_bytes(), recipients.0], |row| {
+                let fault = match (row.get(6)?, row.get(7)?) {
+                    (_, true) => Some("damaged"),
+                    (false, false) => Some("encrypted to earlier recipients"),
+                    (true, false) => None,
+                };
+                Ok((copy(row)?, row.get::<_, String>(4)?, row.get::<_, String>(5)?, fault))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        let known = |(copy, key, footage, fault): (Copy, String, String, _)| {
+            let segment = Item::segment_of(&key).to_owned();
+            Some(Known { copy, segment, footage: serde_json::from_str(&footage).ok()?, fault })
+        };
+        Ok(all.into_iter().filter_map(known).collect())
     }
 
     /// The parts of a copy in order.
@@ -230,10 +295,21 @@ impl Catalogue {
         self.ask(|db| db.prepare_cached("DELETE FROM copy WHERE n = ?1")?.execute([copy.row]).map(drop))
     }
 
-    /// All copies at this place.
+    /// Notes that something of a copy is damaged or gone: the next backup brings it again. Of footage it is remembered: it may be all that there is.
+    pub fn spoil(&self, copy: &Copy) -> Result<(), CatalogueError> {
+        let spoilt = self.ask(|db| {
+            db.prepare_cached("UPDATE copy SET spoilt = 1 WHERE n = ?1 AND sha256 IS NOT NULL AND footage IS NOT NULL")?
+                .execute([copy.row])
+        })?;
+        if spoilt == 0 { self.forget(copy) } else { Ok(()) }
+    }
+
+    /// All copies at this place of which nothing bad is known.
     pub fn copies(&self) -> Result<Vec<Copy>, CatalogueError> {
         self.ask(|db| {
-            db.prepare_cached(&format!("{COPY} WHERE place = ?1"))?.query_map([self.place.as_bytes()], copy)?.collect()
+            db.prepare_cached(&format!("{COPY} WHERE place = ?1 AND spoilt = 0"))?
+                .query_map([self.place.as_bytes()], copy)?
+                .collect()
         })
     }
 }
@@ -251,9 +327,11 @@ mod tests {
     fn copies_are_remembered_by_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalogue.db");
-        let (here, there) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (here, there, us, others) = (Uuid::from_u128(1), Uuid::from_u128(2), Hash([7; 32]), Hash([8; 32]));
+        let mut item = Item::small(Kind::Site, "site.toml".into(), vec![0; 9]).unwrap();
+        "segment:x".clone_into(&mut item.key);
         let catalogue = Catalogue::open(&path, here).unwrap();
-        let copy = catalogue.begin("segment:x", 9).unwrap();
+        let copy = catalogue.begin(&item, us).unwrap();
         let part = Part { part: 0, plain: Hash([1; 32]), sealed: Hash([2; 32]), bytes: 200, read_back: false };
         catalogue.enter(&copy, &part).unwrap();
         catalogue.enter(&copy, &Part { read_back: true, ..part }).unwrap();
@@ -261,12 +339,32 @@ mod tests {
         catalogue.whole(&copy, Hash([3; 32])).unwrap();
         drop(catalogue);
         let catalogue = Catalogue::open(&path, here).unwrap();
-        let found = catalogue.find("segment:x").unwrap().unwrap();
+        let found = catalogue.find("segment:x", us).unwrap().unwrap();
         assert_eq!((found.id, found.bytes, found.sha256), (copy.id, 9, Some(Hash([3; 32]))));
-        assert_eq!(Catalogue::open(&path, there).unwrap().find("segment:x").unwrap(), None);
+        assert_eq!(Catalogue::open(&path, there).unwrap().find("segment:x", us).unwrap(), None);
+        assert_eq!(catalogue.find("segment:x", others).unwrap(), None);
         catalogue.forget(&found).unwrap();
         assert_eq!(catalogue.copies().unwrap(), []);
         assert_eq!(catalogue.parts(&found).unwrap(), []);
+    }
+
+    #[test]
+    fn a_catalogue_of_format_1_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalogue.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(
+            "CREATE TABLE copy (n INTEGER PRIMARY KEY, place BLOB NOT NULL, key TEXT NOT NULL, id BLOB NOT NULL UNIQUE,
+               bytes INTEGER NOT NULL, sha256 BLOB, UNIQUE (place, key));
+             CREATE TABLE part (copy INTEGER NOT NULL REFERENCES copy (n) ON DELETE CASCADE, part INTEGER NOT NULL);
+             INSERT INTO copy VALUES (1, x'01', 'segment:x', x'02', 9, NULL); INSERT INTO part VALUES (1, 0);
+             PRAGMA user_version = 1",
+        )
+        .unwrap();
+        drop(old);
+        let catalogue = Catalogue::open(&path, Uuid::from_u128(1)).unwrap();
+        assert_eq!(catalogue.copies().unwrap(), []);
+        catalogue.begin(&Item::small(Kind::Site, "x".into(), Vec::new()).unwrap(), Hash([7; 32])).unwrap();
     }
 
     #[test]

@@ -58,6 +58,13 @@ impl Sealer {
         &self.0
     }
 
+    /// Who they are, whatever their order: what was encrypted to others is not for these.
+    pub fn digest(&self) -> Hash {
+        let mut all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        all.sort();
+        digest(all.join("\n").as_bytes())
+    }
+
     /// Encrypts; twice the same bytes give different ones each time.
     pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, CryptError> {
         let recipients = self.0.iter().map(|r| r.key() as &dyn age::Recipient);

@@ -76,26 +76,26 @@ fn take(key: &StreamKey, copies: &[SegmentRow], roots: &dyn Fn(&VolumeName) -> O
     let same = copies.iter().filter(|c| c.bytes == row.bytes);
     let files = same.filter_map(|c| Some(roots(&c.volume)?.join(&c.path))).collect();
     let line = FootageLine { camera: key.camera.clone(), stream: key.kind, span: row.span, volume: row.volume.clone() };
-    match Item::segment(row.id, row.bytes, &row.path, files, line) {
+    match Item::segment(row.id, row.bytes, &row.path, files, line, row.root) {
         Ok(item) => found.items.push(item),
         Err(e) => found.missing.push(format!("{}: {e}", row.path)),
     }
 }
 
-/// The content of a backup in a few lines: footage by stream, everything else by kind.
-pub fn contents(items: &[Item]) -> Vec<Content> {
+/// The content of a backup in a few lines: footage by stream, everything else by kind. Of each file its kind, footage and bytes.
+pub fn contents<'a>(files: impl Iterator<Item = (Kind, Option<&'a FootageLine>, u64)>) -> Vec<Content> {
     let mut all: Vec<Content> = Vec::new();
-    for item in items {
-        let (camera, stream) = (item.footage.as_ref().map(|f| &f.camera), item.footage.as_ref().map(|f| f.stream));
-        let same = |c: &&mut Content| c.kind == item.kind && c.camera.as_ref() == camera && c.stream == stream;
-        let span = item.footage.as_ref().map(|f| f.span);
+    for (kind, footage, bytes) in files {
+        let (camera, stream) = (footage.map(|f| &f.camera), footage.map(|f| f.stream));
+        let same = |c: &&mut Content| c.kind == kind && c.camera.as_ref() == camera && c.stream == stream;
+        let span = footage.map(|f| f.span);
         if let Some(line) = all.iter_mut().find(same) {
             line.files += 1;
-            line.bytes += item.bytes;
+            line.bytes += bytes;
             line.span = line.span.zip(span).map(|(a, b)| Span { start: a.start.min(b.start), end: a.end.max(b.end) });
         } else {
             let camera = camera.cloned();
-            all.push(Content { kind: item.kind, camera, stream, span, files: 1, bytes: item.bytes });
+            all.push(Content { kind, camera, stream, span, files: 1, bytes });
         }
     }
     all.sort_by(|a, b| {

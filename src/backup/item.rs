@@ -13,7 +13,11 @@ use super::{
     manifest::{FootageLine, PART, RelPath},
     record::Kind,
 };
-use crate::{sys::ColdFile, types::SegmentId};
+use crate::{
+    store::format::{self, FormatError},
+    sys::ColdFile,
+    types::{SegmentId, merkle::Hash},
+};
 
 /// A file, or what would be one.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct Item {
     pub footage: Option<FootageLine>,
     /// Of footage: which segment.
     pub segment: Option<SegmentId>,
+    /// Of footage: the root over its fragments, as the index has it.
+    pub root: Option<Hash>,
 }
 
 /// Where something is.
@@ -55,6 +61,7 @@ impl Item {
         path: &str,
         files: Vec<PathBuf>,
         footage: FootageLine,
+        root: Option<Hash>,
     ) -> io::Result<Self> {
         Ok(Self {
             kind: Kind::Footage,
@@ -65,7 +72,13 @@ impl Item {
             from: Source::Files(files),
             footage: Some(footage),
             segment: Some(id),
+            root,
         })
+    }
+
+    /// Which segment a key is of: all of it but the length, which changes when a file is cut.
+    pub fn segment_of(key: &str) -> &str {
+        key.rsplit_once(':').map_or(key, |(segment, _)| segment)
     }
 
     /// Something small.
@@ -76,7 +89,16 @@ impl Item {
     }
 
     fn other(kind: Kind, path: String, key: String, bytes: u64, from: Source) -> io::Result<Self> {
-        Ok(Self { kind, path: path.try_into().map_err(bad)?, key, bytes, from, footage: None, segment: None })
+        Ok(Self {
+            kind,
+            path: path.try_into().map_err(bad)?,
+            key,
+            bytes,
+            from,
+            footage: None,
+            segment: None,
+            root: None,
+        })
     }
 
     /// A file that nobody changes while the backup runs; it is read once to see whether it is another one than before.
@@ -86,7 +108,7 @@ impl Item {
         for part in 0..parts(opened.len()) {
             sha.update(read_part(&opened, part)?);
         }
-        let key = format!("content:{}", crate::types::merkle::Hash(sha.finalize().into()));
+        let key = format!("content:{}", Hash(sha.finalize().into()));
         Self::other(kind, path, key, opened.len(), Source::Files(vec![file.to_owned()]))
     }
 
@@ -102,42 +124,58 @@ impl Item {
         parts(self.bytes)
     }
 
-    /// Opens it. A file of another length is not the one that was meant.
-    pub fn open(&self) -> io::Result<Opened<'_>> {
+    /// Where it can be read, the best first. A file of another length is not the one that was meant.
+    pub fn open(&self) -> Vec<io::Result<Opened<'_>>> {
         let files = match &self.from {
-            Source::Bytes(bytes) => return Ok(Opened::Bytes(bytes)),
+            Source::Bytes(bytes) => return vec![Ok(Opened::Bytes(bytes))],
             Source::Files(files) => files,
         };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "it lies on no volume that is here");
-        for path in files {
-            let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-            match ColdFile::open(path) {
-                Ok(file) if file.len() == self.bytes => return Ok(Opened::File(file)),
-                Ok(file) => {
-                    let what = format!("it has {} bytes instead of {}", file.len(), self.bytes);
-                    last = named(io::Error::new(io::ErrorKind::InvalidData, what));
-                }
-                Err(e) => last = named(e),
+        let open = |path| {
+            let file = ColdFile::open(path).map_err(|e| named(path, &e))?;
+            let what = || format!("it has {} bytes instead of {}", file.len(), self.bytes);
+            if file.len() != self.bytes {
+                return Err(named(path, &io::Error::new(io::ErrorKind::InvalidData, what())));
             }
-        }
-        Err(last)
+            Ok(Opened::File(file, path))
+        };
+        files.iter().map(PathBuf::as_path).map(open).collect()
     }
+}
+
+fn named(path: &Path, e: &io::Error) -> io::Error {
+    io::Error::new(e.kind(), format!("{}: {e}", path.display()))
 }
 
 /// An item that is being read.
 #[derive(Debug)]
 pub enum Opened<'a> {
-    /// A file.
-    File(ColdFile),
+    /// A file, and where it is.
+    File(ColdFile, &'a Path),
     /// Bytes in memory.
     Bytes(&'a [u8]),
 }
 
 impl Opened<'_> {
+    /// Compares a segment with the root in the index: every fragment's bytes with its leaf, and the root over these. All of it is read. Says what is
+    /// wrong with it.
+    pub fn compare(&self, root: Hash) -> io::Result<Option<String>> {
+        let Self::File(file, path) = self else { return Ok(None) };
+        let compared = format::read(file, file.len()).and_then(|segment| {
+            segment.fragments.iter().try_for_each(|entry| format::verify(file, &segment.head, entry))?;
+            Ok(format::root(&segment.head.digest, &segment.fragments))
+        });
+        match compared {
+            Ok(found) if found == root => Ok(None),
+            Ok(_) => Ok(Some("it is not what the index says was recorded".to_owned())),
+            Err(FormatError::Io(e)) => Err(named(path, &e)),
+            Err(e) => Ok(Some(e.to_string())),
+        }
+    }
+
     /// One part of it.
     pub fn part(&self, part: u32) -> io::Result<Vec<u8>> {
         match self {
-            Self::File(file) => read_part(file, part),
+            Self::File(file, path) => read_part(file, part).map_err(|e| named(path, &e)),
             Self::Bytes(bytes) => {
                 let (from, to) = bounds(bytes.len() as u64, part);
                 let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);

@@ -13,6 +13,7 @@ pub mod footage;
 mod item;
 mod list;
 mod manifest;
+pub mod missing;
 mod names;
 pub mod place;
 mod record;

@@ -48,14 +48,14 @@ impl From<CatalogueError> for Trouble {
 }
 
 impl Upload<'_> {
-    /// Sees to it that the place has the item, whole.
-    pub(super) fn ensure(&mut self, item: &Item) -> Result<FileLine, Trouble> {
-        let known = self.catalogue.find(&item.key)?;
-        let (copy, sha256) = match known {
-            Some(copy @ Copy { sha256: Some(sha256), .. }) => (copy, sha256),
-            begun => self.bring(item, begun)?,
+    /// Sees to it that the place has the item, whole. Says too what is wrong with the best file that there is here.
+    pub(super) fn ensure(&mut self, item: &Item) -> Result<(FileLine, Option<String>), Trouble> {
+        let known = self.catalogue.find(&item.key, self.sealer.digest())?;
+        let (copy, sha256, flaw) = match known {
+            Some(copy @ Copy { sha256: Some(sha256), .. }) => (copy, sha256, None),
+            _ => self.bring(item)?,
         };
-        Ok(FileLine {
+        let line = FileLine {
             kind: item.kind,
             path: item.path.clone(),
             copy: copy.id,
@@ -63,21 +63,54 @@ impl Upload<'_> {
             bytes: item.bytes,
             sha256,
             footage: item.footage.clone(),
-        })
+        };
+        Ok((line, flaw))
     }
 
-    fn bring(&mut self, item: &Item, begun: Option<Copy>) -> Result<(Copy, Hash), Trouble> {
-        let source = item.open().map_err(Trouble::Source)?;
-        if let Some(copy) = begun {
-            if let Some(sha256) = self.parts(item, &source, &copy)? {
+    /// Brings it from the first file that can be read and is what was recorded; if none is, from the first that can be read: it is all that there is.
+    fn bring(&mut self, item: &Item) -> Result<(Copy, Hash, Option<String>), Trouble> {
+        let mut flawed = Vec::new();
+        let mut trouble = io::Error::new(io::ErrorKind::NotFound, "it lies on no volume that is here");
+        for opened in item.open() {
+            let compared = opened.and_then(|source| {
+                let flaw = item.root.map_or(Ok(None), |root| source.compare(root))?;
+                Ok((source, flaw))
+            });
+            match compared {
+                Ok((source, Some(flaw))) => {
+                    log::warn!("{}: one of its copies here: {flaw}", item.path);
+                    flawed.push((source, flaw));
+                }
+                Ok((source, None)) => match self.copy(item, &source) {
+                    Ok((copy, sha256)) => return Ok((copy, sha256, None)),
+                    Err(Trouble::Source(e)) => trouble = e,
+                    Err(e) => return Err(e),
+                },
+                Err(e) => trouble = e,
+            }
+        }
+        for (source, flaw) in flawed {
+            match self.copy(item, &source) {
+                Ok((copy, sha256)) => return Ok((copy, sha256, Some(flaw))),
+                Err(Trouble::Source(e)) => trouble = e,
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Trouble::Source(trouble))
+    }
+
+    fn copy(&mut self, item: &Item, source: &Opened<'_>) -> Result<(Copy, Hash), Trouble> {
+        let recipients = self.sealer.digest();
+        if let Some(copy) = self.catalogue.find(&item.key, recipients)? {
+            if let Some(sha256) = self.parts(item, source, &copy)? {
                 return Ok((copy, sha256));
             }
-            // It is not what was begun: it has changed, which what is copied here never does, or the disk had read it wrongly.
+            // It is not what was begun: it has changed, which what is copied here never does, or a disk had read it wrongly.
             log::warn!("{} has changed since a part of it was backed up; it is backed up anew", item.path);
             self.catalogue.forget(&copy)?;
         }
-        let copy = self.catalogue.begin(&item.key, item.bytes)?;
-        let sha256 = self.parts(item, &source, &copy)?;
+        let copy = self.catalogue.begin(item, recipients)?;
+        let sha256 = self.parts(item, source, &copy)?;
         let changing = || Trouble::Source(io::Error::other("it changes while it is read"));
         Ok((copy, sha256.ok_or_else(changing)?))
     }
@@ -105,7 +138,15 @@ impl Upload<'_> {
     /// Whether a part had been written when something cut us short before we knew.
     fn arrived(&self, copy: &Copy, name: ObjectName, part: &Part) -> Result<bool, BackupError> {
         let name = name.to_string();
-        if self.place.size(&name)? != Some(part.bytes) || self.place.digest(&name)?.0 != part.sealed {
+        // What cannot be read there has not arrived. If the place does not answer at all, writing to it will tell.
+        let there = self
+            .place
+            .size(&name)
+            .and_then(|size| Ok(size == Some(part.bytes) && self.place.digest(&name)?.0 == part.sealed));
+        if !there.unwrap_or_else(|e| {
+            log::warn!("{name} is written again: {}", anyhow::Error::from(e));
+            false
+        }) {
             return Ok(false);
         }
         self.catalogue.enter(copy, &Part { read_back: true, ..*part })?;

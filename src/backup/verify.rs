@@ -8,7 +8,7 @@ use super::{
     list,
     manifest::FileLine,
     names::{BackupId, ObjectName},
-    place::{Place, PlaceError},
+    place::{Marker, Place, PlaceError},
     record::{ClearRecord, Kind},
     restored::{self, Restored},
 };
@@ -74,7 +74,7 @@ pub fn verify(
                 look(place, &id.manifest(), record.manifest.sha256, id, &mut found)?;
                 records.push((record, own));
             }
-            Err(e) => found.damaged.push(damage(id, e)?),
+            Err(e) => found.damaged.push(damage(place, id, e)?),
         }
     }
     match identity {
@@ -89,9 +89,15 @@ pub fn verify(
     Ok(found)
 }
 
-/// A fault of the backup is damage; a place that does not answer, or a wrong key, is an error.
-fn damage(backup: &BackupId, e: BackupError) -> Result<Damage, BackupError> {
+/// A fault of the backup is damage, and so is a file that cannot be read at a place that answers; a place that does not, or a wrong key, is an error.
+fn damage(place: &dyn Place, backup: &BackupId, e: BackupError) -> Result<Damage, BackupError> {
     let (object, what) = match e {
+        BackupError::Place(PlaceError::Io { name, source, .. }) if Marker::read(place).is_ok() => {
+            (Some(name), format!("it cannot be read: {source}"))
+        }
+        BackupError::Place(PlaceError::Store { name, why, .. }) if Marker::read(place).is_ok() => {
+            (Some(name), format!("it cannot be read: {why}"))
+        }
         BackupError::Damaged { name, what } => (Some(name), what),
         BackupError::Place(PlaceError::Missing(name)) => (Some(name), "it is gone".to_owned()),
         BackupError::Place(PlaceError::Altered { name }) => (Some(name), "it is not what was written".to_owned()),
@@ -111,7 +117,7 @@ fn look(place: &dyn Place, name: &str, wanted: Hash, id: &BackupId, found: &mut 
     });
     found.objects += 1;
     if let Err(e) = read {
-        let damage = damage(id, e)?;
+        let damage = damage(place, id, e)?;
         log::warn!("{}: {}", name, damage.what);
         found.damaged.push(damage);
     }
@@ -132,9 +138,13 @@ fn decrypt(
             Ok(manifest) => {
                 files.extend(manifest.files.into_iter().map(|line| (line.copy, (line, objects, &record.id))));
             }
-            // Said already, by its digest.
-            Err(BackupError::Damaged { .. }) => {}
-            Err(e) => found.damaged.push(damage(&record.id, e)?),
+            Err(e) => {
+                let damage = damage(place, &record.id, e)?;
+                // It may be said already, by its digest.
+                if !found.damaged.iter().any(|d| d.object == damage.object) {
+                    found.damaged.push(damage);
+                }
+            }
         }
     }
     for (n, (line, objects, id)) in files.values().enumerate() {
@@ -143,7 +153,13 @@ fn decrypt(
         found.bytes += line.bytes;
         let looked = if line.kind == Kind::Footage { segment(&file) } else { plain(&file) };
         if let Err(e) = looked {
-            let mut damage = damage(id, e)?;
+            let mut damage = match e {
+                // The list of contents could be: this one is for earlier recipients.
+                BackupError::Crypt(e) => {
+                    Damage { backup: (*id).clone(), object: None, file: None, what: e.to_string() }
+                }
+                e => damage(place, id, e)?,
+            };
             damage.file = Some(line.path.to_string());
             log::warn!("{}: {}", line.path, damage.what);
             found.damaged.push(damage);

@@ -322,7 +322,7 @@ pub enum What {
         bytes: u64,
         /// SHA-256 of its list of contents, encrypted as it is.
         manifest: Hash,
-        /// What could not be backed up, one line each.
+        /// What could not be backed up: how many files of each kind, and paths of footage.
         missing: Vec<String>,
     },
 }

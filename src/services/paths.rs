@@ -67,6 +67,11 @@ impl Paths {
         self.state.join("backups")
     }
 
+    /// What lies at which place for backups.
+    pub fn catalogue(&self) -> PathBuf {
+        self.backups().join("catalogue.db")
+    }
+
     /// The lock that only one backup can have.
     pub fn backup_lock(&self) -> PathBuf {
         self.backups().join("backup.lock")

@@ -104,6 +104,88 @@ fn a_full_medium_fails_and_what_has_arrived_counts() {
     assert_eq!((done.expired.backups.len(), done.sealed.new_objects), (1, 2));
 }
 
+/// A folder of which one file cannot be read.
+struct BadSector(Folder, std::cell::RefCell<String>);
+
+impl Place for BadSector {
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), PlaceError> {
+        if *self.1.borrow() == name {
+            // Written anew, it lies elsewhere.
+            self.1.borrow_mut().clear();
+        }
+        self.0.put(name, bytes)
+    }
+    fn get(&self, name: &str, sink: &mut dyn FnMut(&[u8])) -> Result<(), PlaceError> {
+        if *self.1.borrow() == name {
+            let source = std::io::Error::from_raw_os_error(5);
+            return Err(PlaceError::Io { what: "cannot read", name: name.to_owned(), source });
+        }
+        self.0.get(name, sink)
+    }
+    fn size(&self, name: &str) -> Result<Option<u64>, PlaceError> {
+        self.0.size(name)
+    }
+    fn list(&self, folder: &str, found: &mut dyn FnMut(&str, u64)) -> Result<(), PlaceError> {
+        self.0.list(folder, found)
+    }
+    fn remove(&self, name: &str) -> Result<(), PlaceError> {
+        self.0.remove(name)
+    }
+}
+
+#[test]
+fn what_cannot_be_read_at_the_place_is_damage_and_the_rest_is_looked_at() {
+    let world = World::new();
+    let id = world.back_up(&[item("a", b"a"), item("b", b"b")], Keep::default()).unwrap().sealed.id;
+    let mut names = world.objects();
+    names.extend([id.manifest(), id.list(), id.record()]);
+    for name in names {
+        let folder = Folder::new(world.root(), Arc::new(RealDisk), Arc::new(Pace::new(None)));
+        let place = BadSector(folder, name.clone().into());
+        for identity in [None, Some(&world.identity)] {
+            let found = verify(&place, std::slice::from_ref(&id), identity, &mut |_| ()).unwrap();
+            let told: Vec<&str> = found.damaged.iter().filter_map(|d| d.object.as_deref()).collect();
+            assert_eq!(told, [name.as_str()], "{found:?}");
+            assert!(found.damaged[0].what.starts_with("it cannot be read: "), "{found:?}");
+            assert!(!name.starts_with("objects/") || found.objects == 3, "{found:?}");
+        }
+        fs::rename(world.root().join(MARKER), world.root().join("away")).unwrap();
+        assert!(verify(&place, std::slice::from_ref(&id), None, &mut |_| ()).is_err(), "the place itself is away");
+        fs::rename(world.root().join("away"), world.root().join(MARKER)).unwrap();
+    }
+}
+
+#[test]
+fn a_part_that_cannot_be_read_back_is_written_again() {
+    let world = World::new();
+    let items = [big("b")];
+    // Written, and not read back.
+    world.place.left.set(Some(2 + 2));
+    assert!(world.back_up(&items, Keep::default()).is_err());
+    world.place.left.set(None);
+    let folder = Folder::new(world.root(), Arc::new(RealDisk), Arc::new(Pace::new(None)));
+    let place = BadSector(folder, world.objects()[0].clone().into());
+    let catalogue = world.catalogue();
+    let job = Job {
+        id: BackupId::new(EIGHT),
+        started: EIGHT,
+        site: "x",
+        place: &place,
+        marker: &world.marker,
+        catalogue: &catalogue,
+        sealer: &world.sealer,
+        items: &items,
+        missing: Vec::new(),
+        before: &[],
+        wanted: &|_| true,
+        held: &|_| false,
+        keep: Keep::default(),
+        clock: &world.clock,
+    };
+    let done = run(&job, &mut |_| ()).unwrap();
+    assert_eq!((done.sealed.new_objects, done.missing.len()), (2, 0));
+}
+
 /// A medium that gives back something else than was written to it.
 #[test]
 fn what_does_not_come_back_as_it_was_written_is_no_backup() {
@@ -138,7 +220,9 @@ fn what_does_not_come_back_as_it_was_written_is_no_backup() {
         sealer: &world.sealer,
         items: &[item("a", b"a")],
         missing: Vec::new(),
+        before: &[],
         wanted: &|_| true,
+        held: &|_| false,
         keep: Keep::default(),
         clock: &world.clock,
     };

@@ -101,8 +101,17 @@ fn as_table(records: &[Record], shown: &Shown, lang: Lang) -> String {
 fn at_places(args: &Args, shown: &Shown, lang: Lang) -> anyhow::Result<ExitCode> {
     let head = |key: &str| t(lang, &format!("backup.{key}"), &[]);
     let mut all = Vec::new();
+    let mut code = ExitCode::SUCCESS;
     for place in args.at.connect(&args.here)? {
-        let found = at_place(&place)?;
+        let found = match at_place(&place) {
+            Ok(found) => found,
+            // One place that does not answer is no matter of the others.
+            Err(e) => {
+                log::error!("{e:#}");
+                code = ExitCode::FAILURE;
+                continue;
+            }
+        };
         all.extend(
             found
                 .into_iter()
@@ -116,7 +125,7 @@ fn at_places(args: &Args, shown: &Shown, lang: Lang) -> anyhow::Result<ExitCode>
     if args.json {
         let all: Vec<_> = all.iter().map(|(place, record)| json!({ "place": place, "record": record })).collect();
         table::print(&(serde_json::to_string_pretty(&all)? + "\n"))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
     let mut table = Table::default()
         .column(head("id"), false)
@@ -137,5 +146,5 @@ fn at_places(args: &Args, shown: &Shown, lang: Lang) -> anyhow::Result<ExitCode>
     }
     let text = if table.is_empty() { t(lang, "backup.none", &[]) + "\n" } else { table.render(table::coloured()) };
     table::print(&text)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }

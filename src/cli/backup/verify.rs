@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let identity = args.identity.as_deref().map(identity).transpose()?;
     let places = args.at.connect(&args.here)?;
     as_service(&args.here.state)?;
-    let mut well = true;
+    let (mut well, mut all) = (true, true);
     for place in places {
         let mut bar = Progress::new(lang, args.json);
         let found = verify(&place, &args.ids, identity.as_ref(), &args.here.state, &mut |p| {
@@ -47,8 +47,17 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
             let machine =
                 || json!({ "progress": { "place": place.label, "done": p.done, "of": p.of, "bytes": p.bytes } });
             bar.show(Done::Things(p.done, p.of), words, machine);
-        })?;
+        });
         drop(bar);
+        // One place that does not answer is no matter of the others.
+        let found = match found {
+            Ok(found) => found,
+            Err(e) => {
+                log::error!("{e:#}");
+                all = false;
+                continue;
+            }
+        };
         well &= found.damaged.is_empty();
         if args.json {
             table::print(&format!("{}\n", json!({ "place": place.label, "verified": found })))?;
@@ -74,5 +83,9 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         let key = if identity.is_some() { "backup.verified_files" } else { "backup.verified" };
         print(&t(lang, key, &values));
     }
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+    Ok(match (all, well) {
+        (false, _) => ExitCode::FAILURE,
+        (true, false) => ExitCode::from(NOT_ALL),
+        (true, true) => ExitCode::SUCCESS,
+    })
 }

@@ -131,8 +131,7 @@ impl Words<'_> {
                 let (files, size) = (files.to_string(), ByteSize(*bytes).to_string());
                 let values = [("backup", backup.as_str()), ("place", place), ("files", &files), ("size", &size)];
                 let key = if missing.is_empty() { "backup" } else { "backup_missing" };
-                let (count, list) = (missing.len().to_string(), missing.join("; "));
-                self.t(key, &[&values[..], &[("count", &count), ("missing", &list)]].concat())
+                self.t(key, &[&values[..], &[("missing", &missing.join("; "))]].concat())
             }
         }
     }

@@ -254,8 +254,8 @@ fn what_cannot_be_taken_up_holds_up_nothing_else() {
     let folder = spool.join(format!("{}.json", uuid::Uuid::new_v4().as_simple()));
     world.files.make_dir(&folder).unwrap();
     let stuck = uuid::Uuid::new_v4();
-    world.files.spoil(Some(&spool.join(format!("{}.json", stuck.as_simple()))));
-    spool::leave_as(&world.files, &spool, stuck, WallNs(8), stopped("stuck")).unwrap();
+    world.files.spoil(Some(&spool.join(format!("{}.from-0", stuck.as_simple()))));
+    spool::leave_once(&world.files, &spool, (stuck, 0), WallNs(8), stopped("stuck")).unwrap();
     assert_eq!(journal.commit(vec![stopped("a")], SOON).unwrap().entries(), 2..3);
     let problem = until(&journal, |s| s.problem.is_some()).problem.unwrap();
     assert!(problem.contains("what other commands have left"), "{problem}");

@@ -4,7 +4,10 @@ mod gather;
 mod places;
 mod run;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -14,9 +17,10 @@ pub use self::{
 };
 use crate::{
     backup::{
-        self, BackupId, Check, Identity, Looked, Order, Record, Register, Report, Step, Verified, backups, clear_record,
+        self, BackupId, Check, Identity, Looked, Marker, ObjectName, Order, Record, Register, Report, Step, Verified,
+        backups, catalogue::Catalogue, clear_record,
     },
-    services::{paths::Paths, record},
+    services::{lock::Lock, paths::Paths, record},
     site::{self, Secrets, Site},
     sys::{Clock as _, RealClock, RealFiles},
     types::RecorderId,
@@ -123,7 +127,8 @@ pub fn identity(path: &Path) -> anyhow::Result<Identity> {
     Identity::parse(&text).with_context(|| path.display().to_string())
 }
 
-/// Looks whether backups at a place are as they were written; all of them if none is named. What was found is noted in this machine's records of them.
+/// Looks whether backups at a place are as they were written; all of them if none is named, and whether one is gone. What was found is noted in this
+/// machine's records of them, and the next backup brings again what is damaged.
 ///
 /// # Errors
 /// If the place does not answer or a backup is not there. Damage is no error.
@@ -135,18 +140,24 @@ pub fn verify(
     progress: &mut dyn FnMut(Looked),
 ) -> anyhow::Result<Verified> {
     let mut look = || -> Result<Verified, backup::BackupError> {
-        backup::Marker::read(&*place.place)?;
+        let marker = Marker::read(&*place.place)?;
         let all = backups(&*place.place)?;
         if let Some(unknown) = ids.iter().find(|id| !all.contains(id)) {
             return Err(backup::BackupError::NoBackup(unknown.clone()));
         }
+        let gone = if ids.is_empty() { gone(&marker, &all, state) } else { Vec::new() };
         let ids = if ids.is_empty() { &all } else { ids };
         let mut verified = backup::verify(&*place.place, ids, identity, progress)?;
         verified.damaged.extend(replaced(place, ids, state));
+        verified.backups.extend(gone.iter().map(|damage| damage.backup.clone()));
+        verified.damaged.extend(gone);
         Ok(verified)
     };
     let verified = look().with_context(|| place.label.to_string())?;
     note(&verified, identity.is_some(), state);
+    if let Err(e) = spoil(place, &verified, state) {
+        log::warn!("the next backup does not repair what is damaged: {e:#}; let it be verified again");
+    }
     Ok(verified)
 }
 
@@ -166,6 +177,44 @@ fn replaced(place: &Connected, ids: &[BackupId], state: &Path) -> Vec<backup::Da
         what: "it is not the record that this recorder wrote".to_owned(),
     };
     ids.iter().filter(other).map(damage).collect()
+}
+
+/// Backups that this machine made at this place, that nobody removed, and that are not there.
+fn gone(marker: &Marker, there: &[BackupId], state: &Path) -> Vec<backup::Damage> {
+    let records = records(state).unwrap_or_default();
+    let removed: BTreeSet<&BackupId> = records.iter().flat_map(|r| &r.expired).collect();
+    let made = records.iter().filter(|r| r.place == Some(marker.place) && r.sealed.is_some() && r.removed.is_none());
+    let gone = made.filter(|r| !there.contains(&r.id) && !removed.contains(&r.id));
+    let damage = |r: &Record| backup::Damage {
+        backup: r.id.clone(),
+        object: Some(r.id.record()),
+        file: None,
+        what: "it is gone".to_owned(),
+    };
+    gone.map(damage).collect()
+}
+
+/// Notes which copies are damaged, so that the next backup does not rely on them.
+fn spoil(place: &Connected, verified: &Verified, state: &Path) -> anyhow::Result<()> {
+    let damaged: BTreeSet<ObjectName> =
+        verified.damaged.iter().filter_map(|d| d.object.as_deref()?.parse().ok()).collect();
+    let paths = Paths::new(state);
+    if damaged.is_empty() || !paths.catalogue().exists() {
+        return Ok(());
+    }
+    let marker = Marker::read(&*place.place)?;
+    let _lock = Lock::take(&paths.backup_lock(), "a backup is being made")?;
+    let catalogue = Catalogue::open(&paths.catalogue(), marker.place)?;
+    for object in damaged {
+        let Some(copy) = catalogue.by_id(object.copy)? else { continue };
+        let parts = catalogue.parts(&copy)?;
+        let wanted = parts.iter().find(|p| p.part == object.part).map(|p| p.sealed);
+        // A way that failed for a moment has damaged nothing.
+        if place.place.digest(&object.to_string()).ok().map(|(sha256, _)| sha256) != wanted {
+            catalogue.spoil(&copy)?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes what was found, where this machine has a record of it and may write there.

@@ -2,7 +2,9 @@
 
 use std::{
     fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -10,8 +12,8 @@ use anyhow::Context as _;
 use super::Backups;
 use crate::{
     backup::{
-        self, BackupId, ClearRecord, Done, FORMAT, Item, Job, Keep, Label, MIN_READER, Marker, Outcome, Progress,
-        Record, Register, catalogue::Catalogue, crypt::Sealer, footage::contents, words,
+        self, BackupError, BackupId, ClearRecord, Done, FORMAT, Item, Job, Keep, Label, MIN_READER, Marker, Outcome,
+        Progress, Record, Register, catalogue::Catalogue, crypt::Sealer, footage::contents, missing, words,
     },
     ledger::{What, spool},
     services::{backup::gather::Gathered, lock::Lock, record},
@@ -61,14 +63,14 @@ impl Backups {
         let _lock = Lock::take(&self.paths.backup_lock(), "a backup is being made")?;
         let register = Register::new(&RealFiles, &dir);
         let sealer = Sealer::new(self.backup.recipients.clone())?;
-        let work = dir.join("work");
-        empty(&work)?;
-        let gathered = self.gather(&work)?;
+        let chosen = self.chosen(named)?;
+        let work = Work::new(dir.join("work"))?;
+        let gathered = self.gather(&work.0);
         let mut records = Vec::new();
-        for place in self.chosen(named)? {
+        for place in chosen {
             records.push(self.one(place, &register, &sealer, &gathered, tell)?);
         }
-        let _ = fs::remove_dir_all(&work);
+        drop(work);
         let told = self.tell_ledger(&register, &mut records)?;
         Ok(Made { records, told })
     }
@@ -89,9 +91,10 @@ impl Backups {
             let place = &*connected.place;
             let marker = Marker::expect(place, self.site.id(), &self.recorder)?;
             record.place = Some(marker.place);
-            settle(register, place, &marker)?;
+            settle(register, place, &marker, self.backup.keep_days)?;
             register.write(&record)?;
-            let catalogue = Catalogue::open(&self.paths.backups().join("catalogue.db"), marker.place)?;
+            let before = lacked(register, &marker)?;
+            let catalogue = Catalogue::open(&self.paths.catalogue(), marker.place)?;
             let job = Job {
                 id: record.id.clone(),
                 started: record.started,
@@ -102,8 +105,10 @@ impl Backups {
                 sealer,
                 items: &gathered.items,
                 missing: gathered.missing.clone(),
+                before: &before,
                 wanted: &|item| self.still_there(item),
                 keep: keep(self.backup.keep_days, self.paths.retention(), &RealCommands),
+                held: &|footage| gathered.is_held(footage),
                 clock: &RealClock,
             };
             Ok(backup::run(&job, &mut |progress| tell(Told::Progress(&label, progress)))?)
@@ -140,7 +145,7 @@ impl Backups {
             ended: None,
             outcome: Outcome::Running,
             problem: None,
-            contents: contents(&gathered.items),
+            contents: contents(gathered.items.iter().map(|i| (i.kind, i.footage.as_ref(), i.bytes))),
             missing: gathered.missing.clone(),
             open: gathered.open,
             lost: 0,
@@ -195,15 +200,13 @@ fn entry(record: &Record, sealed: &ClearRecord) -> What {
         files: sealed.files,
         bytes: sealed.bytes,
         manifest: sealed.manifest.sha256,
-        missing: record.missing.iter().take(MOST).cloned().collect(),
+        missing: missing::for_ledger(&record.missing),
     }
 }
 
-/// Most lines of what is missing that go into an entry, whose length is limited; the record has them all.
-const MOST: usize = 100;
-
 fn complete(record: &mut Record, done: Done) {
     record.outcome = if done.missing.is_empty() { Outcome::Complete } else { Outcome::Incomplete };
+    record.contents = done.contents;
     record.missing = done.missing;
     record.lost = done.lost;
     record.ended = Some(done.sealed.ended);
@@ -212,8 +215,20 @@ fn complete(record: &mut Record, done: Done) {
     record.kept = done.expired.kept;
 }
 
-/// Writes down what has come of backups to this place that were cut short. One that was complete by then is.
-fn settle(register: &Register<'_>, place: &dyn backup::Place, marker: &Marker) -> anyhow::Result<()> {
+/// What the last backup to this place lacked.
+fn lacked(register: &Register<'_>, marker: &Marker) -> anyhow::Result<Vec<String>> {
+    let made = register.all()?.into_iter().filter(|r| r.place == Some(marker.place) && r.sealed.is_some());
+    Ok(made.max_by_key(|r| r.started).map(|r| r.missing).unwrap_or_default())
+}
+
+/// Writes down what has come of backups to this place that were cut short. One that was complete by then is; where the place does not say, the next
+/// backup asks again.
+fn settle(
+    register: &Register<'_>,
+    place: &dyn backup::Place,
+    marker: &Marker,
+    keep_days: Option<u32>,
+) -> anyhow::Result<()> {
     let running = |r: &Record| r.outcome == Outcome::Running && r.place == Some(marker.place);
     for mut record in register.all()?.into_iter().filter(running) {
         match backup::clear_record(place, &record.id) {
@@ -225,13 +240,36 @@ fn settle(register: &Register<'_>, place: &dyn backup::Place, marker: &Marker) -
                     record.missing.push(format!("{more} more, which the encrypted list of contents names"));
                 }
                 record.ended = Some(sealed.ended);
+                if let Some(days) = keep_days {
+                    record.expired = removed_by(register, place, &sealed, days)?;
+                }
                 record.sealed = Some(sealed);
             }
-            Err(_) => record.outcome = Outcome::Cut,
+            Err(BackupError::NoBackup(_)) => record.outcome = Outcome::Cut,
+            Err(e) => {
+                log::warn!("what has come of backup {} is not known yet: {:#}", record.id, anyhow::Error::from(e));
+                continue;
+            }
         }
         register.write(&record)?;
+        for id in &record.expired {
+            note_removed(register, id)?;
+        }
     }
     Ok(())
+}
+
+/// The backups that one removed before it was cut: they were over, and are not there.
+fn removed_by(
+    register: &Register<'_>,
+    place: &dyn backup::Place,
+    by: &ClearRecord,
+    days: u32,
+) -> anyhow::Result<Vec<BackupId>> {
+    let there = backup::backups(place)?;
+    let limit = by.started - Duration::from_hours(24) * days;
+    let over = |r: &Record| r.place == Some(by.place) && r.sealed.is_some() && r.removed.is_none() && r.started < limit;
+    Ok(register.all()?.into_iter().filter(|r| over(r) && !there.contains(&r.id)).map(|r| r.id).collect())
 }
 
 fn note_removed(register: &Register<'_>, id: &BackupId) -> anyhow::Result<()> {
@@ -252,15 +290,26 @@ fn make(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// An empty folder; what an earlier backup left in it goes.
-fn empty(dir: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            return Err(e).with_context(|| format!("cannot empty {}", dir.display()));
+/// An empty folder for this user alone, which goes again; what an earlier backup left in it goes before.
+struct Work(PathBuf);
+
+impl Work {
+    fn new(dir: PathBuf) -> anyhow::Result<Self> {
+        match fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("cannot empty {}", dir.display()));
+            }
+            _ => {}
         }
-        _ => {}
+        fs::DirBuilder::new().mode(0o700).create(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(Self(dir))
     }
-    make(dir)
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod moov;
 mod reader;
 mod scan;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 pub use close::{Close, CloseBuilder, Closing};
 pub use fragment::{Encoded, Unencodable, encode_fragment, live_chunk};

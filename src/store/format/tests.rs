@@ -93,13 +93,13 @@ pub(in crate::store) fn fragment(run: &Arc<Run>, number: u32) -> Fragment {
 }
 
 /// A whole file, with where each fragment ends, and its closing boxes.
-pub(in crate::store) struct Made {
-    pub(in crate::store) run: Arc<Run>,
-    pub(in crate::store) open: Vec<u8>,
-    pub(in crate::store) close: CloseBuilder,
+pub(crate) struct Made {
+    pub(crate) run: Arc<Run>,
+    pub(crate) open: Vec<u8>,
+    pub(crate) close: CloseBuilder,
 }
 
-pub(in crate::store) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
+pub(crate) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made {
     let run = Arc::new(run(audio));
     let mut open = segment_head(&run, 3);
     let mut close = CloseBuilder::new(&run, 3);
@@ -114,7 +114,7 @@ pub(in crate::store) fn made(audio: bool, numbers: std::ops::Range<u32>) -> Made
 }
 
 impl Made {
-    pub(in crate::store) fn closed(&self) -> Vec<u8> {
+    pub(crate) fn closed(&self) -> Vec<u8> {
         [self.open.as_slice(), &self.close.finish(false)].concat()
     }
 }

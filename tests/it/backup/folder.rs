@@ -151,6 +151,39 @@ fn one_flipped_bit_on_the_medium_is_named() {
     assert!(said.contains(name), "{said}");
     let record = school.list(&[]);
     assert!(record[0]["check"]["damaged"][0].as_str().unwrap().contains(name), "{record:#}");
+    // The next backup does not rely on it.
+    let made = school.run();
+    assert!(made["sealed"]["new_objects"].as_u64().unwrap() >= 1, "{made:#}");
+    let said = school.ok(&["verify", made["id"].as_str().unwrap(), "--identity", "key"]);
+    assert!(said.contains("Damaged: 0."), "{said}");
+}
+
+#[test]
+fn backups_that_are_gone_are_missed_and_the_other_place_is_looked_at() {
+    let mut school = School::new();
+    let (nas, other) = (school.path("nas"), school.path("other"));
+    fs::create_dir(&other).unwrap();
+    let place = |path: &std::path::Path| format!("{{ kind = \"directory\", path = \"{}\" }}", path.display());
+    school.places(&format!("[{}, {}]", place(&other), place(&nas)));
+    school.ok(&["init", "--same-disk"]);
+    let id = school.json(&["run"])["backups"][1]["id"].as_str().unwrap().to_owned();
+    for folder in ["objects", "backups"] {
+        fs::remove_dir_all(school.place().join(folder)).unwrap();
+    }
+    let out = school.backup(&["verify"]);
+    assert_eq!(out.status.code(), Some(2), "{}{}", text(&out.stdout), text(&out.stderr));
+    assert!(text(&out.stderr).contains(&id) && text(&out.stderr).contains("it is gone"), "{}", text(&out.stderr));
+    assert!(text(&out.stdout).contains("Damaged: 0.") && text(&out.stdout).contains("Damaged: 1."));
+    let records = school.list(&[]);
+    let record = records.as_array().unwrap().iter().find(|r| r["id"] == id.as_str()).unwrap();
+    assert!(record["check"]["damaged"][0].as_str().unwrap().contains("it is gone"), "{record:#}");
+    // The first place is away: the second is looked at all the same, and the worst is said.
+    fs::remove_dir_all(&other).unwrap();
+    let out = school.backup(&["verify"]);
+    assert_eq!(out.status.code(), Some(1), "{}{}", text(&out.stdout), text(&out.stderr));
+    assert!(text(&out.stdout).contains("Damaged: 1."), "{}", text(&out.stdout));
+    let out = school.backup(&["list", "--place", "1", "--json"]);
+    assert_eq!((out.status.code(), text(&out.stdout).trim()), (Some(1), "[]"));
 }
 
 #[test]
@@ -235,13 +268,32 @@ fn what_is_held_is_backed_up_though_its_area_is_not() {
     holds.add(Uuid::from_u128(7).into(), extent, Day(jiff::civil::date(2027, 1, 1)), order, stamp);
     fs::write(school.path("holds.json"), file::to_bytes(&Content { holds, ..Content::default() })).unwrap();
     let made = school.run();
-    let of = |camera: &str| {
+    let of = |made: &serde_json::Value, camera: &str| {
         let lines = made["contents"].as_array().unwrap().iter().filter(|c| c["camera"] == camera);
         lines.map(|c| c["files"].as_u64().unwrap()).sum::<u64>()
     };
-    assert_eq!((of("class-1"), of("gate-1")), (1, 2), "{made:#}");
-    // Where the register of holds cannot be read, nothing is said to be complete.
-    fs::write(school.path("holds.json"), "{").unwrap();
-    let said = school.fails(&["run"], 1);
-    assert!(said.contains("holds.json"), "{said}");
+    assert_eq!((of(&made, "class-1"), of(&made, "gate-1")), (1, 2), "{made:#}");
+    // Lost on its disk, the next comparison takes the row away: the backups keep what they have.
+    let lost = files(&school.archive.root().join("footage/class-1")).remove(0);
+    fs::remove_file(lost).unwrap();
+    let state = school.archive.dir.path().to_owned();
+    let reindex = custodian(&state).args(["reindex", "--site", "site.toml", "--state", "."]).output().unwrap();
+    assert!(reindex.status.success(), "{}", text(&reindex.stderr));
+    let made = school.run();
+    assert_eq!(
+        (of(&made, "class-1"), &made["outcome"], &made["missing"]),
+        (1, &"complete".into(), &serde_json::json!([]))
+    );
+
+    // Where the register of holds or the index cannot be read, all else is backed up, and nothing is said to be complete.
+    for broken in ["holds.json", "index.db"] {
+        fs::write(school.path(broken), "{").unwrap();
+        let said = school.fails(&["run"], 2);
+        assert!(said.contains(&format!("databases/{broken}: it does not tell what footage is wanted")), "{said}");
+        let records = school.list(&[]);
+        let record = records.as_array().unwrap().iter().find(|r| r["missing"].to_string().contains(broken)).unwrap();
+        let site = record["contents"].as_array().unwrap().iter().any(|c| c["kind"] == "site");
+        assert_eq!((&record["outcome"], site), (&"incomplete".into(), true), "{record:#}");
+        assert!(!school.path("backups/work").exists());
+    }
 }

@@ -74,8 +74,49 @@ fn a_backup_that_was_complete_when_it_was_killed_is_one() {
         record[unknown] = serde_json::Value::Null;
     }
     fs::write(&path, record.to_string()).unwrap();
+    // As long as the place does not say what has come of it, nobody decides.
+    let (there, away) = (school.place().join("backups").join(path.file_name().unwrap()), school.path("away"));
+    fs::rename(&there, &away).unwrap();
+    fs::create_dir(&there).unwrap();
+    school.run();
+    let undecided: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(undecided["outcome"], "running");
+    fs::remove_dir(&there).unwrap();
+    fs::rename(&away, &there).unwrap();
     school.run();
     let settled: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!((&settled["outcome"], &settled["sealed"]), (&"complete".into(), &made["sealed"]));
     assert!(settled["ledger"].is_string());
+}
+
+/// It was cut while it removed old backups: these are not missed afterwards.
+#[test]
+fn what_a_cut_backup_removed_is_known_to_be_removed() {
+    let school = School::new();
+    school.ok(&["init", "--same-disk"]);
+    let (old, cut) = (school.run(), school.run());
+    let id = |record: &serde_json::Value| record["id"].as_str().unwrap().to_owned();
+    let edit = |record: &serde_json::Value, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut record = record.clone();
+        change(&mut record);
+        fs::write(school.path(&format!("backups/{}.json", id(&record))), record.to_string()).unwrap();
+    };
+    edit(&old, &|record| record["started"] = (record["started"].as_i64().unwrap() - 100 * 86_400_000_000_000).into());
+    for file in files(&school.place().join("backups")) {
+        if file.to_str().unwrap().contains(&id(&old)) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    assert!(school.fails(&["verify"], 2).contains(&id(&old)), "as long as nobody removed it, it is gone");
+    edit(&cut, &|record| {
+        record["outcome"] = "running".into();
+        record["sealed"] = serde_json::Value::Null;
+    });
+    school.site("keep_days = 30");
+    school.run();
+    let records = school.list(&[]);
+    let of = |wanted: &serde_json::Value| records.as_array().unwrap().iter().find(|r| r["id"] == wanted["id"]).unwrap();
+    assert!(of(&old)["removed"].is_i64(), "{records:#}");
+    assert_eq!((&of(&cut)["expired"][0], &of(&cut)["outcome"]), (&old["id"], &"complete".into()));
+    school.ok(&["verify"]);
 }

@@ -149,7 +149,9 @@ impl Direct {
             sealer: &self.sealer,
             items: &self.items,
             missing: Vec::new(),
+            before: &[],
             wanted: &|_| true,
+            held: &|_| false,
             keep: Keep::default(),
             clock: &RealClock,
         };
