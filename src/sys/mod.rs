@@ -11,6 +11,7 @@ mod files;
 pub mod notify;
 mod pace;
 mod random;
+mod terminal;
 
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
 pub use cold::ColdFile;
@@ -20,3 +21,4 @@ pub use fake_files::{Cut, FakeFiles};
 pub use files::{Files, RealFiles, unfinished};
 pub use pace::Pace;
 pub use random::random;
+pub use terminal::ask_hidden;
