@@ -21,7 +21,7 @@ use super::{
     trial::{self, Standing, Trial},
 };
 use crate::{
-    plan::{self, Base, HEADER, Plan, Step, Touched, Units, guard::Word},
+    plan::{self, Base, HEADER, Plan, Recover, Step, Touched, Units, guard::Word},
     sys::Files,
     types::WallNs,
 };
@@ -59,6 +59,9 @@ pub struct Report {
     pub made: bool,
     /// What an earlier command had left undone.
     pub finished: Vec<Done>,
+    /// Volumes that were opened with their recovery keys before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recovered: Vec<Recover>,
     /// What was done.
     pub steps: Vec<Done>,
     /// When it is taken back unless it is confirmed.
@@ -141,7 +144,7 @@ pub fn apply(env: &Env<'_>, wanted: Request) -> Result<Report, ApplyError> {
     }
     let steps = pending.finish(env)?;
     let trial_until = trial.map(|(t, _)| t.due());
-    Ok(Report { from, generation: Some(number), made: true, finished, steps, trial_until })
+    Ok(Report { from, generation: Some(number), made: true, finished, steps, trial_until, ..Report::default() })
 }
 
 fn refuse_stale(wanted: &Request, current: Option<u64>) -> Result<(), ApplyError> {
@@ -183,7 +186,8 @@ fn generation(env: &Env<'_>, number: u64, from: Option<u64>, wanted: Request) ->
         recording: recorded.iter().filter(unaffected).map(|c| c.camera.clone()).collect(),
         changed: wanted.touched.changed.into_iter().collect(),
     };
-    let mut plan = wanted.plan;
+    // What was locked is open by now; a generation says what is to be, not what was in the way.
+    let mut plan = Plan { recover: Vec::new(), ..wanted.plan };
     // A change of a comment needs no step, but what is in force is what is written.
     if !plan.steps.contains(&Step::Switch) {
         plan.steps.insert(0, Step::Switch);

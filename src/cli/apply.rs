@@ -10,6 +10,7 @@ use super::{
     demo::duration,
     plan::{refused_json, refused_site, refused_text},
     print, print_error,
+    recovery::{self, Asked, Given},
     time::Shown,
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
         applying::{self, Answer, How, Place, UNIT_DIR},
         paths,
         planning::{self, Ask},
+        recovering::{Keys, RecoveryError},
     },
     types::{Lang, RecorderId},
 };
@@ -42,7 +44,9 @@ pub(super) struct Args {
     trial: Option<Duration>,
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    #[arg(long, conflicts_with_all = ["trial", "site", "secrets", "recorder", "reason"])]
+    #[arg(long, value_name = "FILE")]
+    recovery_key: Option<PathBuf>,
+    #[arg(long, conflicts_with_all = ["trial", "site", "secrets", "recorder", "reason", "recovery_key"])]
     activate: bool,
     #[arg(long)]
     json: bool,
@@ -72,13 +76,21 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         state: args.state,
         offline: false,
     };
-    let how = How { plan: args.plan, reason: args.reason, trial: args.trial };
     let wanted = match planning::read(&ask) {
         Ok(wanted) => wanted,
         Err(e) => return refused_site(e, args.json, flag),
     };
     let lang = chosen(flag, Some(wanted.site.language()));
-    match applying::apply(&place, &ask, wanted, &how) {
+    let recover = args.recovery_key.is_some();
+    let mut given = args.recovery_key.as_deref().map(Given::read).transpose()?;
+    let mut asked = Asked::possible().then(|| Asked::new(lang));
+    let keys = match (&mut given, &mut asked) {
+        (Some(given), _) => Some(given as &mut dyn Keys),
+        (None, Some(asked)) => Some(asked as &mut dyn Keys),
+        (None, None) => None,
+    };
+    let how = How { plan: args.plan, reason: args.reason, trial: args.trial, keys, recover };
+    match applying::apply(&place, &ask, wanted, how) {
         Ok(Answer::Applied(report)) => show(&report, &place, args.json, lang),
         Ok(Answer::Refused(refused)) => {
             if args.json {
@@ -88,6 +100,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::FAILURE)
         }
+        Err(e) if e.is::<RecoveryError>() => recovery::refused(e, args.json, lang),
         Err(e) => stale(e, args.json, lang),
     }
 }
@@ -120,13 +133,19 @@ pub(super) fn show(report: &Report, place: &Place, json: bool, lang: Lang) -> an
 fn as_text(report: &Report, shown: &Shown, lang: Lang) -> String {
     let Some(generation) = report.generation else { return t(lang, "apply.nothing", &[]) };
     let mut lines = Vec::new();
+    lines.extend(
+        report
+            .recovered
+            .iter()
+            .map(|r| t(lang, "apply.recovered", &[("volume", r.volume.as_str()), ("disk", &r.disk)])),
+    );
     if !report.finished.is_empty() {
         lines.push(t(lang, "apply.finished", &[]));
         lines.extend(report.finished.iter().map(|d| line(d, lang)));
     }
     lines.extend(report.steps.iter().map(|d| line(d, lang)));
     let number = generation.to_string();
-    let same = report.from == report.generation && report.steps.is_empty();
+    let same = report.from == report.generation && report.steps.is_empty() && report.recovered.is_empty();
     let key = if same { "apply.same" } else { "apply.done" };
     lines.push(t(lang, key, &[("generation", &number)]));
     if let Some(until) = report.trial_until {

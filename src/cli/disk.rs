@@ -17,14 +17,13 @@ use super::{
 };
 use crate::{
     disks::{Refusal, Token, TokenError, Wanted},
-    inventory::Roots,
     lang::{secrecy, t},
     services::{
         disks::{self, Machine, Sheet},
-        paths::{self, Paths},
+        paths,
     },
     site::{self, Site, Unlock},
-    sys::{RealClock, RealCommands},
+    sys::RealClock,
     types::Lang,
 };
 
@@ -99,10 +98,7 @@ impl Here {
     fn new(site: Option<&Path>, flag: Option<Lang>) -> Self {
         let site = site::load(&site_file(site));
         let (lang, shown) = manners(flag, site.as_ref().ok());
-        let roots = Roots::new(paths::STATE.as_ref(), paths::VOLUMES.as_ref());
-        // Where custodian keeps no state nobody records, and there is no ledger to have its word.
-        let spool = Path::new(paths::STATE).is_dir().then(|| Paths::new(paths::STATE).ledger_spool());
-        Self { machine: Machine { commands: &RealCommands, roots, run: "/run".into(), spool }, site, lang, shown }
+        Self { machine: Machine::here(paths::STATE.as_ref()), site, lang, shown }
     }
 
     fn wanted(&self, by_id: &str, removable: bool) -> Option<(Wanted, Unlock)> {
@@ -195,7 +191,7 @@ fn init(args: &InitArgs, here: &Here) -> anyhow::Result<ExitCode> {
     };
     let token: Token = token.parse().map_err(Refusal::Token)?;
     let (wanted, unlock) = wanted.ok_or(Refusal::NotInSite)?;
-    let passphrase = args.passphrase_file.as_deref().map(passphrase).transpose()?;
+    let passphrase = args.passphrase_file.as_deref().map(from_file).transpose()?;
     let unlocking = disks::unlocking(unlock, args.key_file.as_deref(), passphrase.as_deref())?;
     let recovery = here.machine.init(&args.by_id, &wanted, &token, unlocking, &RealClock)?;
     print(&t(here.lang, "disk.prepared", &[("disk", &args.by_id), ("volume", wanted.volume.as_str())]));
@@ -208,11 +204,11 @@ fn init(args: &InitArgs, here: &Here) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A passphrase from a file, or from standard input for `-`.
-fn passphrase(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// A secret from a file, or from standard input for `-`.
+pub(super) fn from_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut text = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().read_to_end(&mut text).context("no passphrase could be read")?;
+        std::io::stdin().read_to_end(&mut text).context("standard input cannot be read")?;
         return Ok(text);
     }
     fs::read(path).with_context(|| format!("{} cannot be read", path.display()))

@@ -19,6 +19,7 @@ pub mod logger;
 mod plan;
 mod progress;
 mod record;
+mod recovery;
 mod reindex;
 mod retention;
 mod schema;

@@ -185,8 +185,11 @@ pub(super) fn as_text(plan: &Plan, site: &Site, offline: bool, lang: Lang, colou
             let _ = writeln!(out, "  - {words}");
         }
     }
-    if !plan.steps.is_empty() {
+    if !plan.steps.is_empty() || !plan.recover.is_empty() {
         out += &head("plan.steps");
+        for recover in &plan.recover {
+            let _ = writeln!(out, "  - {}", text::recover(lang, recover));
+        }
         for step in &plan.steps {
             let _ = writeln!(out, "  - {}", text::step(lang, step));
         }

@@ -53,15 +53,27 @@ pub enum DiskError {
 /// How long a program may work: a discard of a large SSD takes minutes.
 pub(super) const LIMIT: Duration = Duration::from_mins(10);
 
+impl DiskError {
+    /// From what a program said that did not end well.
+    pub(super) fn of(program: &str, out: Output) -> Self {
+        let said = if out.stderr.is_empty() { format!("exit code {:?}", out.code) } else { out.stderr };
+        Self::Failed { program: program.to_owned(), said }
+    }
+}
+
 /// Runs a program that must end well.
 pub(super) fn run(commands: &dyn Commands, program: &str, args: &[&str], input: &[u8]) -> Result<Output, DiskError> {
+    let out = try_run(commands, program, args, input)?;
+    if out.ok() { Ok(out) } else { Err(DiskError::of(program, out)) }
+}
+
+/// Runs a program whose exit code is an answer.
+pub(super) fn try_run(
+    commands: &dyn Commands,
+    program: &str,
+    args: &[&str],
+    input: &[u8],
+) -> Result<Output, DiskError> {
     log::debug!("{program} {}", args.join(" "));
-    let out = commands
-        .run(program, args, input, LIMIT)
-        .map_err(|source| DiskError::Run { program: program.to_owned(), source })?;
-    if out.ok() {
-        return Ok(out);
-    }
-    let said = if out.stderr.is_empty() { format!("exit code {:?}", out.code) } else { out.stderr };
-    Err(DiskError::Failed { program: program.to_owned(), said })
+    commands.run(program, args, input, LIMIT).map_err(|source| DiskError::Run { program: program.to_owned(), source })
 }

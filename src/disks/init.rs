@@ -149,6 +149,28 @@ fn encrypt(
     let recovery = RecoveryKey::make()?;
     let format = ["luksFormat", "--type", "luks2", "--batch-mode", "--key-file", "-", part];
     run(commands, "cryptsetup", &format, recovery.secret().bytes())?;
+    enroll(commands, part, unlocking, &recovery, run_dir, Others::None)?;
+    Ok(recovery)
+}
+
+/// What other machines have that opens a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// The volume is new.
+    None,
+    /// They are gone. What another TPM sealed must leave: systemd gives up at the first that is not this one's.
+    Leave,
+}
+
+/// Adds what opens a volume daily.
+pub(super) fn enroll(
+    commands: &dyn Commands,
+    part: &str,
+    unlocking: &Unlocking,
+    recovery: &RecoveryKey,
+    run_dir: &Path,
+    others: Others,
+) -> Result<(), DiskError> {
     let old = SecretFile::new(run_dir, recovery.secret())?;
     let add = ["luksAddKey", "--batch-mode", "--key-file", &old.path(), part];
     match unlocking {
@@ -157,7 +179,9 @@ fn encrypt(
             let unlock = format!("--unlock-key-file={}", old.path());
             let key = format!("--tpm2-public-key={}", public_key.display());
             let tpm = ["--tpm2-device=auto", "--tpm2-pcrs=7", &key, "--tpm2-public-key-pcrs=11"];
-            run(commands, "systemd-cryptenroll", &[&[unlock.as_str()], &tpm[..], &[part]].concat(), b"")?;
+            // Only once the new one is there, and never anything else.
+            let wipe: &[&str] = if others == Others::Leave { &["--wipe-slot=tpm2"] } else { &[] };
+            run(commands, "systemd-cryptenroll", &[&[unlock.as_str()], &tpm[..], wipe, &[part]].concat(), b"")?;
         }
         Unlocking::KeyFile(key) => {
             run(commands, "cryptsetup", &[&add[..], &[&key.display().to_string()]].concat(), b"")?;
@@ -166,7 +190,7 @@ fn encrypt(
             run(commands, "cryptsetup", &[&add[..], &["-"]].concat(), secret.bytes())?;
         }
     }
-    Ok(recovery)
+    Ok(())
 }
 
 impl Prepared {

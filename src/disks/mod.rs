@@ -1,4 +1,5 @@
-//! The three verbs for disks, and the only code that changes what is on one: init, release, erase.
+//! The three verbs for disks, and the only code that changes what is on one: init, release, erase. And recovering what only a
+//! recovery key opens.
 //!
 //! The way of a disk: [`crate::inventory::survey`] looks at it; [`clear_init`] or [`clear_erase`] says no, or checks the
 //! token that a person was shown beside the facts and hands out a proof ([`EmptyDisk`], [`DoomedDisk`]); only with that
@@ -8,6 +9,7 @@
 mod clear;
 mod error;
 mod init;
+mod recover;
 mod release;
 mod secret;
 mod token;
@@ -18,7 +20,8 @@ pub use clear::{
 };
 pub use error::DiskError;
 pub use init::{Order, Prepared, Unlocking, prepare};
+pub use recover::{LockedDisk, OpenDisk, Own, locked};
 pub use release::release;
-pub use secret::{RecoveryKey, Secret, make_key_file};
+pub use secret::{NoRecoveryKey, RecoveryKey, Secret, make_key_file};
 pub use token::{Facts, Token, TokenError, Verb};
 pub use wipe::wipe;

@@ -6,6 +6,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use super::DiskError;
@@ -65,6 +66,24 @@ impl RecoveryKey {
 
     pub(super) fn secret(&self) -> &Secret {
         &self.0
+    }
+}
+
+/// A text is no recovery key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a recovery key is eight groups of eight letters, each of them one of cbdefghijklnrtuv")]
+pub struct NoRecoveryKey;
+
+impl FromStr for RecoveryKey {
+    type Err = NoRecoveryKey;
+    /// Reads it as people write it: capitals, spaces, dashes elsewhere or nowhere.
+    fn from_str(text: &str) -> Result<Self, NoRecoveryKey> {
+        let letters = text.bytes().filter(|b| *b != b'-' && !b.is_ascii_whitespace()).map(|b| b.to_ascii_lowercase());
+        let letters: Vec<u8> = letters.collect();
+        if letters.len() != 64 || letters.iter().any(|l| !MODHEX.contains(l)) {
+            return Err(NoRecoveryKey);
+        }
+        Ok(Self(Secret(letters.chunks(8).collect::<Vec<_>>().join(&b'-'))))
     }
 }
 
@@ -145,5 +164,12 @@ mod tests {
         let key = RecoveryKey::make().unwrap();
         assert_eq!(key.reveal().len(), 71);
         assert_ne!(key, RecoveryKey::make().unwrap());
+        let typed = format!(" {}\n", key.reveal().to_uppercase().replace('-', " "));
+        assert_eq!(typed.parse(), Ok(key.clone()));
+        assert_eq!(key.reveal().replace('-', "").parse(), Ok(key.clone()));
+        let text = key.reveal();
+        for wrong in ["", &text[1..], &format!("{text}c"), &text.replace('-', "a"), &format!("a{}", &text[1..])] {
+            assert_eq!(wrong.parse::<RecoveryKey>(), Err(NoRecoveryKey), "{wrong}");
+        }
     }
 }

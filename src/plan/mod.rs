@@ -24,7 +24,7 @@ pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse,
 pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};
-pub use model::{Base, FORMAT, Layout, Plan, Step};
+pub use model::{Base, FORMAT, Layout, Plan, Recover, Step};
 pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};
@@ -58,6 +58,8 @@ pub struct Input<'a> {
     pub measured: &'a Measured,
     /// What holds keep.
     pub held: &'a Held,
+    /// Volumes of the site that this machine cannot open.
+    pub recover: &'a [Recover],
 }
 
 /// The generation that is current.
@@ -148,6 +150,7 @@ pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
         short,
         changes,
         disks,
+        recover: input.recover.to_vec(),
         steps,
     };
     let lints = lint(&plan, input.site, input.before.map(|b| b.units));

@@ -32,6 +32,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What is to be said of this machine's disks.
     pub disks: Vec<DiskNote>,
+    /// Volumes of ours that this machine cannot open: opened with their recovery keys before anything else is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recover: Vec<Recover>,
     /// What is done, in this order. Empty: nothing is to be done.
     pub steps: Vec<Step>,
 }
@@ -39,7 +42,7 @@ pub struct Plan {
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.steps.is_empty()
+        self.changes.is_empty() && self.steps.is_empty() && self.recover.is_empty()
     }
 
     /// Whether footage goes earlier than was promised until now.
@@ -51,6 +54,15 @@ impl Plan {
     pub fn guarded(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|c| c.guarded)
     }
+}
+
+/// A volume of this site that this machine's own key does not open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recover {
+    /// The volume.
+    pub volume: VolumeName,
+    /// Its disk, as site.toml names it.
+    pub disk: String,
 }
 
 /// What a plan was made from.

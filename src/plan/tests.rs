@@ -32,6 +32,7 @@ fn plan(site: &Site, before: Option<(&Site, &Layout)>) -> Result<Plan, Refused> 
         fingerprint: None,
         measured: &Measured::new(),
         held: &Held::default(),
+        recover: &[],
     })
 }
 
@@ -127,6 +128,7 @@ fn what_is_held_counts() {
             fingerprint: None,
             measured: &measured,
             held,
+            recover: &[],
         })
     };
     let plan = with(&there(room)).unwrap();
@@ -231,6 +233,7 @@ fn three_recorders_come_to_the_same_site_whatever_they_had_before() {
             fingerprint: None,
             measured: &Measured::new(),
             held: &Held::default(),
+            recover: &[],
         })
         .unwrap();
         for camera in new.cameras_of(&here) {
@@ -274,6 +277,7 @@ fn a_machine_does_not_become_another_recorder_unasked() {
         fingerprint: None,
         measured: &Measured::new(),
         held: &Held::default(),
+        recover: &[],
     });
     assert!(matches!(as_b, Err(Refused::Disks(_))), "disks that are not here are new to this machine: {as_b:?}");
     let change = Change::identity(&recorder("a"), &recorder("b"));
@@ -451,6 +455,7 @@ fn a_restart_of_the_recorder_is_not_kept_quiet() {
             fingerprint: None,
             measured: &Measured::new(),
             held: &Held::default(),
+            recover: &[],
         });
         let plan = plan.unwrap();
         let restarts = |s: &Step| matches!(s, Step::Stop { unit } | Step::Restart { unit } if unit == RECORD);

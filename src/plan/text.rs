@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Change, DiskNote, Layout, Note, Remedy, Short, Step, What};
+use super::{Change, DiskNote, Layout, Note, Recover, Remedy, Short, Step, What};
 use crate::{
     lang::t,
     types::{CameraId, Lang, VolumeName},
@@ -177,6 +177,11 @@ fn moves(layout: &Layout) -> String {
         format!("{camera} → {}", volumes.first().map_or("–", VolumeName::as_str))
     };
     layout.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What is done about a volume that this machine cannot open.
+pub fn recover(lang: Lang, recover: &Recover) -> String {
+    t(lang, "plan.step_recover", &[("volume", recover.volume.as_str()), ("disk", &recover.disk)])
 }
 
 /// What a step does.

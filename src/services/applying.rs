@@ -10,9 +10,11 @@ use anyhow::Context as _;
 use nix::unistd::{Group, User, geteuid, getuid};
 
 use super::{
+    disks::Machine,
     in_force,
     paths::{Paths, STATE},
     planning::{self, Ask, Wanted},
+    recovering::{Keys, Recovery, RecoveryError},
     socket::{self, AskError},
 };
 use crate::{
@@ -25,7 +27,10 @@ use crate::{
     },
     site::{self, Secrets, Site},
     sys::{Clock as _, RealClock, RealCommands, RealFiles},
-    types::wire::{Reloaded, Status, StreamState},
+    types::{
+        VolumeName,
+        wire::{Reloaded, Status, StreamState},
+    },
 };
 
 /// Where systemd reads units that last until the machine is switched off.
@@ -48,18 +53,28 @@ impl Place {
         self.unit_dir == Path::new(UNIT_DIR)
     }
 
-    /// Does something with all that apply needs.
-    ///
-    /// # Errors
-    /// If this is not root, or the machine lacks what is needed; else what `act` says.
-    pub fn act<T>(&self, act: impl FnOnce(&Env<'_>) -> Result<T, ApplyError>) -> anyhow::Result<T> {
-        let standard = self.state == Path::new(STATE);
-        if (standard || self.with_systemd()) && !geteuid().is_root() {
+    fn is_standard(&self) -> bool {
+        self.state == Path::new(STATE)
+    }
+
+    /// Whether this is root on a machine that a site can be put in force on.
+    fn check(&self) -> anyhow::Result<()> {
+        if (self.is_standard() || self.with_systemd()) && !geteuid().is_root() {
             anyhow::bail!("only root may put a site in force on this machine: nothing was changed");
         }
         if self.with_systemd() && !sd_notify::booted().unwrap_or(false) {
             anyhow::bail!("this machine was not started by systemd, which runs the services: nothing was changed");
         }
+        Ok(())
+    }
+
+    /// Does something with all that apply needs.
+    ///
+    /// # Errors
+    /// If this is not root, or the machine lacks what is needed; else what `act` says.
+    pub fn act<T>(&self, act: impl FnOnce(&Env<'_>) -> Result<T, ApplyError>) -> anyhow::Result<T> {
+        self.check()?;
+        let standard = self.is_standard();
         let group = |name: &str| -> anyhow::Result<Option<u32>> {
             if !standard {
                 return Ok(None);
@@ -127,14 +142,18 @@ fn judge(site: &str, secrets: Option<&str>) -> Result<(), String> {
 }
 
 /// In what manner a site is applied.
-#[derive(Debug, Clone, Default)]
-pub struct How {
+#[derive(Default)]
+pub struct How<'a> {
     /// By this saved plan, not by one that is made now.
     pub plan: Option<PathBuf>,
     /// Why, for changes that want leadership's word.
     pub reason: Option<String>,
     /// Taken back after that time unless it is confirmed.
     pub trial: Option<Duration>,
+    /// Recovery keys, for volumes that this machine cannot open.
+    pub keys: Option<&'a mut dyn Keys>,
+    /// Whether such volumes are looked for though nothing else is to be done.
+    pub recover: bool,
 }
 
 /// What came of it.
@@ -149,8 +168,9 @@ pub enum Answer {
 ///
 /// # Errors
 /// If a file can't be read, or apply refuses.
-pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: &How) -> anyhow::Result<Answer> {
-    let same = if how.plan.is_none() { plan_of_no_change(place, ask, &wanted)? } else { None };
+pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: How<'_>) -> anyhow::Result<Answer> {
+    let look = how.plan.is_some() || how.recover;
+    let same = if look { None } else { plan_of_no_change(place, ask, &wanted)? };
     let fresh = match same.map_or_else(|| planning::make(ask, &wanted), |same| Ok(Ok(same)))? {
         Ok(plan) => plan,
         Err(refused) => return Ok(Answer::Refused(Box::new(refused))),
@@ -166,6 +186,8 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: &How) -> anyhow::Res
     let units = plan::units(&wanted.site, &plan.recorder);
     // A plan for a recorder that has left the site is stale, which apply says.
     let touched = if known { touched(place, &wanted, &plan)? } else { plan::Touched::default() };
+    recover(place, &wanted.site, &plan, how.keys)?;
+    let recovered = plan.recover.clone();
     let request = Request {
         plan,
         site: wanted.text,
@@ -177,7 +199,31 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: &How) -> anyhow::Res
         word,
         trial: how.trial,
     };
-    place.act(|env| apply::apply(env, request)).map(Answer::Applied)
+    let report = place.act(|env| apply::apply(env, request))?;
+    // Where nothing else was to be done, the mounts are started as at boot.
+    let steps = if report.made || recovered.is_empty() { report.steps } else { place.act(apply::activate)?.steps };
+    Ok(Answer::Applied(Report { recovered, steps, ..report }))
+}
+
+/// Opens what this machine cannot open by itself.
+fn recover(place: &Place, site: &Site, plan: &Plan, keys: Option<&mut dyn Keys>) -> anyhow::Result<()> {
+    if plan.recover.is_empty() {
+        return Ok(());
+    }
+    place.check()?;
+    let keys = keys.ok_or_else(|| RecoveryError::NoKeys(plan.recover.clone()))?;
+    let recorder = site.recorder(&plan.recorder).context("the site has no such recorder")?;
+    let let_go = |volume: &VolumeName| {
+        let unit = plan::unlock_unit(volume);
+        place.act(|env| {
+            if let Err(e) = env.manager.stop(&unit) {
+                log::warn!("{unit} does not stop: {e}");
+            }
+            Ok(())
+        })
+    };
+    let recovery = Recovery { site, recorder, clock: &RealClock, let_go: &let_go };
+    Machine::here(&place.state).recover(&recovery, &plan.recover, keys)
 }
 
 /// The plan to leave all as it is, where nothing is wanted that is not in force: to find that out nobody has to look at the disks.
@@ -194,7 +240,7 @@ fn plan_of_no_change(place: &Place, ask: &Ask, wanted: &Wanted) -> anyhow::Resul
         generation: Some(number),
         inventory: None,
     };
-    Ok(same.then(|| Plan { base, changes: Vec::new(), steps: Vec::new(), ..now.plan }))
+    Ok(same.then(|| Plan { base, changes: Vec::new(), recover: Vec::new(), steps: Vec::new(), ..now.plan }))
 }
 
 /// Goes back to a generation.
@@ -221,7 +267,7 @@ pub fn rollback(place: &Place, to: Option<u64>, reason: Option<String>) -> anyho
 fn as_saved(path: &Path, fresh: Plan) -> anyhow::Result<Plan> {
     let saved = read_plan(path)?;
     let made_from = |p: &Plan| (p.base.site.clone(), p.base.secrets.clone(), p.base.generation);
-    let says = |p: &Plan| (p.recorder.clone(), p.layout.clone(), p.changes.clone(), p.steps.clone());
+    let says = |p: &Plan| (p.recorder.clone(), p.layout.clone(), p.changes.clone(), p.recover.clone(), p.steps.clone());
     anyhow::ensure!(
         made_from(&saved) != made_from(&fresh) || says(&saved) == says(&fresh),
         "{} is not what would be planned now, nothing was changed: make the plan again, and read it again",

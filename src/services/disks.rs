@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::paths::{self, Paths};
 use crate::{
     disks::{self, Facts, Order, Prepared, RecoveryKey, Refusal, Secret, Token, Unlocking, Verb, Wanted},
     inventory::{self, Content, Footage, Roots, Survey},
@@ -16,7 +17,7 @@ use crate::{
     plan,
     site::{Site, Unlock, VolumePlace},
     store::volume,
-    sys::{Clock, Commands, Owner, RealDisk, RealFiles},
+    sys::{Clock, Commands, Owner, RealCommands, RealDisk, RealFiles},
 };
 
 /// The TPM, through the kernel's resource manager.
@@ -104,6 +105,18 @@ pub fn unlocking(unlock: Unlock, key_file: Option<&Path>, passphrase: Option<&[u
             Unlocking::Passphrase(Secret::new(text))
         }
     })
+}
+
+impl Machine<'static> {
+    /// This one. Where custodian keeps no state nobody records, and there is no ledger to have its word.
+    pub fn here(state: &Path) -> Self {
+        Self {
+            commands: &RealCommands,
+            roots: Roots::new(state, paths::VOLUMES.as_ref()),
+            run: "/run".into(),
+            spool: state.is_dir().then(|| Paths::new(state).ledger_spool()),
+        }
+    }
 }
 
 impl Machine<'_> {
@@ -197,7 +210,7 @@ impl Machine<'_> {
     }
 
     /// Leaves word for the ledger of what is about to be done to a disk. Nothing is done that cannot be left word of.
-    fn account(&self, event: &str, volume: &str, by_id: &str, clock: &dyn Clock) -> anyhow::Result<()> {
+    pub(super) fn account(&self, event: &str, volume: &str, by_id: &str, clock: &dyn Clock) -> anyhow::Result<()> {
         let Some(spool) = &self.spool else { return Ok(()) };
         let (volume, event, detail) = (volume.to_owned(), event.to_owned(), format!("disk {by_id}"));
         spool::leave(&RealFiles, spool, clock.wall(), What::Volume { volume, id: None, event, detail })
@@ -206,21 +219,30 @@ impl Machine<'_> {
     }
 
     /// Mounts a volume's file system on a folder of its own while something is done there.
-    fn mounted<T>(
+    pub(super) fn mounted<T>(
         &self,
         device: &Path,
         options: &str,
         work: impl FnOnce(&Path) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        self.mounted_as(&["-t", "xfs", "-o", options, &device.display().to_string()], work)
+    }
+
+    /// The same for whatever mount(8) is told to mount.
+    pub(super) fn mounted_as<T>(
+        &self,
+        what: &[&str],
+        work: impl FnOnce(&Path) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let at = self.run.join(format!("custodian-mount-{}", uuid::Uuid::new_v4().as_simple()));
         fs::create_dir(&at).with_context(|| format!("cannot make {}", at.display()))?;
-        let (from, to) = (device.display().to_string(), at.display().to_string());
+        let to = at.display().to_string();
         let run = |program: &str, args: &[&str]| {
             let out = self.commands.run(program, args, b"", LIMIT)?;
             anyhow::ensure!(out.ok(), "{program} failed: {}", out.stderr);
             Ok(())
         };
-        let result = run("mount", &["-t", "xfs", "-o", options, &from, &to]).and_then(|()| {
+        let result = run("mount", &[what, &[&to]].concat()).and_then(|()| {
             let done = work(&at);
             run("umount", &[&to])?;
             done
@@ -232,7 +254,7 @@ impl Machine<'_> {
     }
 
     /// One verb at a time.
-    fn lock(&self) -> anyhow::Result<Flock<File>> {
+    pub(super) fn lock(&self) -> anyhow::Result<Flock<File>> {
         let path = self.run.join("custodian-disks.lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.with_context(|| format!("cannot open {}", path.display()))?;

@@ -10,5 +10,6 @@ mod lock;
 pub mod paths;
 pub mod planning;
 pub mod record;
+pub mod recovering;
 pub mod socket;
 pub mod verify;

@@ -13,8 +13,9 @@ use crate::{
     inventory::{self, Inventory},
     plan::{self, Base, Before, Input, Layout, Measured, Plan, Refused, Side},
     services::{
+        disks::Machine,
         holding::{self, Reckoning},
-        paths::{self, Paths},
+        paths::Paths,
     },
     site::{self, Secrets, Site},
     store::index::Reader,
@@ -163,10 +164,11 @@ pub fn make(ask: &Ask, wanted: &Wanted) -> anyhow::Result<Result<Plan, Refused>>
         side: Side { site: &a.site, layout: &a.plan.layout, secrets: a.plan.base.secrets.as_deref() },
         units: &a.units,
     });
-    let inventory = (!ask.offline).then(|| {
-        let roots = inventory::Roots::new(&ask.state, paths::VOLUMES.as_ref());
-        inventory::probe(&RealCommands, &roots)
-    });
+    let machine = Machine::here(&ask.state);
+    let survey = (!ask.offline).then(|| inventory::survey(&RealCommands, &machine.roots));
+    let here = wanted.site.recorder(&recorder);
+    let recover = survey.as_ref().zip(here).map(|(survey, here)| machine.cannot_open(survey, &wanted.site, here));
+    let inventory = survey.map(|s| s.inventory);
     let fingerprint = inventory.as_ref().map(Inventory::fingerprint);
     Ok(plan::make(&Input {
         site: &wanted.site,
@@ -177,6 +179,7 @@ pub fn make(ask: &Ask, wanted: &Wanted) -> anyhow::Result<Result<Plan, Refused>>
         fingerprint: fingerprint.as_deref(),
         measured: &measured,
         held: &held,
+        recover: &recover.unwrap_or_default(),
     }))
 }
 

@@ -13,6 +13,7 @@ mod owner;
 mod pace;
 mod random;
 mod synchronised;
+mod terminal;
 
 pub use clock::{Clock, FakeClock, Monotonic, RealClock};
 pub use cold::ColdFile;
@@ -24,3 +25,4 @@ pub use owner::Owner;
 pub use pace::Pace;
 pub use random::random;
 pub use synchronised::is_synchronised;
+pub use terminal::ask_hidden;

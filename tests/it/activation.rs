@@ -1,6 +1,7 @@
 //! Applying on a machine with a real systemd: the services in their sandboxes, trials that end by themselves, reboots.
 
 mod services;
+mod system_disk;
 
 use std::{
     fs,
@@ -313,19 +314,26 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
     machine.cut();
 }
 
-/// A disk of ours for volume `d-1` of the site, on a loop device, and how another machine sees it.
-fn disk(loops: &mut Loops) -> Vec<(PathBuf, String)> {
-    let device = loops.disk("ata-X_1", 512, &[]);
+/// A disk of ours for a volume of the site, on a loop device, and how another machine sees it.
+fn disk(loops: &mut Loops, volume: &str, by_id: &str) -> Vec<(PathBuf, String)> {
+    let device = loops.disk(by_id, 512, &[]);
     let machine = loops.machine(&RealCommands);
-    let (site, volume) = ("school".into(), "d-1".parse().unwrap());
+    let (site, volume) = ("school".into(), volume.parse().unwrap());
     let wanted = Wanted { site, volume, size: ByteSize(512 << 20), removable: false };
-    let token = machine.sheet("ata-X_1", Some(&wanted)).unwrap().init.unwrap();
-    machine.init("ata-X_1", &wanted, &token, Unlocking::None, &RealClock).unwrap();
+    let token = machine.sheet(by_id, Some(&wanted)).unwrap().init.unwrap();
+    machine.init(by_id, &wanted, &token, Unlocking::None, &RealClock).unwrap();
     let partition = format!("{}p1", device.display());
-    symlink(&partition, loops.path().join("by-id/ata-X_1-part1")).unwrap();
+    symlink(&partition, loops.path().join(format!("by-id/{by_id}-part1"))).unwrap();
     let node = |path: &str| (path.into(), path.into());
     let names = (loops.path().join("by-id"), "/dev/disk/by-id".into());
     vec![node(&device.display().to_string()), node(&partition), names]
+}
+
+/// The machine that prepared the disk had no such user.
+fn give_to_the_recorder(machine: &Machine, by_id: &str) {
+    machine.run(&["mount", "-t", "xfs", &format!("/dev/disk/by-id/{by_id}-part1"), "/mnt"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/mnt"]);
+    machine.run(&["umount", "/mnt"]);
 }
 
 #[test]
@@ -339,13 +347,9 @@ fn loop_a_disk_comes_dies_returns_and_goes_beside_a_recorder_at_work() {
     let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
     let appliance = Appliance::new(&cameras);
     let mut loops = Loops::new();
-    let disk = disk(&mut loops);
+    let disk = disk(&mut loops, "d-1", "ata-X_1");
     let machine = appliance.boot_with(&disk);
-    let partition = "/dev/disk/by-id/ata-X_1-part1";
-    // The machine that prepared the disk had no such user.
-    machine.run(&["mount", "-t", "xfs", partition, "/mnt"]);
-    machine.run(&["chown", "--recursive", "custodian-record:", "/mnt"]);
-    machine.run(&["umount", "/mnt"]);
+    give_to_the_recorder(&machine, "ata-X_1");
     appliance.site(&all);
     machine.run(&["custodian", "volume", "init"]);
     machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);

@@ -19,6 +19,7 @@ mod layering;
 mod ledger;
 mod plan;
 mod power;
+mod recovery_key;
 mod retention;
 mod retrieve;
 mod site;

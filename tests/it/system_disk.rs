@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
+    process::Command,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -82,6 +83,56 @@ fn a_new_machine_goes_on_with_the_recordings_of_the_old_one() {
     let after = listed(&site);
     assert!(before.iter().all(|(file, row)| after.get(file) == Some(row)), "all that was known is known again");
     check_index(&site);
+}
+
+/// What `custodian ledger` prints.
+fn ledger(site: &Site, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
+    command.arg("ledger").args(args).arg("--state").arg(site.path("state"));
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn entries(site: &Site) -> Vec<serde_json::Value> {
+    let all: Vec<serde_json::Value> = serde_json::from_str(&ledger(site, &["show", "--all", "--json"])).unwrap();
+    all.into_iter().map(|mut e| e["entry"].take()).collect()
+}
+
+/// The checkpoint that lies on a volume.
+fn laid_on(volume: &Path) -> serde_json::Value {
+    let text = fs::read(volume.join("custodian-ledger.json")).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&text).unwrap()["checkpoint"].take()
+}
+
+#[test]
+fn the_new_ledger_begins_with_the_newest_checkpoint_that_the_volumes_have() {
+    let cameras = OwnCameras::start(2);
+    let site = cameras.site();
+    stop(record_some(site.record(), &cameras.names));
+    // Whichever of the two knows more.
+    for (newer, older) in [("v1", "v2"), ("v2", "v1")] {
+        let [newer, older, away] = [newer, older, "away"].map(|name| site.path(name));
+        fs::rename(&older, &away).unwrap();
+        let recorder = record_some(site.record(), &cameras.names);
+        stop(recorder);
+        fs::rename(&away, &older).unwrap();
+        let newest = ledger(&site, &["checkpoint"]);
+        assert_eq!(laid_on(&newer), newest.as_str());
+        assert_ne!(laid_on(&older), newest.as_str());
+
+        lose_the_system_disk(&site);
+        stop(record_some(site.record(), &cameras.names));
+        let entries = entries(&site);
+        assert_eq!(
+            (&entries[0]["kind"], &entries[0]["predecessor"]["checkpoint"]),
+            (&"log-begins".into(), &newest.into())
+        );
+        // Both volumes have a checkpoint of the new log now, and the old one stands in it: nothing is lost by that.
+        let now = ledger(&site, &["checkpoint"]);
+        assert_eq!([laid_on(&newer), laid_on(&older)], [now.as_str(), now.as_str()]);
+        ledger(&site, &["verify"]);
+    }
 }
 
 /// Puts closed segments of a camera on a volume, `count` of them, that end before now. Of two seconds and one picture each.

@@ -354,6 +354,7 @@ fn empty_plan(base: Base, steps: Vec<plan::Step>) -> Plan {
         short: None,
         changes: Vec::new(),
         disks: Vec::new(),
+        recover: Vec::new(),
         steps,
     }
 }

@@ -164,7 +164,7 @@ impl Words<'_> {
 
     /// Events have words of their own, as far as this version knows them.
     fn volume(&self, volume: &str, event: &str, detail: &str) -> String {
-        const KNOWN: [&str; 7] = ["opened", "failed", "back", "absent", "prepared", "released", "erased"];
+        const KNOWN: [&str; 8] = ["opened", "failed", "back", "absent", "prepared", "recovered", "released", "erased"];
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let key = if KNOWN.contains(&event) { event } else { "other" };
         self.t(&format!("volume_{key}"), &[("volume", volume), ("event", event), ("detail", &detail)])
@@ -204,7 +204,8 @@ mod tests {
                 assert_ne!(t(lang, &format!("ledger.hold_{name}"), &[]), format!("ledger.hold_{name}"));
             }
             let words = Words { shown: &Shown::new(TimeZone::UTC), lang };
-            for event in ["opened", "failed", "back", "absent", "prepared", "released", "erased", "novel"] {
+            for event in ["opened", "failed", "back", "absent", "prepared", "recovered", "released", "erased", "novel"]
+            {
                 assert!(!words.volume("a1", event, "").contains("ledger."), "{lang}: {event}");
             }
         }
