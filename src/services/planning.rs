@@ -92,6 +92,17 @@ struct Kept {
     layout: Layout,
 }
 
+/// Which recorder this machine is by what was applied to it; nothing if nothing was.
+pub fn applied_recorder(state: &Path) -> Option<RecorderId> {
+    /// What is read of the plan.
+    #[derive(Deserialize)]
+    struct Named {
+        recorder: RecorderId,
+    }
+    let text = fs::read(state.join("current/plan.json")).ok()?;
+    serde_json::from_slice::<Named>(&text).ok().map(|plan| plan.recorder)
+}
+
 /// Where a recorder's present generation is.
 fn current(state: &Path) -> anyhow::Result<Option<Applied>> {
     let link = state.join("current");

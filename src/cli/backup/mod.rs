@@ -14,6 +14,7 @@ use crate::{
     services::{
         backup::{Ask, Backups, Connected, Named, elsewhere},
         paths,
+        planning::applied_recorder,
     },
     site,
     types::{Lang, RecorderId},
@@ -66,10 +67,13 @@ impl Here {
     }
 
     fn backups(&self) -> anyhow::Result<Backups> {
+        let site = self.site_file();
+        // A site that was applied was applied to one of its recorders.
+        let applied = || applied_recorder(&self.state).filter(|_| site == self.state.join("current/site.toml"));
         Backups::open(&Ask {
-            site: self.site_file(),
+            recorder: self.recorder.clone().or_else(applied),
+            site,
             secrets: self.secrets.clone(),
-            recorder: self.recorder.clone(),
             state: self.state.clone(),
         })
     }
