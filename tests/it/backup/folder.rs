@@ -171,7 +171,7 @@ fn backups_that_are_gone_are_missed_and_the_other_place_is_looked_at() {
         fs::remove_dir_all(school.place().join(folder)).unwrap();
     }
     let out = school.backup(&["verify"]);
-    assert_eq!(out.status.code(), Some(2), "{}{}", text(&out.stdout), text(&out.stderr));
+    assert_eq!(out.status.code(), Some(3), "{}{}", text(&out.stdout), text(&out.stderr));
     assert!(text(&out.stderr).contains(&id) && text(&out.stderr).contains("it is gone"), "{}", text(&out.stderr));
     assert!(text(&out.stdout).contains("Damaged: 0.") && text(&out.stdout).contains("Damaged: 1."));
     let records = school.list(&[]);
@@ -288,7 +288,7 @@ fn what_is_held_is_backed_up_though_its_area_is_not() {
     // Where the register of holds or the index cannot be read, all else is backed up, and nothing is said to be complete.
     for broken in ["holds.json", "index.db"] {
         fs::write(school.path(broken), "{").unwrap();
-        let said = school.fails(&["run"], 2);
+        let said = school.fails(&["run"], 3);
         assert!(said.contains(&format!("databases/{broken}: it does not tell what footage is wanted")), "{said}");
         let records = school.list(&[]);
         let record = records.as_array().unwrap().iter().find(|r| r["missing"].to_string().contains(broken)).unwrap();
