@@ -88,7 +88,7 @@ impl Backups {
             let copy = work.join("index.db");
             match snapshot(&index, &copy) {
                 Ok(()) => {
-                    all.take("databases/index.db", Item::still(Kind::Database, "databases/index.db".into(), &copy))
+                    all.take("databases/index.db", Item::still(Kind::Database, "databases/index.db".into(), &copy));
                 }
                 Err(e) => all.missing.push(format!("databases/index.db: {:#}", anyhow::Error::from(e))),
             }
