@@ -3,8 +3,8 @@
 use super::*;
 use crate::store::format;
 
-/// Of a file of five seconds, the recording and the index: fragments `flipped` are damaged, and the end is gone from so far before the
-/// closing boxes' end on. Found without an index, as on a new system disk.
+/// Of a file of five seconds, in which a bit of each fragment `flipped` and one of the closing boxes is flipped: its recording, its bytes,
+/// and what is found without an index, as on a new system disk; `new.db` is the one that is made then.
 fn found(flipped: &[usize]) -> (Bench, Arc<Run>, Vec<u8>, Reconciled) {
     let bench = Bench::new(&["a1"]);
     let run = bench.run("gate");
@@ -23,24 +23,15 @@ fn found(flipped: &[usize]) -> (Bench, Arc<Run>, Vec<u8>, Reconciled) {
     // A bit of the closing boxes too.
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&file, &bytes).unwrap();
+    let mut alone = Alone::default();
+    let report = recovery::reconcile(&RealDisk, &bench.volumes()[0], Vec::new(), &mut alone);
     let mut batch = Batch::default();
-    let mut new = Writer::open(&bench.dir.path().join("new.db")).unwrap();
-    struct Into<'a>(&'a mut Batch);
-    impl Beside for Into<'_> {
-        fn is_live(&self, _: RunId) -> bool {
-            false
-        }
-        fn go_on(&self) -> bool {
-            true
-        }
-        fn found(&mut self, finding: Finding) {
-            if let Finding::Segment(found) = finding {
-                self.0.runs.insert(found.0.id, found.0);
-                self.0.segment(found.1);
-            }
-        }
+    for finding in alone.0 {
+        let Finding::Segment(found) = finding else { panic!("{finding:?}") };
+        batch.runs.insert(found.0.id, found.0);
+        batch.segment(found.1);
     }
-    let report = recovery::reconcile(&RealDisk, &bench.volumes()[0], Vec::new(), &mut Into(&mut batch));
+    let mut new = Writer::open(&bench.dir.path().join("new.db")).unwrap();
     new.apply(&batch).unwrap();
     (bench, run, bytes, report)
 }
@@ -56,7 +47,7 @@ fn footage_behind_a_damaged_place_is_kept_and_is_told() {
         // The index knows all of it, so that holds and rules apply, and what of it can't be played.
         let new = Reader::open(&bench.dir.path().join("new.db")).unwrap();
         let rows = new.segments(run.stream.id, Span::all()).unwrap();
-        let start = at(if playable == 0 { 1 } else { 0 });
+        let start = at(i64::from(playable == 0));
         let hole = Span { start: if playable == 0 { start } else { at(playable) }, end: at(5) };
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].span, rows[0].holes.as_slice()), (Span { start, end: at(5) }, &[hole][..]));
