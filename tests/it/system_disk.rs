@@ -110,24 +110,26 @@ fn the_new_ledger_begins_with_the_newest_checkpoint_that_the_volumes_have() {
     let cameras = OwnCameras::start(2);
     let site = cameras.site();
     stop(record_some(site.record(), &cameras.names));
-    // Whichever of the two knows more.
-    for (newer, older) in [("v1", "v2"), ("v2", "v1")] {
-        let [newer, older, away] = [newer, older, "away"].map(|name| site.path(name));
+    // Whichever of the two knows more, and whichever comes first: the log waits for the other one, recording does not.
+    for (newer, older, late) in [("v1", "v2", "v1"), ("v2", "v1", "v1")] {
+        let [newer, older, there, away] = [newer, older, late, "away"].map(|name| site.path(name));
         fs::rename(&older, &away).unwrap();
-        let recorder = record_some(site.record(), &cameras.names);
-        stop(recorder);
+        stop(record_some(site.record(), &cameras.names));
         fs::rename(&away, &older).unwrap();
         let newest = ledger(&site, &["checkpoint"]);
         assert_eq!(laid_on(&newer), newest.as_str());
         assert_ne!(laid_on(&older), newest.as_str());
 
         lose_the_system_disk(&site);
-        stop(record_some(site.record(), &cameras.names));
+        fs::rename(&there, &away).unwrap();
+        let recorder = record_some(site.record(), &cameras.names);
+        fs::rename(&away, &there).unwrap();
+        wait_until_healthy(&recorder, late);
+        wait_for("the new log", limit(60), || recorder.status()?.ledger?.entries.filter(|n| *n > 0));
+        stop(recorder);
         let entries = entries(&site);
-        assert_eq!(
-            (&entries[0]["kind"], &entries[0]["predecessor"]["checkpoint"]),
-            (&"log-begins".into(), &newest.into())
-        );
+        let first = [&entries[0]["kind"], &entries[0]["predecessor"]["checkpoint"]];
+        assert_eq!(first, ["log-begins", newest.as_str()]);
         // Both volumes have a checkpoint of the new log now, and the old one stands in it: nothing is lost by that.
         let now = ledger(&site, &["checkpoint"]);
         assert_eq!([laid_on(&newer), laid_on(&older)], [now.as_str(), now.as_str()]);
