@@ -68,6 +68,19 @@ mod tests {
 
     use super::*;
 
+    /// What the terminal shows, until these words are among it.
+    fn shown(screen: &mut File, words: &str) -> String {
+        let mut shown = String::new();
+        while !shown.contains(words) {
+            let mut ready = [PollFd::new(screen.as_fd(), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut ready, 5000_u16), Ok(1), "the terminal shows {shown:?}");
+            let mut bytes = [0; 100];
+            let n = screen.read(&mut bytes).unwrap();
+            shown.push_str(&String::from_utf8_lossy(&bytes[..n]));
+        }
+        shown
+    }
+
     #[test]
     fn what_is_typed_is_read_and_not_shown() {
         let pty = nix::pty::openpty(None, None).unwrap();
@@ -75,9 +88,10 @@ mod tests {
         assert!(echo());
         let mut person = File::from(pty.master.try_clone().unwrap());
         person.write_all(b"typed too early\n").unwrap();
+        shown(&mut person, "early");
         let answer = thread::scope(|scope| {
             let asking = scope.spawn(|| ask_hidden(&pty.slave, "").unwrap());
-            while echo() {
+            while echo() && !asking.is_finished() {
                 thread::sleep(Duration::from_millis(1));
             }
             person.write_all(b"open sesame\n").unwrap();
@@ -86,14 +100,7 @@ mod tests {
         assert_eq!(answer.as_deref(), Some("open sesame"));
         assert!(echo(), "and afterwards all is as it was");
         person.write_all(b"seen\n").unwrap();
-        let mut shown = String::new();
-        while !shown.contains("seen") {
-            let mut ready = [PollFd::new(person.as_fd(), PollFlags::POLLIN)];
-            assert_eq!(poll(&mut ready, 5000_u16), Ok(1), "the terminal shows {shown:?}");
-            let mut bytes = [0; 100];
-            let n = person.read(&mut bytes).unwrap();
-            shown.push_str(&String::from_utf8_lossy(&bytes[..n]));
-        }
+        let shown = shown(&mut person, "seen");
         assert!(!shown.contains("sesame"), "{shown:?}");
     }
 
