@@ -124,9 +124,11 @@ fn set_aside(files: &dyn Files, path: &Path, why: &str) {
     let aside = path.with_extension("refused");
     // Whoever has left it may have taken that name, too.
     let other = || files.rename(path, &path.with_extension(format!("{}.refused", Uuid::new_v4().as_simple())));
+    // A name may hold anything.
+    let name = path.display().to_string();
     match files.rename(path, &aside).or_else(|_| other()) {
-        Ok(()) => log::error!("{path:?} is no entry for the ledger and is kept as .refused: {why}"),
-        Err(e) => log::error!("{path:?} is no entry for the ledger ({why}), and cannot be renamed: {e}"),
+        Ok(()) => log::error!("{name:?} is no entry for the ledger and is kept as .refused: {why}"),
+        Err(e) => log::error!("{name:?} is no entry for the ledger ({why}), and cannot be renamed: {e}"),
     }
 }
 

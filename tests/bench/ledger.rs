@@ -18,7 +18,7 @@ use std::{
 
 use custodian::{
     ledger::{Entry, Log, Place, SegmentEntry, What, verify},
-    sys::{Files, RealFiles},
+    sys::{Files, Found, RealFiles},
     types::{RunId, Span, StreamId, StreamKind, WallNs, merkle::leaf},
 };
 
