@@ -140,15 +140,6 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
         "volume {name}: {} segments; {} were new to the index, {} were torn and are closed now, {} are no more",
         report.segments, report.added, report.recovered, report.gone
     );
-    for lost in &report.lost {
-        log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
-    }
-    for damaged in &report.damaged {
-        log::error!(VOLUME = name.as_str(); "volume {name}: left as it is: {damaged}; `custodian verify` says more");
-    }
-    for foreign in &report.foreign {
-        log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
-    }
     // Who hears that it was compared reads what was found. To compare again would find nothing wrong any more.
     let mut told = false;
     while !shared.stopping.load(Ordering::SeqCst) && !shared.index.flush(WRITTEN) {
@@ -159,6 +150,15 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
     if !shared.stopping.load(Ordering::SeqCst) {
         shared.retention.compared(name, &report, &index);
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+    }
+    for lost in &report.lost {
+        log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
+    }
+    for damaged in &report.damaged {
+        log::error!(VOLUME = name.as_str(); "volume {name}: left as it is: {damaged}; `custodian verify` says more");
+    }
+    for foreign in &report.foreign {
+        log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
     }
     Ok(())
 }
