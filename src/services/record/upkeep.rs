@@ -146,6 +146,25 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
         "volume {name}: {} segments; {} were new to the index, {} were torn and are closed now, {} are no more",
         report.segments, report.added, report.recovered, report.gone
     );
+    let stopping = || shared.stopping.load(Ordering::SeqCst);
+    if !stopping() {
+        // Noted before the index forgets what is gone: to compare again would find nothing wrong any more.
+        shared.retention.compared(name, &report);
+        beside.gone.into_iter().for_each(|finding| shared.store.found(finding));
+    }
+    // Who hears that it was compared reads what was found.
+    let mut told = false;
+    while !stopping() && !shared.index.flush(WRITTEN) {
+        if !std::mem::replace(&mut told, true) {
+            log::warn!(VOLUME = name.as_str(); "volume {name} is compared with the index, which does not take what was found; nothing is deleted on it until it has");
+        }
+    }
+    if !stopping() {
+        shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        if let Err(e) = shared.store.remove_empty_days(name) {
+            log::debug!("volume {name}: empty folders stay: {}", super::start::story(&e));
+        }
+    }
     for lost in &report.lost {
         log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
     }
@@ -154,25 +173,6 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
     }
     for foreign in &report.foreign {
         log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
-    }
-    if shared.stopping.load(Ordering::SeqCst) {
-        return Ok(());
-    }
-    // Noted before the index forgets what is gone: to compare again would find nothing wrong any more.
-    shared.retention.compared(name, &report);
-    beside.gone.into_iter().for_each(|finding| shared.store.found(finding));
-    // Who hears that it was compared reads what was found.
-    let mut told = false;
-    while !shared.stopping.load(Ordering::SeqCst) && !shared.index.flush(WRITTEN) {
-        if !std::mem::replace(&mut told, true) {
-            log::warn!(VOLUME = name.as_str(); "volume {name} is compared with the index, which does not take what was found; nothing is deleted on it until it has");
-        }
-    }
-    if !shared.stopping.load(Ordering::SeqCst) {
-        shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
-        if let Err(e) = shared.store.remove_empty_days(name) {
-            log::debug!("volume {name}: empty folders stay: {}", super::start::story(&e));
-        }
     }
     Ok(())
 }
