@@ -149,8 +149,9 @@ impl Sink for Writer {
 #[derive(Debug, Default)]
 struct State {
     next: Batch,
-    /// A batch is in SQLite's hands.
-    writing: bool,
+    /// How many changes have been put in, and how many of these are written.
+    put: u64,
+    written: u64,
     stop: bool,
     /// Why the last attempt to write failed.
     problem: Option<String>,
@@ -187,6 +188,7 @@ impl IndexQueue {
     pub fn put(&self, change: impl FnOnce(&mut Batch)) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state.next);
+        state.put += u64::from(!state.next.is_empty());
         drop(state);
         self.shared.changed.notify_all();
     }
@@ -196,13 +198,14 @@ impl IndexQueue {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).problem.clone()
     }
 
-    /// Waits until everything put in so far has been written, at most `limit`. False if it took longer.
+    /// Waits until everything put in so far has been written, at most `limit`, whatever is put in meanwhile. False if it took longer.
     pub fn flush(&self, limit: Duration) -> bool {
         let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let put = state.put;
         let (_state, waited) = self
             .shared
             .changed
-            .wait_timeout_while(state, limit, |s| s.writing || !s.next.is_empty())
+            .wait_timeout_while(state, limit, |s| s.written < put)
             .unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }
@@ -223,7 +226,7 @@ impl IndexQueue {
 fn run(shared: &Shared, mut writer: impl Sink, path: &str) {
     let mut failed = false;
     loop {
-        let batch = {
+        let (batch, put) = {
             let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
             if failed && !state.stop {
                 state = shared
@@ -239,14 +242,13 @@ fn run(shared: &Shared, mut writer: impl Sink, path: &str) {
             if state.next.is_empty() || (failed && state.stop) {
                 break;
             }
-            state.writing = true;
-            std::mem::take(&mut state.next)
+            (std::mem::take(&mut state.next), state.put)
         };
         let outcome = writer.apply(&batch);
         let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.writing = false;
         match outcome {
             Ok(()) => {
+                state.written = put;
                 state.problem = None;
                 if std::mem::take(&mut failed) {
                     log::info!("the index at {path} is written again");
@@ -278,4 +280,56 @@ fn chain(e: &dyn std::error::Error) -> String {
         next = e.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    };
+
+    use super::*;
+
+    /// Says that it has a batch, and waits until it may write it.
+    struct Slow(Sender<()>, Receiver<()>);
+
+    impl Sink for Slow {
+        fn apply(&mut self, _: &Batch) -> Result<(), IndexError> {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+            Ok(())
+        }
+        fn checkpoint(&self) -> Result<(), IndexError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_comes_after_it_holds_up_no_flush() {
+        let ((has, begun), (may, turn)) = (channel(), channel());
+        let queue = IndexQueue::start(Slow(has, turn), PathBuf::from("index.db")).unwrap();
+        let put = |key: &str| queue.put(|batch| _ = batch.meta.insert(key.into(), String::new()));
+        queue.put(|_| ());
+        assert!(queue.flush(Duration::ZERO), "nothing was put in");
+        put("a");
+        begun.recv().unwrap();
+        assert!(!queue.flush(Duration::from_millis(20)), "that is not written yet");
+        let done = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                // There is always one more before the last is written.
+                while !done.load(Ordering::SeqCst) {
+                    put("more");
+                    may.send(()).unwrap();
+                    begun.recv().unwrap();
+                }
+            });
+            let flushed = queue.flush(Duration::from_secs(20));
+            done.store(true, Ordering::SeqCst);
+            assert!(flushed);
+        });
+        drop(may);
+        queue.stop();
+    }
 }
