@@ -114,7 +114,10 @@ fn the_new_ledger_begins_with_the_newest_checkpoint_that_the_volumes_have() {
     for (newer, older, late) in [("v1", "v2", "v1"), ("v2", "v1", "v1")] {
         let [newer, older, there, away] = [newer, older, late, "away"].map(|name| site.path(name));
         fs::rename(&older, &away).unwrap();
-        stop(record_some(site.record(), &cameras.names));
+        let before = entries(&site).len() as u64;
+        let recorder = record_some(site.record(), &cameras.names);
+        wait_for("the log to go on", limit(60), || recorder.status()?.ledger?.entries.filter(|n| *n > before));
+        stop(recorder);
         fs::rename(&away, &older).unwrap();
         let newest = ledger(&site, &["checkpoint"]);
         assert_eq!(laid_on(&newer), newest.as_str());

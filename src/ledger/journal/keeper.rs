@@ -100,11 +100,21 @@ impl Keeper {
             let idle = self.shared.changed.wait_timeout_while(state, pause, |s| !s.urgent && !s.stop);
             idle.unwrap_or_else(PoisonError::into_inner).0.urgent = false;
         }
-        let lost: usize = self.shared.state().queue.iter().map(|group| group.entries.len()).sum();
-        let lost = lost + self.batch.map_or(0, |batch| batch.entries.len());
+        let lost = self.leave_rest() + self.batch.map_or(0, |batch| batch.entries.len());
         if lost > 0 {
             log::error!("{lost} entries were not taken into the ledger before the end");
         }
+    }
+
+    /// Leaves in the spool, for the next start, what could not be appended and nobody waits for. How much of it could not be left either.
+    fn leave_rest(&self) -> usize {
+        let groups = std::mem::take(&mut self.shared.state().queue);
+        let entries = groups.into_iter().filter(|group| group.ticket.is_none()).flat_map(|group| group.entries);
+        let leave = |bytes: &Vec<u8>| {
+            let entry: Entry = serde_json::from_slice(bytes).ok()?;
+            spool::leave(&*self.setup.files, &self.setup.spool, entry.at, entry.what).ok()
+        };
+        entries.filter(|bytes| leave(bytes).is_none()).count()
     }
 
     fn report(&self, outcome: &Result<(), Trouble>, failed: bool) {

@@ -266,3 +266,21 @@ fn what_cannot_be_taken_up_holds_up_nothing_else() {
     let refused = folder.with_extension("refused");
     assert_eq!(world.files.list(&spool).unwrap(), [refused.file_name().unwrap().to_str().unwrap()]);
 }
+
+#[test]
+fn what_did_not_come_in_before_the_end_comes_in_at_the_next_start() {
+    let world = World::new();
+    let journal = Journal::start(Setup { gate: Box::new(|_| Gate::Wait), ..world.setup() }).unwrap();
+    journal.put(stopped("a"));
+    let ticket = journal.submit(vec![stopped("whose owner was told")]).unwrap();
+    journal.stop();
+    assert_eq!(ticket.wait(SOON).unwrap_err(), JournalError::Stopped);
+    let journal = world.journal();
+    journal.put(stopped("b"));
+    until(&journal, |s| s.size == Some(3));
+    journal.stop();
+    let mut names = world.names();
+    names.sort();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(world.files.list(&PathBuf::from("/state/spool")).unwrap(), [""; 0]);
+}

@@ -316,12 +316,13 @@ mod tests {
         begun.recv().unwrap();
         assert!(!queue.flush(Duration::from_millis(20)), "that is not written yet");
         let done = AtomicBool::new(false);
+        let (is_done, put, go_on) = (&done, &put, &may);
         std::thread::scope(|threads| {
-            threads.spawn(|| {
+            threads.spawn(move || {
                 // There is always one more before the last is written.
-                while !done.load(Ordering::SeqCst) {
+                while !is_done.load(Ordering::SeqCst) {
                     put("more");
-                    may.send(()).unwrap();
+                    go_on.send(()).unwrap();
                     begun.recv().unwrap();
                 }
             });

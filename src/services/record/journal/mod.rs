@@ -110,8 +110,9 @@ impl Feeders {
             log::error!("the thread that watches for the ledger panicked");
         }
         let stopped = What::ServiceStopped { service: SERVICE.into(), by: who.to_owned() };
-        if let Err(e) = shared.journal.commit(vec![stopped], LEAVE) {
-            log::warn!("that the recorder stops is not in the ledger: {e}");
+        if let Err(e) = shared.journal.commit(vec![stopped.clone()], LEAVE) {
+            log::warn!("that the recorder stops comes into the ledger at its next start: {e}");
+            shared.journal.put(stopped);
         }
         shared.deposits.lay(shared, deposits::When::Now);
         shared.journal.stop();
