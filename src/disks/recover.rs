@@ -101,20 +101,26 @@ impl OpenDisk {
         Path::new("/dev/mapper").join(&self.mapping)
     }
 
-    /// Step 4. `run_dir`: a folder in memory, `/run`.
+    /// Step 4. `run_dir`: a folder in memory, `/run`. Whether it opens by itself the next time.
     pub fn enroll(
         &self,
         commands: &dyn Commands,
         unlocking: &Unlocking,
         key: &RecoveryKey,
         run_dir: &Path,
-    ) -> Result<(), DiskError> {
-        enroll(commands, &self.disk.partition, unlocking, key, run_dir, Others::Leave)
-    }
-
-    /// Whether it opens by itself the next time.
-    pub fn opens(&self, commands: &dyn Commands, own: Own<'_>) -> Result<bool, DiskError> {
-        self.disk.opens(commands, own)
+    ) -> Result<bool, DiskError> {
+        let give = || enroll(commands, &self.disk.partition, unlocking, key, run_dir, Others::Leave);
+        give()?;
+        match unlocking {
+            Unlocking::KeyFile(path) => self.disk.opens(commands, Own::KeyFile(path)),
+            Unlocking::Tpm { .. } if !self.disk.opens(commands, Own::Tpm)? => {
+                // systemd-cryptenroll gives no key where there is one for the same state of the firmware, whichever TPM has made it.
+                run(commands, "systemd-cryptenroll", &["--wipe-slot=tpm2", &self.disk.partition], b"")?;
+                give()?;
+                self.disk.opens(commands, Own::Tpm)
+            }
+            Unlocking::Tpm { .. } | Unlocking::None | Unlocking::Passphrase(_) => Ok(true),
+        }
     }
 
     /// Closes it again.

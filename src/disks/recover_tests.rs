@@ -36,14 +36,14 @@ fn disk() -> LockedDisk {
 }
 
 /// The lines of opening a volume and giving it another key; keys only as inputs.
-fn lines(unlocking: &Unlocking) -> Vec<(String, String)> {
+fn lines(unlocking: &Unlocking, code: fn(&str) -> i32, opens: bool) -> Vec<(String, String)> {
     let dir = tempfile::tempdir().unwrap();
-    let commands = Answers::new(|_| 0);
+    let commands = Answers::new(code);
     let key: RecoveryKey = KEY.parse().unwrap();
     assert!(disk().fits(&commands, &key).unwrap());
     let open = disk().open(&commands, &key).unwrap();
     assert_eq!(open.file_system(), Path::new("/dev/mapper/custodian-a1"));
-    open.enroll(&commands, unlocking, &key, dir.path()).unwrap();
+    assert_eq!(open.enroll(&commands, unlocking, &key, dir.path()).unwrap(), opens);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing temporary stays");
     let at = dir.path().display().to_string();
     let parts = regex_lite::Regex::new("custodian-key-[0-9a-f]+").unwrap();
@@ -60,24 +60,29 @@ fn lines(unlocking: &Unlocking) -> Vec<(String, String)> {
 
 #[test]
 fn a_key_is_tried_then_the_volume_is_opened_then_it_gets_a_key() {
-    let with = |added: &str| {
-        [
+    let with = |added: &[&str]| -> Vec<(String, String)> {
+        let opened = [
             ("cryptsetup open --test-passphrase --type luks2 --key-file - /dev/sda1", KEY),
             ("cryptsetup open --type luks2 --allow-discards --key-file - /dev/sda1 custodian-a1", KEY),
-            (added, ""),
-        ]
-        .map(|(line, input)| (line.to_owned(), input.to_owned()))
+        ];
+        let added = added.iter().map(|line| (*line, ""));
+        opened.into_iter().chain(added).map(|(line, input)| (line.to_owned(), input.to_owned())).collect()
     };
+    let given = "systemd-cryptenroll --unlock-key-file=/run/custodian-key-X --tpm2-device=auto --tpm2-pcrs=7 \
+                 --tpm2-public-key=/etc/systemd/key.pem --tpm2-public-key-pcrs=11 --wipe-slot=tpm2 /dev/sda1";
+    let tried = "cryptsetup open --test-passphrase --type luks2 --token-only --token-type systemd-tpm2 /dev/sda1";
+    let tpm = Unlocking::Tpm { public_key: "/etc/systemd/key.pem".into() };
+    assert_eq!(lines(&tpm, |_| 0, true), with(&[given, tried]));
+    // Another TPM's key for the same state of the firmware is in the way.
+    let wiped = "systemd-cryptenroll --wipe-slot=tpm2 /dev/sda1";
+    let fails = |line: &str| i32::from(line.contains("--token-only"));
+    assert_eq!(lines(&tpm, fails, false), with(&[given, tried, wiped, given, tried]));
     assert_eq!(
-        lines(&Unlocking::Tpm { public_key: "/etc/systemd/key.pem".into() }),
-        with(
-            "systemd-cryptenroll --unlock-key-file=/run/custodian-key-X --tpm2-device=auto --tpm2-pcrs=7 \
-             --tpm2-public-key=/etc/systemd/key.pem --tpm2-public-key-pcrs=11 --wipe-slot=tpm2 /dev/sda1"
-        )
-    );
-    assert_eq!(
-        lines(&Unlocking::KeyFile("/media/key/custodian.key".into())),
-        with("cryptsetup luksAddKey --batch-mode --key-file /run/custodian-key-X /dev/sda1 /media/key/custodian.key")
+        lines(&Unlocking::KeyFile("/media/key/custodian.key".into()), |_| 0, true),
+        with(&[
+            "cryptsetup luksAddKey --batch-mode --key-file /run/custodian-key-X /dev/sda1 /media/key/custodian.key",
+            "cryptsetup open --test-passphrase --type luks2 --key-file /media/key/custodian.key /dev/sda1"
+        ])
     );
 }
 

@@ -87,17 +87,32 @@ impl FromStr for RecoveryKey {
     }
 }
 
-/// Makes a key file of 64 random bytes, readable by its owner only. One that is there already is left as it is.
+/// A file with fewer bytes is no key.
+const SHORTEST: u64 = 32;
+
+/// Makes a key file of 64 random bytes, readable by its owner only. One that is there already is left as it is; if it is none, say for
+/// want of room on the stick, it would be a key that anybody has.
 pub fn make_key_file(path: &Path) -> Result<(), DiskError> {
     let bytes: [u8; 64] = random().map_err(DiskError::Random)?;
+    let failed = |source| DiskError::Io { what: "cannot write", path: path.to_owned(), source };
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
         file.write_all(&bytes)?;
         file.sync_all()
     };
     match write() {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.map_err(|source| DiskError::Io { what: "cannot write", path: path.to_owned(), source }),
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match path.metadata() {
+            Ok(there) if there.len() >= SHORTEST => Ok(()),
+            Ok(_) => Err(failed(io::Error::other(
+                "there is a file that is too short for a key: look what it is, then remove it",
+            ))),
+            Err(e) => Err(failed(e)),
+        },
+        Err(e) => {
+            let _ = std::fs::remove_file(path);
+            Err(failed(e))
+        }
     }
 }
 
@@ -155,6 +170,11 @@ mod tests {
         make_key_file(&path).unwrap();
         assert_eq!((key.len(), fs::read(&path).unwrap()), (64, key));
         assert!(make_key_file(&dir.path().join("no/key")).is_err());
+        // The stick was full when it was made: an empty key opens a volume to anybody.
+        let empty = dir.path().join("empty");
+        fs::write(&empty, "").unwrap();
+        assert!(make_key_file(&empty).unwrap_err().to_string().contains("empty"));
+        assert_eq!(fs::read(&empty).unwrap(), b"");
     }
 
     #[test]

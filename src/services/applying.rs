@@ -200,8 +200,11 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: How<'_>) -> anyhow::
         trial: how.trial,
     };
     let report = place.act(|env| apply::apply(env, request))?;
-    // Where nothing else was to be done, the mounts are started as at boot.
-    let steps = if report.made || recovered.is_empty() { report.steps } else { place.act(apply::activate)?.steps };
+    // Their mounts were stopped with what could not open them: they are started as at boot.
+    let mut steps = report.steps;
+    if !recovered.is_empty() {
+        steps.extend(place.act(apply::activate)?.steps);
+    }
     Ok(Answer::Applied(Report { recovered, steps, ..report }))
 }
 

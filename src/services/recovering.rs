@@ -154,16 +154,14 @@ impl Machine<'_> {
             .look_within(recovery.site, at, &open.file_system())
             .and_then(|()| self.account("recovered", at.volume.as_str(), &at.disk, recovery.clock))
             .and_then(|()| Ok(open.enroll(self.commands, unlocking, key, &self.run)?));
-        if let Err(e) = enrolled {
-            open.close(self.commands).unwrap_or_else(|e| log::warn!("volume {} stays open: {e}", at.volume));
-            return Err(e);
-        }
-        let own = match unlocking {
-            Unlocking::KeyFile(path) => Some(Own::KeyFile(path)),
-            Unlocking::Tpm { .. } => Some(Own::Tpm),
-            Unlocking::None | Unlocking::Passphrase(_) => None,
+        let opens = match enrolled {
+            Ok(opens) => opens,
+            Err(e) => {
+                open.close(self.commands).unwrap_or_else(|e| log::warn!("volume {} stays open: {e}", at.volume));
+                return Err(e);
+            }
         };
-        if !own.map_or(Ok(true), |own| open.opens(self.commands, own))? {
+        if !opens {
             log::warn!(
                 "volume {} is open now, but its new key does not open it: at the next start a person is asked",
                 at.volume

@@ -165,8 +165,9 @@ fn applying_beside_sixty_four_cameras_costs_the_others_not_a_picture() {
         let timeline = recorder.timeline(camera);
         assert!(timeline.gaps.is_empty() && timeline.footage.len() == 1, "{camera}: {timeline:?}");
     }
+    // None at all where it was there again before the next picture was due.
     let gaps = recorder.timeline("cam61").gaps;
-    assert!(gaps.len() == 1 && gaps[0].end.unwrap().since(gaps[0].start) < 5 * SECOND, "{gaps:?}");
+    assert!(gaps.len() <= 1 && gaps.iter().all(|g| g.end.unwrap().since(g.start) < 5 * SECOND), "{gaps:?}");
     let sessions: Vec<Session> = cameras.sessions().into_iter().filter(|s| others(&s.camera)).collect();
     assert_eq!(sessions.len(), 62, "a session each, from the first picture to the last");
     recorder.signal(Signal::SIGTERM);

@@ -84,7 +84,9 @@ fn out_of_hours(site: &Site, at: WallNs) -> BTreeSet<CameraId> {
 /// Captures these streams from now on, each in its hours.
 pub(super) fn take_over(shared: &Shared, site: &Site, streams: Vec<StreamConfig>) -> wire::Reloaded {
     let mut wanted = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-    let Wanted { by_sub, changing, .. } = std::mem::take(&mut *wanted);
+    let Wanted { mut by_sub, changing, .. } = std::mem::take(&mut *wanted);
+    // A camera that has no sub stream any more is recorded by its main one.
+    by_sub.retain(|camera| streams.iter().any(|s| s.camera == *camera && s.kind == StreamKind::Sub));
     *wanted = Wanted { off: out_of_hours(site, shared.clock.wall()), streams, by_sub, changing };
     shared.supervisor.set_streams(wanted.now())
 }

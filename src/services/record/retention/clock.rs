@@ -162,9 +162,11 @@ impl State {
             Some(ClockDoubt::Stepped { .. }) => None,
             Some(same @ (ClockDoubt::Unknown { .. } | ClockDoubt::Unread { .. })) => return same.clone(),
         };
-        match before.filter(|newest| (-STEP_NS..=AWAY_NS).contains(&now.since(*newest))) {
-            Some(newest) => ClockDoubt::Unconfirmed { newest },
-            None => ClockDoubt::Stepped { by: self.steps, at: now },
+        match before {
+            Some(newest) if (-STEP_NS..=AWAY_NS).contains(&now.since(newest)) => ClockDoubt::Unconfirmed { newest },
+            // What a start after the step would have found: which of the two comes first is chance, and nothing was aged by the clock.
+            Some(newest) if self.bound.is_some() && now.since(newest) > AWAY_NS => ClockDoubt::Away { newest },
+            _ => ClockDoubt::Stepped { by: self.steps, at: now },
         }
     }
 
@@ -381,10 +383,23 @@ mod tests {
         b.ntp.set(true);
         b.clock.advance(ASK);
         assert_eq!(b.look(), None);
-        // A step that leads elsewhere is one as any other.
-        let b = bench(Some(-year), None);
+        // Whether the recorder or the time service is first after a long time off makes no difference.
+        for newest in [-year, 0] {
+            let b = bench(Some(newest), None);
+            b.look();
+            b.clock.step(2 * year);
+            assert!(matches!(b.look(), Some(ClockDoubt::Away { .. })));
+            b.ntp.set(true);
+            b.clock.advance(ASK);
+            assert_eq!(b.look(), None);
+            // From then on it is a step as any other, whatever the time service says.
+            b.clock.step(year);
+            assert!(matches!(b.look(), Some(ClockDoubt::Stepped { .. })));
+        }
+        // A step that leads back before what was seen, too.
+        let b = bench(Some(0), None);
         b.ntp.set(true);
-        b.clock.step(2 * year);
+        b.clock.step(-year);
         assert!(matches!(b.look(), Some(ClockDoubt::Stepped { .. })));
     }
 

@@ -60,8 +60,11 @@ pub(super) fn disagreement(report: &Reconciled) -> Option<Disagreement> {
 
 impl OfVolume {
     /// Takes up what comparing has found. What a person has looked at is in order, as long as nothing else is gone; what nobody has looked
-    /// at stays, whatever is found later.
+    /// at stays, whatever is found later; but what was only not ours, or could not be read for a moment, may be gone again.
     pub(super) fn compared(&mut self, found: Option<Disagreement>) {
+        if found.is_none() && self.found.as_ref().is_some_and(|old| old.lost == 0) {
+            self.found = None;
+        }
         let Some(new) = found.filter(|d| d.lost > 0 || self.trusted.as_ref() != Some(&d.digest)) else { return };
         self.found = Some(match self.found.take() {
             Some(old) => Disagreement { lost: old.lost + new.lost, such_as: old.such_as, ..new },
@@ -187,5 +190,7 @@ mod tests {
         assert!(volume.found.take().is_some(), "another file is gone");
         volume.compared(found(&[], &["x", "y"]));
         assert!(volume.found.is_some(), "another file is not ours");
+        volume.compared(None);
+        assert_eq!(volume.found, None, "nothing was gone, and it is away again");
     }
 }

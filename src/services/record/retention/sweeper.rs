@@ -236,6 +236,11 @@ impl Sweeper {
         for name in index.retiring()?.into_iter().map(|r| r.volume).filter(|name| roots.contains_key(name)) {
             due.entry(name).or_default();
         }
+        // Whether a volume still refuses is seen by going there again.
+        let refused: Vec<VolumeName> = retention.state().refusals.keys().cloned().collect();
+        for name in refused.into_iter().filter(|name| roots.contains_key(name)) {
+            due.entry(name).or_default();
+        }
         for retirement in decision.retire {
             due.entry(retirement.volume.clone()).or_default().push(retirement);
         }
