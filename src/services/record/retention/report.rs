@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::Accounts;
 use crate::{
-    retention::forecast::{Break, Outlook},
+    retention::{
+        DAY_NS,
+        forecast::{Break, Outlook},
+    },
     services::record::Shared,
     types::{
         ByteSize, CameraId, VolumeName,
@@ -145,6 +148,14 @@ pub(super) fn announce(shared: &Shared) {
     for (volume, b) in &health.breaks {
         let (day, at, missing) = (b.day, b.at, b.missing);
         log::warn!(VOLUME = volume.as_str(); "volume {volume}: in {day} days, on {at}, more is promised than it holds: {missing} are missing");
+    }
+    let younger = shared.retention.trust.younger();
+    if younger >= DAY_NS {
+        log::warn!(
+            "footage counts as {:.1} days younger than by the clock, for nobody has said that it is right: give this machine a time \
+             service, or say `custodian retention trust-clock`",
+            younger as f64 / DAY_NS as f64
+        );
     }
     for camera in &health.broken {
         log::error!(CAMERA = camera.as_str(); "camera {camera}: promised footage is not there, see `custodian retention`");
