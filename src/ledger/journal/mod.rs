@@ -83,6 +83,9 @@ pub enum JournalError {
     /// It took too long. It may come in later, if the disk was at work on it.
     #[error("the ledger did not take an entry in time: {0}")]
     Late(String),
+    /// It took too long, and was taken back: it does not come in.
+    #[error("the ledger did not take an entry in time, and it was taken back: {0}")]
+    Withdrawn(String),
     /// It is closed.
     #[error("the ledger is closed")]
     Stopped,
@@ -187,12 +190,14 @@ impl Ticket {
         }
     }
 
-    /// Takes them back, unless the disk is at work on them.
-    fn withdraw(&self) {
+    /// Takes them back, unless the disk is at work on them. Whether it did.
+    fn withdraw(&self) -> bool {
         let ours = |group: &Group| group.ticket.as_ref().is_some_and(|t| Arc::ptr_eq(t, &self.first));
         let mut state = self.shared.state();
         state.bytes -= state.queue.iter().filter(|g| ours(g)).map(Group::bytes).sum::<usize>();
+        let before = state.queue.len();
         state.queue.retain(|group| !ours(group));
+        state.queue.len() < before
     }
 }
 
@@ -268,7 +273,10 @@ impl Journal {
     /// If that could not be. A step that was to be on record first is then not to be taken.
     pub fn commit(&self, whats: Vec<What>, limit: Duration) -> Result<Accounted, JournalError> {
         let ticket = self.submit(whats)?;
-        ticket.wait(limit).inspect_err(|_| ticket.withdraw())
+        ticket.wait(limit).map_err(|e| match (ticket.withdraw(), e) {
+            (true, JournalError::Late(why)) => JournalError::Withdrawn(why),
+            (_, e) => e,
+        })
     }
 
     /// How it is.

@@ -116,7 +116,7 @@ fn a_disk_in_trouble_is_waited_for_and_costs_nothing() {
     assert!(status.problem.unwrap().contains("/state/ledger/public"));
     // Whoever wants to delete something is told that it is not on record; and it never will be.
     let late = journal.commit(vec![stopped("never")], Duration::from_millis(20));
-    assert!(matches!(late, Err(JournalError::Late(why)) if why.contains("/state/ledger/public")));
+    assert!(matches!(late, Err(JournalError::Withdrawn(why)) if why.contains("/state/ledger/public")));
     journal.put(stopped("b"));
     assert_eq!(journal.status().size, Some(1));
     world.files.break_down(false);

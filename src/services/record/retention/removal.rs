@@ -16,7 +16,7 @@ use std::{
 
 use super::{Retention, gather};
 use crate::{
-    ledger::{Journal, What},
+    ledger::{Journal, JournalError, What},
     retention::{
         holds::{Held, Keeper},
         policy::{Reason, Retirement},
@@ -254,8 +254,11 @@ fn condemn(
     if going.is_empty() {
         return Ok(None);
     }
-    let accounted = ground.journal.commit(entries(volume, &going), LEDGER).inspect_err(|_| {
-        // The ledger may say it yet. What stays for now goes into it again.
+    let accounted = ground.journal.commit(entries(volume, &going), LEDGER).inspect_err(|e| {
+        // Where the ledger may say it yet, what stays for now goes into it again.
+        if matches!(e, JournalError::Withdrawn(_) | JournalError::Full(_) | JournalError::TooLong(_)) {
+            return;
+        }
         ground.index.put(|batch| going.iter().for_each(|g| batch.unlog(g.row.id, volume.clone())));
     })?;
     let breaches: Vec<(StreamId, Span)> = breaches(&going).map(|g| (g.row.id.stream, g.row.span)).collect();
