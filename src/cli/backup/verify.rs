@@ -1,12 +1,12 @@
 //! `custodian backup verify`: whether backups are as they were written.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use serde_json::json;
 
 use super::{Here, Where};
 use crate::{
-    backup::BackupId,
+    backup::{BackupError, BackupId},
     cli::{
         NOT_ALL, print, print_error,
         progress::{Done, Progress},
@@ -36,10 +36,12 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let identity = args.identity.as_deref().map(identity).transpose()?;
     let places = args.at.connect(&args.here)?;
     as_service(&args.here.state)?;
-    let (mut well, mut all) = (true, true);
-    for place in places {
+    // Each backup lies at one place.
+    let asked: Vec<&[BackupId]> = if args.ids.is_empty() { vec![&[]] } else { args.ids.chunks(1).collect() };
+    let (mut well, mut all, mut seen) = (true, true, BTreeSet::new());
+    for (place, ids) in places.iter().flat_map(|place| asked.iter().map(move |ids| (place, *ids))) {
         let mut bar = Progress::new(lang, args.json);
-        let found = verify(&place, &args.ids, identity.as_ref(), &args.here.state, &mut |p| {
+        let found = verify(place, ids, identity.as_ref(), &args.here.state, &mut |p| {
             let words = || {
                 let (done, of, bytes) = (p.done.to_string(), p.of.to_string(), ByteSize(p.bytes).to_string());
                 t(lang, "backup.looked", &[("done", &done), ("of", &of), ("bytes", &bytes)])
@@ -51,8 +53,13 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         drop(bar);
         // One place that does not answer is no matter of the others.
         let found = match found {
-            Ok(found) => found,
+            Ok(found) => {
+                seen.extend(ids);
+                found
+            }
+            Err(e) if places.len() > 1 && matches!(e.downcast_ref(), Some(BackupError::NoBackup(_))) => continue,
             Err(e) => {
+                seen.extend(ids);
                 log::error!("{e:#}");
                 all = false;
                 continue;
@@ -82,6 +89,10 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         ];
         let key = if identity.is_some() { "backup.verified_files" } else { "backup.verified" };
         print(&t(lang, key, &values));
+    }
+    for id in args.ids.iter().filter(|id| !seen.contains(id)) {
+        log::error!("{}", BackupError::NoBackup(id.clone()));
+        all = false;
     }
     Ok(match (all, well) {
         (false, _) => ExitCode::FAILURE,

@@ -167,6 +167,10 @@ fn backups_that_are_gone_are_missed_and_the_other_place_is_looked_at() {
     school.places(&format!("[{}, {}]", place(&other), place(&nas)));
     school.ok(&["init", "--same-disk"]);
     let id = school.json(&["run"])["backups"][1]["id"].as_str().unwrap().to_owned();
+    // One that is named is looked for at both, and one that is nowhere is missed.
+    assert!(school.ok(&["verify", &id]).contains("Damaged: 0."));
+    let nowhere = "20200101T000000Z-00000000";
+    assert!(school.fails(&["verify", &id, nowhere], 1).contains(nowhere));
     for folder in ["objects", "backups"] {
         fs::remove_dir_all(school.place().join(folder)).unwrap();
     }
