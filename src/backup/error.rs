@@ -59,6 +59,12 @@ pub enum BackupError {
         /// When that was begun.
         last: crate::types::WallNs,
     },
+    /// One of a time before the catalogue.
+    #[error(
+        "backup {0} holds what this recorder's catalogue does not know, perhaps the only copy of something: look at it \
+         (`custodian backup list {0}`, or restore it), then remove the old backups by hand"
+    )]
+    Unknown(BackupId),
     /// A later version's.
     #[error("{name} was written by a later version of custodian: a reader of format {needs} is needed")]
     TooNew {

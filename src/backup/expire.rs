@@ -57,7 +57,7 @@ pub(super) fn expire(
         done.kept = Some(doubt.clone());
         return done;
     }
-    let removed = judge(place, newest, newest.started - DAY * days)
+    let removed = judge(place, catalogue, newest, newest.started - DAY * days)
         .and_then(|plan| if keep.synchronised { Ok(plan) } else { plan.unless_away(newest) })
         .and_then(|plan| remove(place, catalogue, &plan, there, &mut done));
     if let Err(e) = removed {
@@ -116,7 +116,7 @@ impl Plan {
     }
 }
 
-fn judge(place: &dyn Place, newest: &ClearRecord, limit: WallNs) -> Result<Plan, BackupError> {
+fn judge(place: &dyn Place, catalogue: &Catalogue, newest: &ClearRecord, limit: WallNs) -> Result<Plan, BackupError> {
     let mut plan = Plan { over: Vec::new(), last: None, leftovers: Vec::new(), needed: HashSet::new() };
     let mut stay = HashSet::new();
     for id in list::backups(place)? {
@@ -129,6 +129,12 @@ fn judge(place: &dyn Place, newest: &ClearRecord, limit: WallNs) -> Result<Plan,
             plan.last = plan.last.max(Some(record.started));
         }
         if record.started < limit && id != newest.id {
+            // What a catalogue that began anew does not know may be the only copy of footage that is held.
+            for object in list::objects(place, &record)?.into_keys() {
+                if catalogue.by_id(object.copy)?.is_none() {
+                    return Err(BackupError::Unknown(id));
+                }
+            }
             plan.over.push(id);
         } else {
             plan.needed.extend(list::objects(place, &record)?.into_keys());

@@ -51,6 +51,8 @@ impl<'a> Register<'a> {
                 Err(e) => log::warn!("{e}"),
             }
         }
+        // Their ids tell the second.
+        all.sort_by_key(|record| record.started);
         Ok(all)
     }
 }

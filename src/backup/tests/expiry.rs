@@ -166,3 +166,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_new_catalogue_does_not_know_stays_until_a_person_has_looked() {
+    let world = World::new();
+    let keep = || Keep { days: Some(1), synchronised: true, ..Keep::default() };
+    world.back_up(&[item("a", b"a")], keep()).unwrap();
+    // With the system disk.
+    fs::remove_file(world.dir.path().join("catalogue.db")).unwrap();
+    world.clock.advance(Duration::from_hours(100));
+    let done = world.back_up(&[item("b", b"b")], keep()).unwrap();
+    assert!(done.expired.kept.unwrap().contains("does not know"));
+    assert_eq!((done.expired.backups.len(), backups(world.place()).unwrap().len()), (0, 2));
+    // What it has made itself goes as ever, once the old ones were removed by hand.
+    let old = backups(world.place()).unwrap().remove(0);
+    for name in [old.record(), old.list(), old.manifest()] {
+        fs::remove_file(world.root().join(name)).unwrap();
+    }
+    world.clock.advance(Duration::from_hours(100));
+    let done = world.back_up(&[item("c", b"c")], keep()).unwrap();
+    assert_eq!((done.expired.kept, done.expired.backups.len()), (None, 1));
+}
