@@ -1,6 +1,6 @@
 //! Media that fail: each fault is named, and nothing is made worse.
 
-use std::sync::atomic::Ordering;
+use std::{cell::RefCell, sync::atomic::Ordering};
 
 use super::*;
 use crate::sys::FaultyDisk;
@@ -104,23 +104,46 @@ fn a_full_medium_fails_and_what_has_arrived_counts() {
     assert_eq!((done.expired.backups.len(), done.sealed.new_objects), (1, 2));
 }
 
-/// A folder of which one file cannot be read.
-struct BadSector(Folder, std::cell::RefCell<String>);
+/// What is wrong with a medium.
+enum Fault {
+    /// A file cannot be read, until it is written anew and lies elsewhere.
+    Unreadable(RefCell<String>),
+    /// It gives back less than was written to it.
+    Short,
+}
 
-impl Place for BadSector {
+/// A folder on such a medium.
+struct Faulty(Folder, Fault);
+
+impl Faulty {
+    fn new(world: &World, fault: Fault) -> Self {
+        Self(Folder::new(world.root(), Arc::new(RealDisk), Arc::new(Pace::new(None))), fault)
+    }
+
+    fn unreadable(world: &World, name: &str) -> Self {
+        Self::new(world, Fault::Unreadable(name.to_owned().into()))
+    }
+}
+
+impl Place for Faulty {
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), PlaceError> {
-        if *self.1.borrow() == name {
-            // Written anew, it lies elsewhere.
-            self.1.borrow_mut().clear();
-        }
-        self.0.put(name, bytes)
+        let arrives = match &self.1 {
+            Fault::Unreadable(file) => {
+                file.replace_with(|file| if file == name { String::new() } else { std::mem::take(file) });
+                bytes
+            }
+            Fault::Short => &bytes[..bytes.len() - 1],
+        };
+        self.0.put(name, arrives)
     }
     fn get(&self, name: &str, sink: &mut dyn FnMut(&[u8])) -> Result<(), PlaceError> {
-        if *self.1.borrow() == name {
-            let source = std::io::Error::from_raw_os_error(5);
-            return Err(PlaceError::Io { what: "cannot read", name: name.to_owned(), source });
+        match &self.1 {
+            Fault::Unreadable(file) if *file.borrow() == name => {
+                let source = std::io::Error::from_raw_os_error(5);
+                Err(PlaceError::Io { what: "cannot read", name: name.to_owned(), source })
+            }
+            _ => self.0.get(name, sink),
         }
-        self.0.get(name, sink)
     }
     fn size(&self, name: &str) -> Result<Option<u64>, PlaceError> {
         self.0.size(name)
@@ -140,8 +163,7 @@ fn what_cannot_be_read_at_the_place_is_damage_and_the_rest_is_looked_at() {
     let mut names = world.objects();
     names.extend([id.manifest(), id.list(), id.record()]);
     for name in names {
-        let folder = Folder::new(world.root(), Arc::new(RealDisk), Arc::new(Pace::new(None)));
-        let place = BadSector(folder, name.clone().into());
+        let place = Faulty::unreadable(&world, &name);
         for identity in [None, Some(&world.identity)] {
             let found = verify(&place, std::slice::from_ref(&id), identity, &mut |_| ()).unwrap();
             let told: Vec<&str> = found.damaged.iter().filter_map(|d| d.object.as_deref()).collect();
@@ -163,70 +185,16 @@ fn a_part_that_cannot_be_read_back_is_written_again() {
     world.place.left.set(Some(2 + 2));
     assert!(world.back_up(&items, Keep::default()).is_err());
     world.place.left.set(None);
-    let folder = Folder::new(world.root(), Arc::new(RealDisk), Arc::new(Pace::new(None)));
-    let place = BadSector(folder, world.objects()[0].clone().into());
-    let catalogue = world.catalogue();
-    let job = Job {
-        id: BackupId::new(EIGHT),
-        started: EIGHT,
-        site: "x",
-        place: &place,
-        marker: &world.marker,
-        catalogue: &catalogue,
-        sealer: &world.sealer,
-        items: &items,
-        missing: Vec::new(),
-        before: &[],
-        wanted: &|_| true,
-        held: &|_| false,
-        keep: Keep::default(),
-        clock: &world.clock,
-    };
-    let done = run(&job, &mut |_| ()).unwrap();
+    let place = Faulty::unreadable(&world, &world.objects()[0]);
+    let done = world.back_up_by(&place, &items, Keep::default()).unwrap();
     assert_eq!((done.sealed.new_objects, done.missing.len()), (2, 0));
 }
 
-/// A medium that gives back something else than was written to it.
 #[test]
 fn what_does_not_come_back_as_it_was_written_is_no_backup() {
-    struct Liar(Folder);
-    impl Place for Liar {
-        fn put(&self, name: &str, bytes: &[u8]) -> Result<(), PlaceError> {
-            self.0.put(name, &bytes[..bytes.len() - 1])
-        }
-        fn get(&self, name: &str, sink: &mut dyn FnMut(&[u8])) -> Result<(), PlaceError> {
-            self.0.get(name, sink)
-        }
-        fn size(&self, name: &str) -> Result<Option<u64>, PlaceError> {
-            self.0.size(name)
-        }
-        fn list(&self, folder: &str, found: &mut dyn FnMut(&str, u64)) -> Result<(), PlaceError> {
-            self.0.list(folder, found)
-        }
-        fn remove(&self, name: &str) -> Result<(), PlaceError> {
-            self.0.remove(name)
-        }
-    }
     let world = World::new();
-    let liar = Liar(Folder::new(world.root(), Arc::new(RealDisk), Arc::new(Pace::new(None))));
-    let catalogue = world.catalogue();
-    let job = Job {
-        id: BackupId::new(EIGHT),
-        started: EIGHT,
-        site: "x",
-        place: &liar,
-        marker: &world.marker,
-        catalogue: &catalogue,
-        sealer: &world.sealer,
-        items: &[item("a", b"a")],
-        missing: Vec::new(),
-        before: &[],
-        wanted: &|_| true,
-        held: &|_| false,
-        keep: Keep::default(),
-        clock: &world.clock,
-    };
-    let e = run(&job, &mut |_| ()).unwrap_err();
+    let short = Faulty::new(&world, Fault::Short);
+    let e = world.back_up_by(&short, &[item("a", b"a")], Keep::default()).unwrap_err();
     assert!(matches!(e, BackupError::Place(PlaceError::Altered { .. })), "{e}");
     assert_eq!(backups(world.place()).unwrap(), []);
 }

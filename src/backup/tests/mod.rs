@@ -124,13 +124,18 @@ impl World {
     }
 
     fn back_up(&self, items: &[Item], keep: Keep) -> Result<Done, BackupError> {
+        self.back_up_by(self.place(), items, keep)
+    }
+
+    /// By another way to the place.
+    fn back_up_by(&self, place: &dyn Place, items: &[Item], keep: Keep) -> Result<Done, BackupError> {
         let started = self.clock.wall();
         let catalogue = self.catalogue();
         let job = Job {
             id: BackupId::new(started),
             started,
             site: "Trường mầm non",
-            place: self.place(),
+            place,
             marker: &self.marker,
             catalogue: &catalogue,
             sealer: &self.sealer,
