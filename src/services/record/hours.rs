@@ -31,6 +31,13 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// The site wants these streams from now on, and these cameras are out of their hours.
+    fn take_over(&mut self, streams: Vec<StreamConfig>, off: BTreeSet<CameraId>) {
+        // A camera that has no sub stream any more is recorded by its main one.
+        self.by_sub.retain(|camera| streams.iter().any(|s| s.camera == *camera && s.kind == StreamKind::Sub));
+        (self.streams, self.off) = (streams, off);
+    }
+
     /// Whether a stream is recorded in its camera's hours.
     fn is_chosen(&self, s: &StreamConfig) -> bool {
         if self.by_sub.contains(&s.camera) { s.kind == StreamKind::Sub } else { s.record }
@@ -84,10 +91,7 @@ fn out_of_hours(site: &Site, at: WallNs) -> BTreeSet<CameraId> {
 /// Captures these streams from now on, each in its hours.
 pub(super) fn take_over(shared: &Shared, site: &Site, streams: Vec<StreamConfig>) -> wire::Reloaded {
     let mut wanted = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-    let Wanted { mut by_sub, changing, .. } = std::mem::take(&mut *wanted);
-    // A camera that has no sub stream any more is recorded by its main one.
-    by_sub.retain(|camera| streams.iter().any(|s| s.camera == *camera && s.kind == StreamKind::Sub));
-    *wanted = Wanted { off: out_of_hours(site, shared.clock.wall()), streams, by_sub, changing };
+    wanted.take_over(streams, out_of_hours(site, shared.clock.wall()));
     shared.supervisor.set_streams(wanted.now())
 }
 
@@ -167,6 +171,15 @@ mod tests {
         has(StreamKind::Main, 30);
         assert!(wanted.have_changed(&*footage));
         assert_eq!(now(&wanted), (true, false, false));
+        // By its main stream again where the site has no other any more.
+        wanted.change(["low".parse().unwrap()].into(), &*footage);
+        has(StreamKind::Sub, 40);
+        assert!(wanted.have_changed(&*footage));
+        assert_eq!(now(&wanted), (false, true, true));
+        let all = wanted.streams.clone();
+        wanted.take_over(all.iter().filter(|s| s.kind == StreamKind::Main).cloned().collect(), BTreeSet::new());
+        assert_eq!(wanted.now().iter().map(|s| (s.record, s.short)).collect::<Vec<_>>(), [(true, false); 2]);
+        wanted.take_over(all, BTreeSet::new());
         // Out of its hours there is nothing to wait for.
         wanted.change(["low".parse().unwrap()].into(), &*footage);
         wanted.off.insert("low".parse().unwrap());
