@@ -25,4 +25,4 @@ pub use error::{ApplyError, StalePart};
 pub use generations::{Generation, Listed, Meta, Watch, current, list, load};
 pub use manager::{Manager, ManagerError, Systemctl};
 pub use people::carry_over;
-pub use run::{Report, Request, activate, apply, confirm, diff, expire, rollback};
+pub use run::{Recovered, Report, Request, activate, apply, check, confirm, diff, expire, rollback};

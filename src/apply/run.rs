@@ -48,6 +48,16 @@ pub struct Request {
     pub trial: Option<Duration>,
 }
 
+/// A volume that was opened with its recovery key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Which.
+    #[serde(flatten)]
+    pub volume: Recover,
+    /// Whether this machine opens it by itself from now on.
+    pub opens: bool,
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
@@ -61,7 +71,7 @@ pub struct Report {
     pub finished: Vec<Done>,
     /// Volumes that were opened with their recovery keys before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub recovered: Vec<Recover>,
+    pub recovered: Vec<Recovered>,
     /// What was done.
     pub steps: Vec<Done>,
     /// When it is taken back unless it is confirmed.
@@ -101,6 +111,20 @@ fn running_trial(env: &Env<'_>, number: u64) -> Result<Option<Trial>, ApplyError
 
 fn next_number(env: &Env<'_>) -> Result<u64, ApplyError> {
     Ok(numbers(env.files, &env.state)?.last().copied().unwrap_or(0) + 1)
+}
+
+/// Whether a site can be applied, as far as can be said before anything is done for it.
+pub fn check(env: &Env<'_>, wanted: &Request) -> Result<(), ApplyError> {
+    let _lock = lock(env)?;
+    let now = current_generation(env)?;
+    refuse_stale(wanted, now.as_ref().map(|g| g.meta.number))?;
+    match &now {
+        Some(now) if !is_as_wanted(now, wanted) && running_trial(env, now.meta.number)?.is_some() => {
+            Err(ApplyError::OnTrial(now.meta.number))
+        }
+        _ if wanted.trial.is_some() && confirmed(env.files, &env.state)?.is_none() => Err(ApplyError::TryFirst),
+        _ => Ok(()),
+    }
 }
 
 /// Applies a site. If all is as it is wanted, no generation is made.

@@ -133,12 +133,10 @@ pub(super) fn show(report: &Report, place: &Place, json: bool, lang: Lang) -> an
 fn as_text(report: &Report, shown: &Shown, lang: Lang) -> String {
     let Some(generation) = report.generation else { return t(lang, "apply.nothing", &[]) };
     let mut lines = Vec::new();
-    lines.extend(
-        report
-            .recovered
-            .iter()
-            .map(|r| t(lang, "apply.recovered", &[("volume", r.volume.as_str()), ("disk", &r.disk)])),
-    );
+    lines.extend(report.recovered.iter().map(|r| {
+        let key = if r.opens { "apply.recovered" } else { "apply.recovered_once" };
+        t(lang, key, &[("volume", r.volume.volume.as_str()), ("disk", &r.volume.disk)])
+    }));
     if !report.finished.is_empty() {
         lines.push(t(lang, "apply.finished", &[]));
         lines.extend(report.finished.iter().map(|d| line(d, lang)));

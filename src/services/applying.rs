@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     apply::{
-        self, ApplyError, Cameras, Env, Generation, Look, Manager, ManagerError, Outcome, Report, Request, Systemctl,
+        self, ApplyError, Cameras, Env, Generation, Look, Manager, ManagerError, Outcome, Recovered, Report, Request,
+        Systemctl,
     },
     plan::{
         self, Plan, RECORD, Refused, Side,
@@ -186,8 +187,6 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: How<'_>) -> anyhow::
     let units = plan::units(&wanted.site, &plan.recorder);
     // A plan for a recorder that has left the site is stale, which apply says.
     let touched = if known { touched(place, &wanted, &plan)? } else { plan::Touched::default() };
-    recover(place, &wanted.site, &plan, how.keys)?;
-    let recovered = plan.recover.clone();
     let request = Request {
         plan,
         site: wanted.text,
@@ -199,6 +198,7 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: How<'_>) -> anyhow::
         word,
         trial: how.trial,
     };
+    let recovered = recover(place, &wanted.site, &request, how.keys)?;
     let report = place.act(|env| apply::apply(env, request))?;
     // Their mounts were stopped with what could not open them: they are started as at boot.
     let mut steps = report.steps;
@@ -208,12 +208,18 @@ pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: How<'_>) -> anyhow::
     Ok(Answer::Applied(Report { recovered, steps, ..report }))
 }
 
-/// Opens what this machine cannot open by itself.
-fn recover(place: &Place, site: &Site, plan: &Plan, keys: Option<&mut dyn Keys>) -> anyhow::Result<()> {
+/// Opens what this machine cannot open by itself, if the rest can be applied then.
+fn recover(
+    place: &Place,
+    site: &Site,
+    request: &Request,
+    keys: Option<&mut dyn Keys>,
+) -> anyhow::Result<Vec<Recovered>> {
+    let plan = &request.plan;
     if plan.recover.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    place.check()?;
+    place.act(|env| apply::check(env, request))?;
     let keys = keys.ok_or_else(|| RecoveryError::NoKeys(plan.recover.clone()))?;
     let recorder = site.recorder(&plan.recorder).context("the site has no such recorder")?;
     let let_go = |volume: &VolumeName| {

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 
 use super::disks::{self, Machine};
 use crate::{
-    disks::{self as verbs, LockedDisk, Own, RecoveryKey, Unlocking, make_key_file},
+    apply::Recovered,
+    disks::{self as verbs, LockedDisk, OpenDisk, Own, RecoveryKey, Unlocking, make_key_file},
     inventory::{self, Survey},
     plan::{KEY_FILE, KEY_LABEL, Recover},
     site::{Recorder, Site, Unlock, VolumePlace},
@@ -104,12 +105,17 @@ impl Machine<'_> {
         }
     }
 
-    /// Opens volumes with their recovery keys, and sees to it that they open by themselves from then on. Nothing is done to any of
-    /// them before there is a key for each.
+    /// Opens volumes with their recovery keys, and sees to it that they open by themselves from then on. No key is added to any of
+    /// them before each is open and is what its header says.
     ///
     /// # Errors
     /// [`RecoveryError`], or what the machine's programs say.
-    pub fn recover(&self, recovery: &Recovery<'_>, volumes: &[Recover], keys: &mut dyn Keys) -> anyhow::Result<()> {
+    pub fn recover(
+        &self,
+        recovery: &Recovery<'_>,
+        volumes: &[Recover],
+        keys: &mut dyn Keys,
+    ) -> anyhow::Result<Vec<Recovered>> {
         let _lock = self.lock()?;
         let survey = inventory::survey(self.commands, &self.roots);
         self.with_unlocking(recovery.recorder.unlock, |unlocking| {
@@ -123,10 +129,17 @@ impl Machine<'_> {
                 make_key_file(path)?;
                 nix::unistd::syncfs(File::open(path)?)?;
             }
+            let mut open = Vec::new();
             for (volume, key, disk) in found {
-                self.recover_one(recovery, volume, disk, &key, unlocking)?;
+                match self.open(recovery, volume, disk, &key) {
+                    Ok(disk) => open.push((volume, key, disk)),
+                    Err(e) => {
+                        open.into_iter().for_each(|(volume, _, disk)| self.close(volume, disk));
+                        return Err(e);
+                    }
+                }
             }
-            Ok(())
+            open.into_iter().map(|(volume, key, disk)| self.enroll(recovery, volume, disk, &key, unlocking)).collect()
         })
     }
 
@@ -140,35 +153,48 @@ impl Machine<'_> {
         Err(RecoveryError::Wrong(volume.clone()).into())
     }
 
-    fn recover_one(
+    /// Opens a volume with its recovery key, if it is what its header says.
+    fn open(
         &self,
         recovery: &Recovery<'_>,
         at: &Recover,
         disk: LockedDisk,
         key: &RecoveryKey,
-        unlocking: &Unlocking,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<OpenDisk> {
         (recovery.let_go)(&at.volume)?;
         let open = disk.open(self.commands, key)?;
-        let enrolled = self
-            .look_within(recovery.site, at, &open.file_system())
-            .and_then(|()| self.account("recovered", at.volume.as_str(), &at.disk, recovery.clock))
-            .and_then(|()| Ok(open.enroll(self.commands, unlocking, key, &self.run)?));
-        let opens = match enrolled {
-            Ok(opens) => opens,
+        match self.look_within(recovery.site, at, &open.file_system()) {
+            Ok(()) => Ok(open),
             Err(e) => {
-                open.close(self.commands).unwrap_or_else(|e| log::warn!("volume {} stays open: {e}", at.volume));
-                return Err(e);
+                self.close(at, open);
+                Err(e)
             }
-        };
-        if !opens {
-            log::warn!(
-                "volume {} is open now, but its new key does not open it: at the next start a person is asked",
-                at.volume
-            );
         }
-        log::info!(volume = at.volume.as_str(), disk = at.disk.as_str(); "volume {} is this machine's now", at.volume);
-        Ok(())
+    }
+
+    fn close(&self, at: &Recover, open: OpenDisk) {
+        open.close(self.commands).unwrap_or_else(|e| log::warn!("volume {} stays open: {e}", at.volume));
+    }
+
+    /// Gives an open volume a key of this machine.
+    fn enroll(
+        &self,
+        recovery: &Recovery<'_>,
+        at: &Recover,
+        open: OpenDisk,
+        key: &RecoveryKey,
+        unlocking: &Unlocking,
+    ) -> anyhow::Result<Recovered> {
+        let enrolled = self
+            .account("recovered", at.volume.as_str(), &at.disk, recovery.clock)
+            .and_then(|()| Ok(open.enroll(self.commands, unlocking, key, &self.run)?));
+        match enrolled {
+            Ok(opens) => Ok(Recovered { volume: at.clone(), opens }),
+            Err(e) => {
+                self.close(at, open);
+                Err(e)
+            }
+        }
     }
 
     /// Whether it is, within, what its header says. Nothing is written, its journal neither.
@@ -186,8 +212,8 @@ impl Machine<'_> {
     fn with_unlocking(
         &self,
         unlock: Unlock,
-        work: impl FnOnce(&Unlocking) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        work: impl FnOnce(&Unlocking) -> anyhow::Result<Vec<Recovered>>,
+    ) -> anyhow::Result<Vec<Recovered>> {
         if unlock != Unlock::UsbKey {
             return work(&disks::unlocking(unlock, None, None)?);
         }
