@@ -5,10 +5,13 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 
 /// Nobody types as much.
 const LONGEST: usize = 4096;
+
+/// Ctrl-C.
+const GIVE_UP: u8 = 3;
 
 /// The terminal shows what is typed again when this is dropped.
 struct Hidden<'a> {
@@ -23,6 +26,9 @@ impl<'a> Hidden<'a> {
         hidden.local_flags.remove(LocalFlags::ECHO);
         // That the line has ended is seen.
         hidden.local_flags.insert(LocalFlags::ECHONL | LocalFlags::ICANON);
+        // Who gives up ends the line, not this program: it has something to put away.
+        hidden.local_flags.remove(LocalFlags::ISIG);
+        hidden.control_chars[SpecialCharacterIndices::VEOL as usize] = GIVE_UP;
         // What was typed before the question is no answer to it.
         tcsetattr(terminal, SetArg::TCSAFLUSH, &hidden)?;
         Ok(Self { terminal, before })
@@ -37,7 +43,7 @@ impl Drop for Hidden<'_> {
     }
 }
 
-/// Shows `prompt` on standard error and reads a line that is not shown. None: there is nobody any more.
+/// Shows `prompt` on standard error and reads a line that is not shown. None: there is nobody any more, or they gave up with Ctrl-C.
 ///
 /// # Errors
 /// If it is no terminal, or it cannot be read.
@@ -50,6 +56,10 @@ pub fn ask_hidden(terminal: &impl AsFd, prompt: &str) -> io::Result<Option<Strin
     loop {
         match nix::unistd::read(hidden.terminal, &mut byte) {
             Ok(0) if line.is_empty() => return Ok(None),
+            Ok(_) if byte[0] == GIVE_UP => {
+                let _ = error.write_all(b"\n");
+                return Ok(None);
+            }
             Ok(0) => break,
             Ok(_) if byte[0] == b'\n' || line.len() >= LONGEST => break,
             Ok(_) => line.push(byte[0]),
@@ -89,15 +99,18 @@ mod tests {
         let mut person = File::from(pty.master.try_clone().unwrap());
         person.write_all(b"typed too early\n").unwrap();
         shown(&mut person, "early");
-        let answer = thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_hidden(&pty.slave, "").unwrap());
-            while echo() && !asking.is_finished() {
-                thread::sleep(Duration::from_millis(1));
-            }
-            person.write_all(b"open sesame\n").unwrap();
-            asking.join().unwrap()
-        });
-        assert_eq!(answer.as_deref(), Some("open sesame"));
+        let answer = |typed: &[u8]| {
+            thread::scope(|scope| {
+                let asking = scope.spawn(|| ask_hidden(&pty.slave, "").unwrap());
+                while echo() && !asking.is_finished() {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                (&person).write_all(typed).unwrap();
+                asking.join().unwrap()
+            })
+        };
+        assert_eq!(answer(b"open sesame\n").as_deref(), Some("open sesame"));
+        assert_eq!(answer(b"open ses\x03"), None, "they gave up");
         assert!(echo(), "and afterwards all is as it was");
         person.write_all(b"seen\n").unwrap();
         let shown = shown(&mut person, "seen");
