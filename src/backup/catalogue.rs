@@ -50,6 +50,8 @@ CREATE TABLE copy (
   bytes INTEGER NOT NULL,
   sha256 BLOB,
   footage TEXT,
+  -- In what the file differed from what had been recorded: a better one is brought when there is one.
+  flaw TEXT,
   -- Something of it is damaged or gone. It is brought again under another name, if it can be read here; else this is all that there is.
   spoilt INTEGER NOT NULL DEFAULT 0
 );
@@ -238,8 +240,8 @@ impl Catalogue {
     pub fn footage(&self, recipients: Hash) -> Result<Vec<Known>, CatalogueError> {
         let all = self.ask(|db| {
             db.prepare_cached(
-                "SELECT n, id, bytes, sha256, key, footage, recipients = ?2, spoilt FROM copy
-                 WHERE place = ?1 AND sha256 IS NOT NULL AND footage IS NOT NULL ORDER BY bytes DESC, spoilt, n DESC",
+                "SELECT n, id, bytes, sha256, key, footage, recipients = ?2, spoilt OR flaw IS NOT NULL AS bad FROM copy
+                 WHERE place = ?1 AND sha256 IS NOT NULL AND footage IS NOT NULL ORDER BY bytes DESC, bad, n DESC",
             )?
             .query_map(params![self.place.as_bytes(), recipients.0], |row| {
                 let fault = match (row.get(6)?, row.get(7)?) {
@@ -287,6 +289,18 @@ impl Catalogue {
             db.prepare_cached("UPDATE copy SET sha256 = ?2 WHERE n = ?1")?
                 .execute(params![copy.row, sha256.0])
                 .map(drop)
+        })
+    }
+
+    /// In what a copy's file differed from what had been recorded.
+    pub fn flaw(&self, copy: &Copy) -> Result<Option<String>, CatalogueError> {
+        self.ask(|db| db.prepare_cached("SELECT flaw FROM copy WHERE n = ?1")?.query_row([copy.row], |r| r.get(0)))
+    }
+
+    /// Notes that.
+    pub fn flawed(&self, copy: &Copy, flaw: &str) -> Result<(), CatalogueError> {
+        self.ask(|db| {
+            db.prepare_cached("UPDATE copy SET flaw = ?2 WHERE n = ?1")?.execute(params![copy.row, flaw]).map(drop)
         })
     }
 

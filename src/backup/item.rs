@@ -140,6 +140,12 @@ impl Item {
         };
         files.iter().map(PathBuf::as_path).map(open).collect()
     }
+
+    /// Whether a file of it can be read to its end and leads to the root in the index.
+    pub fn is_as_recorded(&self) -> bool {
+        let compare = |root| self.open().into_iter().flatten().any(|file| matches!(file.compare(root), Ok(None)));
+        self.root.is_some_and(compare)
+    }
 }
 
 fn named(path: &Path, e: &io::Error) -> io::Error {

@@ -189,7 +189,7 @@ fn bring(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Brought, B
         there.entry(known.segment.clone()).or_default().push(known);
     }
     for item in job.items {
-        let known = there.remove(Item::segment_of(&item.key)).unwrap_or_default();
+        let mut known = there.remove(Item::segment_of(&item.key)).unwrap_or_default();
         let mut read = |bytes| {
             now.bytes += bytes;
             progress(now);
@@ -203,9 +203,13 @@ fn bring(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Brought, B
         let have = match ensured {
             None => item.bytes,
             Some(Ok((line, flaw))) => {
+                let is_flawed = flaw.is_some();
                 missing.extend(flaw.map(|flaw| format!("{}: it is backed up as it is here, but {flaw}", line.path)));
+                // Another of this length may be better than one that is flawed.
+                let have = item.bytes.saturating_sub(u64::from(is_flawed));
+                known.retain(|k| k.copy.id != line.copy);
                 files.push(line);
-                item.bytes
+                have
             }
             // Its time is over, and with it that of what the place has of it.
             Some(Err(Trouble::Source(_))) if !(job.wanted)(item) => {

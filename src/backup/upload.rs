@@ -52,7 +52,13 @@ impl Upload<'_> {
     pub(super) fn ensure(&mut self, item: &Item) -> Result<(FileLine, Option<String>), Trouble> {
         let known = self.catalogue.find(&item.key, self.sealer.digest())?;
         let (copy, sha256, flaw) = match known {
-            Some(copy @ Copy { sha256: Some(sha256), .. }) => (copy, sha256, None),
+            Some(copy @ Copy { sha256: Some(sha256), .. }) => match self.catalogue.flaw(&copy)? {
+                Some(_) if item.is_as_recorded() => {
+                    self.catalogue.spoil(&copy)?;
+                    self.bring(item)?
+                }
+                flaw => (copy, sha256, flaw),
+            },
             _ => self.bring(item)?,
         };
         let line = FileLine {
@@ -91,7 +97,10 @@ impl Upload<'_> {
         }
         for (source, flaw) in flawed {
             match self.copy(item, &source) {
-                Ok((copy, sha256)) => return Ok((copy, sha256, Some(flaw))),
+                Ok((copy, sha256)) => {
+                    self.catalogue.flawed(&copy, &flaw)?;
+                    return Ok((copy, sha256, Some(flaw)));
+                }
                 Err(Trouble::Source(e)) => trouble = e,
                 Err(e) => return Err(e),
             }

@@ -157,14 +157,22 @@ fn a_copy_that_is_what_was_recorded_goes_before_one_that_is_not() {
     fs::write(&bad, &flipped).unwrap();
     fs::write(&good, &bytes).unwrap();
     let root = Some(made.close.root());
-    let both = segment(0, bytes.len() as u64, vec![bad.clone(), good], root);
+    let both = segment(0, bytes.len() as u64, vec![bad.clone(), good.clone()], root);
     let done = world.back_up(&[both], Keep::default()).unwrap();
     assert_eq!((done.sealed.files, done.missing), (1, Vec::new()));
     assert!(restored(&world, 0) == Some(bytes.clone()));
     // What there is is backed up all the same, and said.
     world.clock.advance(DAY);
-    let done = world.back_up(&[segment(1, bytes.len() as u64, vec![bad], root)], Keep::default()).unwrap();
-    assert_eq!((done.sealed.files, done.missing.len()), (1, 1));
-    assert!(done.missing[0].contains("it is backed up as it is here, but"), "{:?}", done.missing);
-    assert!(restored(&world, 1) == Some(flipped));
+    for new in [1, 0] {
+        let one = segment(1, bytes.len() as u64, vec![bad.clone()], root);
+        let done = world.back_up(&[one], Keep::default()).unwrap();
+        assert_eq!((done.sealed.files, done.sealed.new_objects, done.missing.len()), (1, new, 1));
+        assert!(done.missing[0].contains("it is backed up as it is here, but"), "{:?}", done.missing);
+        assert!(restored(&world, 1) == Some(flipped.clone()));
+        world.clock.advance(DAY);
+    }
+    // Once there is a better one that is brought.
+    let done = world.back_up(&[segment(1, bytes.len() as u64, vec![bad, good], root)], Keep::default()).unwrap();
+    assert_eq!((done.sealed.files, done.missing), (1, Vec::new()));
+    assert!(restored(&world, 1) == Some(bytes));
 }
