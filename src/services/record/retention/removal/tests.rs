@@ -100,6 +100,22 @@ fn a_removal_that_nobody_cuts_short_leaves_what_stays_and_nothing_else() {
 }
 
 #[test]
+fn what_was_decided_by_another_site_or_another_clock_stays() {
+    let template = Template::new();
+    let machine = template.machine();
+    let life = machine.start(Cut::After);
+    life.pass_of([1; 32], &template.going).unwrap();
+    life.clock.step(2 * 1_000_000_000);
+    life.pass(&template.going).unwrap();
+    assert!(template.rows.iter().all(|row| machine.is_there(row)), "nothing has gone");
+    assert!(machine.told().is_empty() && machine.rows().iter().all(|r| r.state != SegmentState::Retiring));
+    life.clock.step(-2 * 1_000_000_000);
+    life.pass(&template.going).unwrap();
+    look_at_end(&machine, &template, None, "by that site and clock");
+    life.end();
+}
+
+#[test]
 fn wherever_the_power_fails_in_a_removal_nothing_else_goes_and_nothing_is_left_over() {
     let template = Template::new();
     let (mut cuts, mut rescued) = (0, 0);

@@ -199,7 +199,8 @@ impl Machine {
         let reader = || Reader::open(&self.index).unwrap();
         let queue = CutIndex::new(power.clone(), &self.index);
         let traces = Traces { ledger: None, on_volumes: None, is_new: true };
-        let retention = Retention::new(Arc::new(clock()), self.dir.path().join("retention.json"), &traces);
+        let looked_at = clock();
+        let retention = Retention::new(Arc::new(looked_at.clone()), self.dir.path().join("retention.json"), &traces);
         let known = recovery::known(&reader()).unwrap();
         let index = Arc::new(IndexQueue::start(queue, self.index.clone()).unwrap());
         let volume = volume::open(&disk, &name(), &self.root(), None).unwrap();
@@ -247,6 +248,7 @@ impl Machine {
             journal,
             holds,
             retention,
+            clock: looked_at,
             stopping: AtomicBool::new(false),
         }
     }
@@ -328,6 +330,8 @@ pub(super) struct Life {
     journal: Journal,
     holds: Keeper,
     retention: Retention,
+    /// The clock by which it was decided.
+    pub(super) clock: FakeClock,
     stopping: AtomicBool,
 }
 
@@ -348,6 +352,11 @@ impl Beside for Alone<'_> {
 impl Life {
     /// A removal.
     pub(super) fn pass(&self, retirements: &[Retirement]) -> Result<(), RemovalError> {
+        self.pass_of([0; 32], retirements)
+    }
+
+    /// Of what was decided by that site.
+    pub(super) fn pass_of(&self, site: [u8; 32], retirements: &[Retirement]) -> Result<(), RemovalError> {
         let ground = Ground {
             store: &self.store,
             index: &self.index,
@@ -358,7 +367,7 @@ impl Life {
             stopping: &self.stopping,
             site: &|| [0; 32],
         };
-        try_carry_out(&ground, &name(), &Decided { list: retirements.to_vec(), site: [0; 32] })?;
+        try_carry_out(&ground, &name(), &Decided { list: retirements.to_vec(), site })?;
         self.index.flush(Duration::from_secs(20));
         Ok(())
     }
