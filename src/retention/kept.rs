@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::terms::days_ns;
+use super::{holds, terms::days_ns};
 use crate::types::{CauseKind, Span, WallNs, wire::Gap};
 
 /// What is known of one stream's recording.
@@ -43,18 +43,9 @@ fn joined(spans: &[Span]) -> Vec<Span> {
     all
 }
 
-/// What is in `these` and in none of `those`, which are ascending and do not overlap.
+/// What is in `these` and in none of `those`, but for seams.
 fn minus(these: &[Span], those: &[Span]) -> Vec<Span> {
-    let mut all = Vec::new();
-    for span in these {
-        let mut rest = *span;
-        let from = those.partition_point(|o| o.end <= span.start);
-        for other in those[from..].iter().take_while(|o| o.start < span.end) {
-            all.extend(Span::new(rest.start, other.start));
-            rest.start = rest.start.max(other.end);
-        }
-        all.extend(Span::new(rest.start, rest.end));
-    }
+    let mut all = holds::minus(these, those);
     all.retain(|s| s.len_ns() > SEAM_NS);
     all
 }

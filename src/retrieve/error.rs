@@ -71,12 +71,6 @@ pub enum RetrieveError {
 impl RetrieveError {
     /// The whole story in one line: the error and what lies beneath it.
     pub fn story(&self) -> String {
-        let mut text = self.to_string();
-        let mut below = std::error::Error::source(self);
-        while let Some(e) = below {
-            text = format!("{text}: {e}");
-            below = e.source();
-        }
-        text
+        crate::types::story(self)
     }
 }

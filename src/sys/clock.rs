@@ -29,6 +29,10 @@ pub trait Clock: Send + Sync + 'static {
     fn wall(&self) -> WallNs;
     /// Time since boot.
     fn monotonic(&self) -> Monotonic;
+    /// Wall time less time since boot, ns. It changes when the wall clock is set or slewed, and else never.
+    fn offset(&self) -> i64 {
+        self.wall().0.saturating_sub(self.monotonic().0)
+    }
 }
 
 /// The kernel's clocks.

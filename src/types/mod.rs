@@ -7,6 +7,7 @@ mod ids;
 mod lang;
 mod media;
 pub mod merkle;
+mod story;
 mod time;
 mod units;
 pub mod wire;
@@ -18,5 +19,6 @@ pub use ids::{
 };
 pub use lang::Lang;
 pub use media::{Codec, Fragment, GapBefore, Run, Sample, SenderReport, SharedLeaf, Track, TrackKind};
+pub use story::story;
 pub use time::{Span, WallNs};
 pub use units::{BitRate, ByteSize, UnitError};

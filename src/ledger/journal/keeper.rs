@@ -17,6 +17,7 @@ use crate::{
         spool,
     },
     sys::Files,
+    types::story,
 };
 
 /// Entries that are appended at a time, about: whole groups are.
@@ -127,7 +128,7 @@ impl Keeper {
                 state.problem = None;
             }
             Err(e) => {
-                let text = chain(e);
+                let text = story(e);
                 if state.problem.as_ref() != Some(&text) {
                     log::error!("the ledger is in trouble: {text}; recording goes on");
                 }
@@ -267,14 +268,4 @@ fn in_log(log: &Log, taken: &spool::Taken) -> Result<bool, LedgerError> {
         }
     }
     Ok(false)
-}
-
-fn chain(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut next = e.source();
-    while let Some(e) = next {
-        text = format!("{text}: {e}");
-        next = e.source();
-    }
-    text
 }

@@ -23,6 +23,7 @@ pub use hold::{ChangeError, Hold, Wider};
 pub use keeper::{Expected, Keeper};
 pub use set::{Holds, Renamed, TOMBSTONE};
 pub use spans::Spans;
+pub(in crate::retention) use spans::minus;
 pub use words::{BadWords, Day, Salt, Words};
 
 #[cfg(test)]

@@ -73,20 +73,18 @@ impl Spans {
     }
 }
 
-/// What is in `these` and not in `those`. Both are ascending and do not overlap.
-pub(super) fn minus(these: &[Span], those: &[Span]) -> Vec<Span> {
+/// What is in `these` and in none of `those`, which are ascending and do not overlap.
+pub(in crate::retention) fn minus(these: &[Span], those: &[Span]) -> Vec<Span> {
     let mut out = Vec::new();
     for span in these {
         let mut rest = *span;
-        for other in those.iter().filter(|o| o.overlaps(*span)) {
-            if rest.start < other.start {
-                out.push(Span { end: other.start, ..rest });
-            }
+        let from = those.partition_point(|o| o.end <= span.start);
+        for other in those[from..].iter().take_while(|o| o.start < span.end) {
+            out.extend(Span::new(rest.start, other.start));
             rest.start = rest.start.max(other.end);
         }
-        if rest.start < rest.end {
-            out.push(rest);
-        }
+        out.extend(Span::new(rest.start, rest.end));
     }
+    out.retain(|s| s.len_ns() > 0);
     out
 }

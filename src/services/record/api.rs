@@ -60,7 +60,7 @@ async fn trust(State(shared): State<Arc<Shared>>, Json(word): Json<wire::Trust>)
     match tokio::task::spawn_blocking(move || retention::trust(&shared, &word)).await {
         Ok(Ok(())) => Json(serde_json::json!({})).into_response(),
         Ok(Err(e @ (TrustError::Ledger(_) | TrustError::Notes(_)))) => {
-            problem(StatusCode::SERVICE_UNAVAILABLE, super::start::story(&e))
+            problem(StatusCode::SERVICE_UNAVAILABLE, crate::types::story(&e))
         }
         Ok(Err(e)) => problem(StatusCode::CONFLICT, e.to_string()),
         Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),

@@ -30,7 +30,7 @@ use crate::{
         recovery,
     },
     sys::{Clock, RealDisk, notify},
-    types::{ByteSize, Cause, CauseKind},
+    types::{ByteSize, Cause, CauseKind, story},
 };
 
 /// The note in the index that says who stopped the recorder; empty while it runs.
@@ -237,15 +237,4 @@ fn serve(shared: &Arc<Shared>) -> anyhow::Result<[tokio::runtime::Runtime; 2]> {
         });
     }
     Ok(runtimes)
-}
-
-/// An error with its sources, in one line.
-pub(super) fn story(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut next = e.source();
-    while let Some(e) = next {
-        text = format!("{text}: {e}");
-        next = e.source();
-    }
-    text
 }

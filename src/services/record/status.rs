@@ -13,7 +13,7 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
     let site = shared.site();
     let midnight = midnight(now, site.timezone());
     let index = Reader::open(&shared.paths.index()).and_then(|index| index.streams().map(|_| index));
-    let index_problem = index.as_ref().err().map(|e| super::start::story(e)).or_else(|| shared.index.problem());
+    let index_problem = index.as_ref().err().map(|e| crate::types::story(e)).or_else(|| shared.index.problem());
     // A copy: the dispatcher asks for it too, and must not wait for the index.
     let off = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).off().clone();
     let mut streams: Vec<wire::StreamStatus> = shared

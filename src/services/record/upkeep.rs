@@ -137,7 +137,7 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     shared.compared.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     let read = Reader::open(&shared.paths.index()).and_then(|index| index.volume_segments(name));
-    let rows = read.map_err(|e| super::start::story(&e))?;
+    let rows = read.map_err(|e| crate::types::story(&e))?;
     let disk: &dyn Disk = &RealDisk;
     let mut beside = AtWork { shared, volume: name, gone: Vec::new() };
     let report = recovery::reconcile(disk, &volume, rows, &mut beside);
@@ -162,7 +162,7 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
     if !stopping() {
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         if let Err(e) = shared.store.remove_empty_days(name) {
-            log::debug!("volume {name}: empty folders stay: {}", super::start::story(&e));
+            log::debug!("volume {name}: empty folders stay: {}", crate::types::story(&e));
         }
     }
     for lost in &report.lost {

@@ -163,7 +163,7 @@ fn open(name: &VolumeName, root: &Path, context: &Context) -> Opened {
     // Which disk a volume is says site.toml, and its mount unit mounts no other. A folder has only its marker to be known by.
     let disk = root == paths::mount_point(name);
     let opened = volume::open(&RealDisk, name, root, id.as_deref().filter(|_| !disk));
-    let volume = opened.map_err(|e| super::start::story(&e))?;
+    let volume = opened.map_err(|e| crate::types::story(&e))?;
     if id.is_some_and(|id| id != volume.marker.id.to_string()) {
         log::warn!(VOLUME = name.as_str(); "volume {name} is another disk than before");
     }

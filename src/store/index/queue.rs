@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{IndexError, KeptRow, RunRow, SegmentRow, Writer, writer::told_note};
-use crate::types::{GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs};
+use crate::types::{GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs, story};
 
 /// Changes to the index, the last word on each thing. Applied in the order of the fields.
 #[derive(Debug, Clone, Default)]
@@ -256,10 +256,10 @@ fn run(shared: &Shared, mut writer: impl Sink, path: &str) {
             }
             Err(e) => {
                 if !failed {
-                    log::error!("the index at {path} cannot be written: {}; recording goes on", chain(&e));
+                    log::error!("the index at {path} cannot be written: {}; recording goes on", story(&e));
                 }
                 failed = true;
-                state.problem = Some(chain(&e));
+                state.problem = Some(story(&e));
                 state.next.put_below(batch);
             }
         }
@@ -267,19 +267,8 @@ fn run(shared: &Shared, mut writer: impl Sink, path: &str) {
         shared.changed.notify_all();
     }
     if let Err(e) = writer.checkpoint() {
-        log::warn!("the index at {path} could not be checkpointed: {}", chain(&e));
+        log::warn!("the index at {path} could not be checkpointed: {}", story(&e));
     }
-}
-
-fn chain(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut next = e.source();
-    while let Some(e) = next {
-        text.push_str(": ");
-        text.push_str(&e.to_string());
-        next = e.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{Batch, IndexError, KeptRow, RunRow, SegmentRow, schema};
 use crate::{
     store::identity::name_beside,
-    types::{RunId, SegmentId, StreamId, StreamKey, VolumeName},
+    types::{GapBefore, RunId, SegmentId, StreamId, StreamKey, VolumeName},
 };
 
 /// The index, open for writing.
@@ -31,89 +31,74 @@ impl Writer {
     /// Writes a batch, all or nothing.
     pub fn apply(&mut self, batch: &Batch) -> Result<(), IndexError> {
         let at = self.at();
+        self.write(batch).map_err(at)
+    }
+
+    fn write(&mut self, batch: &Batch) -> rusqlite::Result<()> {
         // That something is about to be removed must be known after a power cut: else what is gone would be taken for lost.
         let durable = !batch.retiring.is_empty();
-        let mut write =
-            || {
-                self.db.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
-                let tx = self.db.transaction()?;
-                for key in &batch.streams {
-                    put_stream(&tx, key)?;
-                }
-                for run in batch.runs.values() {
-                    put_run(&tx, run)?;
-                }
-                for segment in batch.segments.values() {
-                    put_segment(&tx, segment)?;
-                }
-                if batch.forget_logged {
-                    tx.execute("UPDATE segment SET logged = NULL WHERE logged IS NOT NULL", [])?;
-                    tx.execute("DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1", [TOLD])?;
-                }
-                for (id, volume) in &batch.unlogged {
-                    tx.prepare_cached(&format!("UPDATE segment SET logged = NULL {THIS}"))?.execute(params![
-                        id.run.as_bytes(),
-                        id.seq,
-                        volume.as_str()
-                    ])?;
-                }
-                for ((id, volume), entry) in &batch.logged {
-                    tx.prepare_cached(&format!("UPDATE segment SET logged = ?4 {THIS}"))?.execute(params![
-                        id.run.as_bytes(),
-                        id.seq,
-                        volume.as_str(),
-                        entry.cast_signed()
-                    ])?;
-                }
-                for (id, volume) in &batch.retiring {
-                    // One that stays after all has no word in the ledger any more, and goes into it again.
-                    tx.prepare_cached(&format!("UPDATE segment SET state = 3, logged = NULL {THIS}"))?
-                        .execute(params![id.run.as_bytes(), id.seq, volume.as_str()])?;
-                }
-                for (id, volume) in &batch.gone {
-                    drop_segment(&tx, *id, volume)?;
-                }
-                for (stream, until) in &batch.retired {
-                    tx.prepare_cached("UPDATE stream SET retired = max(coalesce(retired, ?2), ?2) WHERE uuid = ?1")?
-                        .execute(params![stream.as_bytes(), until.0])?;
-                }
-                for (stream, span) in &batch.lost {
-                    tx.prepare_cached("INSERT OR IGNORE INTO lost SELECT n, ?2, ?3 FROM stream WHERE uuid = ?1")?
-                        .execute(params![stream.as_bytes(), span.start.0, span.end.0])?;
-                }
-                for ((stream, day), kept) in &batch.kept {
-                    put_kept(&tx, *stream, day, *kept)?;
-                }
-                for (stream, gap) in &batch.open_gaps {
-                    match gap {
-                        Some(gap) => {
-                            tx.prepare_cached(
-                                "INSERT OR REPLACE INTO open_gap SELECT n, ?2, ?3, ?4 FROM stream WHERE uuid = ?1",
-                            )?
-                            .execute(params![
-                                stream.as_bytes(),
-                                gap.since.0,
-                                gap.cause.kind.as_str(),
-                                gap.cause.detail
-                            ])?;
-                        }
-                        None => {
-                            tx.prepare_cached(
-                                "DELETE FROM open_gap WHERE stream = (SELECT n FROM stream WHERE uuid = ?1)",
-                            )?
-                            .execute([stream.as_bytes()])?;
-                        }
-                    }
-                }
-                for (key, value) in &batch.meta {
-                    tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute([key, value])?;
-                }
-                for (name, id) in &batch.volumes {
-                    tx.prepare_cached("INSERT OR REPLACE INTO volume VALUES (?1, ?2)")?.execute([name.as_str(), id])?;
-                }
-                tx.commit()
-            };
-        write().map_err(at)
+        self.db.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
+        let tx = self.db.transaction()?;
+        for key in &batch.streams {
+            put_stream(&tx, key)?;
+        }
+        for run in batch.runs.values() {
+            put_run(&tx, run)?;
+        }
+        for segment in batch.segments.values() {
+            put_segment(&tx, segment)?;
+        }
+        if batch.forget_logged {
+            tx.execute("UPDATE segment SET logged = NULL WHERE logged IS NOT NULL", [])?;
+            tx.execute("DELETE FROM meta WHERE substr(key, 1, length(?1)) = ?1", [TOLD])?;
+        }
+        for (id, volume) in &batch.unlogged {
+            tx.prepare_cached(&format!("UPDATE segment SET logged = NULL {THIS}"))?.execute(params![
+                id.run.as_bytes(),
+                id.seq,
+                volume.as_str()
+            ])?;
+        }
+        for ((id, volume), entry) in &batch.logged {
+            tx.prepare_cached(&format!("UPDATE segment SET logged = ?4 {THIS}"))?.execute(params![
+                id.run.as_bytes(),
+                id.seq,
+                volume.as_str(),
+                entry.cast_signed()
+            ])?;
+        }
+        for (id, volume) in &batch.retiring {
+            // One that stays after all has no word in the ledger any more, and goes into it again.
+            tx.prepare_cached(&format!("UPDATE segment SET state = 3, logged = NULL {THIS}"))?.execute(params![
+                id.run.as_bytes(),
+                id.seq,
+                volume.as_str()
+            ])?;
+        }
+        for (id, volume) in &batch.gone {
+            drop_segment(&tx, *id, volume)?;
+        }
+        for (stream, until) in &batch.retired {
+            tx.prepare_cached("UPDATE stream SET retired = max(coalesce(retired, ?2), ?2) WHERE uuid = ?1")?
+                .execute(params![stream.as_bytes(), until.0])?;
+        }
+        for (stream, span) in &batch.lost {
+            tx.prepare_cached("INSERT OR IGNORE INTO lost SELECT n, ?2, ?3 FROM stream WHERE uuid = ?1")?
+                .execute(params![stream.as_bytes(), span.start.0, span.end.0])?;
+        }
+        for ((stream, day), kept) in &batch.kept {
+            put_kept(&tx, *stream, day, *kept)?;
+        }
+        for (stream, gap) in &batch.open_gaps {
+            put_open_gap(&tx, *stream, gap.as_ref())?;
+        }
+        for (key, value) in &batch.meta {
+            tx.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute([key, value])?;
+        }
+        for (name, id) in &batch.volumes {
+            tx.prepare_cached("INSERT OR REPLACE INTO volume VALUES (?1, ?2)")?.execute([name.as_str(), id])?;
+        }
+        tx.commit()
     }
 
     /// Moves what the write-ahead log holds into the database file, so that the file alone is whole.
@@ -236,6 +221,17 @@ pub(super) fn told_note(run: RunId, seq: u32, volume: &VolumeName) -> String {
 
 /// Days that are remembered.
 const KEPT_DAYS: u32 = 400;
+
+/// The gap that lasts; none: it is over.
+fn put_open_gap(tx: &Transaction<'_>, stream: StreamId, gap: Option<&GapBefore>) -> rusqlite::Result<()> {
+    let Some(GapBefore { since, cause }) = gap else {
+        let over = "DELETE FROM open_gap WHERE stream = (SELECT n FROM stream WHERE uuid = ?1)";
+        return tx.prepare_cached(over)?.execute([stream.as_bytes()]).map(drop);
+    };
+    tx.prepare_cached("INSERT OR REPLACE INTO open_gap SELECT n, ?2, ?3, ?4 FROM stream WHERE uuid = ?1")?
+        .execute(params![stream.as_bytes(), since.0, cause.kind.as_str(), cause.detail])
+        .map(drop)
+}
 
 fn put_kept(tx: &Transaction<'_>, stream: StreamId, day: &str, kept: KeptRow) -> rusqlite::Result<()> {
     tx.prepare_cached(

@@ -19,7 +19,6 @@ use crate::{
         record::{
             config,
             retention::{Foreseen, foresee},
-            start::story,
         },
     },
     store::index::{IndexError, Reader},
@@ -37,7 +36,7 @@ pub(super) struct Reckoned {
 
 /// What it takes if that is held too. That it cannot be reckoned keeps nobody from holding footage.
 pub(super) fn reckon(shared: &Shared, extent: &Extent) -> Result<Reckoned, String> {
-    try_reckon(shared, extent).map_err(|e| story(&e))
+    try_reckon(shared, extent).map_err(|e| crate::types::story(&e))
 }
 
 fn try_reckon(shared: &Shared, extent: &Extent) -> Result<Reckoned, IndexError> {

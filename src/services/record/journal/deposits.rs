@@ -64,7 +64,7 @@ impl Deposits {
             Ok(None) => None,
             Ok(Some(text)) => Deposit::parse(&text)
                 .inspect_err(|e| {
-                    log::warn!("{} is not looked at: {}", path.display(), crate::services::record::start::story(e));
+                    log::warn!("{} is not looked at: {}", path.display(), crate::types::story(e));
                 })
                 .ok(),
             Err(e) => {

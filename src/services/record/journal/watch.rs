@@ -50,22 +50,18 @@ pub(super) fn run(shared: &Arc<Shared>, events: Receiver<StoreEvent>) {
 
 /// Compares the wall clock with the time that passes.
 struct ClockWatch {
-    /// Wall time less time since boot.
+    /// At the last look.
     offset: i64,
 }
 
 impl ClockWatch {
     fn new(clock: &dyn Clock) -> Self {
-        Self { offset: Self::offset(clock) }
-    }
-
-    fn offset(clock: &dyn Clock) -> i64 {
-        clock.wall().0.saturating_sub(clock.monotonic().0)
+        Self { offset: clock.offset() }
     }
 
     /// By how much the clock was set since the last look. What a time service slews is not.
     fn look(&mut self, clock: &dyn Clock) -> Option<i64> {
-        let offset = Self::offset(clock);
+        let offset = clock.offset();
         let by = offset.saturating_sub(std::mem::replace(&mut self.offset, offset));
         (by.saturating_abs() >= STEP_NS).then_some(by)
     }

@@ -134,7 +134,7 @@ struct State {
 impl State {
     /// Takes up where the clock is now. Whether it was set since the last look.
     fn follow(&mut self, clock: &dyn Clock) -> bool {
-        let (offset, now) = (offset(clock), clock.monotonic());
+        let (offset, now) = (clock.offset(), clock.monotonic());
         let by = offset.saturating_sub(self.offset);
         let passed = i64::try_from(now.since(self.looked).as_nanos()).unwrap_or(i64::MAX);
         let slewed = (passed / SLEW).min(self.steps.saturating_abs()) * self.steps.signum();
@@ -193,7 +193,7 @@ pub(super) struct ClockTrust {
 impl ClockTrust {
     /// Of a recorder that starts.
     pub(super) fn new(clock: Arc<dyn Clock>, before: Before) -> Self {
-        let (offset, looked) = (offset(&*clock), clock.monotonic());
+        let (offset, looked) = (clock.offset(), clock.monotonic());
         let now = wall(looked, offset);
         let newest = before.seen.map(|(seen, _)| before.trace.map_or(seen, |trace| seen.max(trace)));
         let found = match newest {
@@ -236,7 +236,7 @@ impl ClockTrust {
     /// Whether it is trusted, and stands where the last look has found it.
     pub(super) fn stands(&self) -> bool {
         let state = self.state();
-        state.doubt.is_none() && offset(&*self.clock).saturating_sub(state.offset).saturating_abs() < SET_NS
+        state.doubt.is_none() && self.clock.offset().saturating_sub(state.offset).saturating_abs() < SET_NS
     }
 
     /// What is to be noted while nothing is in doubt: the newest time seen, and the one by which footage is aged.
@@ -280,10 +280,6 @@ impl ClockTrust {
 
 fn wall(since_boot: Monotonic, offset: i64) -> WallNs {
     WallNs(since_boot.0.saturating_add(offset))
-}
-
-fn offset(clock: &dyn Clock) -> i64 {
-    clock.wall().0.saturating_sub(clock.monotonic().0)
 }
 
 #[cfg(test)]

@@ -21,13 +21,13 @@ use crate::{
         holds::{Held, Keeper},
         policy::{Reason, Retirement},
     },
-    services::record::{Shared, start::story},
+    services::record::Shared,
     store::{
         Condemned, RetireError, Retired, Store, format,
         index::{IndexQueue, Reader, SegmentRow, SegmentState},
         layout,
     },
-    types::{CameraId, Cause, CauseKind, Span, StreamId, VolumeName},
+    types::{CameraId, Cause, CauseKind, Span, StreamId, VolumeName, story},
 };
 
 /// Segments that one entry of the ledger names at most.

@@ -22,13 +22,13 @@ use crate::{
         holds::Held,
         policy::{self, Admission, Retirement},
     },
-    services::record::{Shared, start::story},
+    services::record::Shared,
     store::{
         Footage as _,
         index::{IndexError, Reader},
     },
     sys::{Monotonic, RealCommands, is_synchronised},
-    types::{CameraId, VolumeName},
+    types::{CameraId, VolumeName, story},
 };
 
 /// Between two looks.
