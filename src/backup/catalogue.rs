@@ -309,11 +309,11 @@ impl Catalogue {
         self.ask(|db| db.prepare_cached("DELETE FROM copy WHERE n = ?1")?.execute([copy.row]).map(drop))
     }
 
-    /// Notes that something of a copy is damaged or gone: the next backup brings it again. Of footage it is remembered: it may be all that there is.
+    /// Notes that something of a copy is damaged or gone: the next backup brings it again. One that was whole is remembered, as long as backups have
+    /// it: of footage it may be all that there is.
     pub fn spoil(&self, copy: &Copy) -> Result<(), CatalogueError> {
         let spoilt = self.ask(|db| {
-            db.prepare_cached("UPDATE copy SET spoilt = 1 WHERE n = ?1 AND sha256 IS NOT NULL AND footage IS NOT NULL")?
-                .execute([copy.row])
+            db.prepare_cached("UPDATE copy SET spoilt = 1 WHERE n = ?1 AND sha256 IS NOT NULL")?.execute([copy.row])
         })?;
         if spoilt == 0 { self.forget(copy) } else { Ok(()) }
     }

@@ -168,6 +168,20 @@ proptest! {
 }
 
 #[test]
+fn a_backup_that_is_damaged_goes_when_it_is_over_like_any_other() {
+    let world = World::new();
+    let item = item("a", b"a");
+    world.back_up(std::slice::from_ref(&item), keep(1)).unwrap();
+    let copy = world.catalogue().copies().unwrap().remove(0);
+    world.catalogue().spoil(&copy).unwrap();
+    world.clock.advance(2 * DAY);
+    let done = world.back_up(&[item], keep(1)).unwrap();
+    assert_eq!((done.sealed.new_objects, done.expired.kept), (1, None));
+    assert_eq!((done.expired.backups.len(), done.expired.objects), (1, 1));
+    assert_eq!(world.catalogue().by_id(copy.id).unwrap(), None, "it is forgotten with its objects");
+}
+
+#[test]
 fn what_a_new_catalogue_does_not_know_stays_until_a_person_has_looked() {
     let world = World::new();
     let keep = || Keep { days: Some(1), synchronised: true, ..Keep::default() };
