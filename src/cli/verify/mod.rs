@@ -85,23 +85,24 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     };
     let words = Words { lang, shown: Shown::new(zone), json: args.json };
     let mut bar = Progress::new(lang, args.json);
-    let outcome = verify(&ask, &RealClock, &stop, &mut |event| {
-        match event {
-        Event::Progress(p) => bar.show(
-            Done::Bytes(p.bytes, p.of_bytes),
-            || {
-                let (done, all) = (ByteSize(p.bytes).to_string(), ByteSize(p.of_bytes).to_string());
-                t(lang, "verify.progress", &[("done", &done), ("all", &all)])
-            },
-            || {
-                json!({ "type": "progress", "segments": p.segments, "of_segments": p.of_segments, "bytes": p.bytes, "of_bytes": p.of_bytes })
-            },
-        ),
+    let outcome = verify(&ask, &RealClock, &stop, &mut |event| match event {
+        Event::Progress(p) => {
+            let size = |bytes| ByteSize(bytes).to_string();
+            let said = || t(lang, "verify.progress", &[("done", &size(p.bytes)), ("all", &size(p.of_bytes))]);
+            bar.show(Done::Bytes(p.bytes, p.of_bytes), said, || {
+                json!({
+                    "type": "progress",
+                    "segments": p.segments,
+                    "of_segments": p.of_segments,
+                    "bytes": p.bytes,
+                    "of_bytes": p.of_bytes,
+                })
+            });
+        }
         Event::Found(finding) => {
             bar.clear();
             words.found(finding);
         }
-    }
     });
     bar.clear();
     match outcome? {
