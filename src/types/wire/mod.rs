@@ -41,6 +41,7 @@
 //! Errors are [`Problem`] with a fitting status: 400 for a wrong parameter, 404 for an unknown camera, a span
 //! without footage, or a file that is no more, 503 while index or disk are away.
 
+pub mod health;
 mod holds;
 mod retention;
 
