@@ -177,6 +177,16 @@ choices! {
         Http = "http",
     }
 
+    /// How a connection to a mail server is protected.
+    SmtpSecurity ("protection") {
+        /// Encrypted from the beginning (port 465).
+        Tls = "tls",
+        /// Encrypted before anything is said (port 587).
+        Starttls = "starttls",
+        /// Not at all (port 25): only for a server in the school's own network.
+        None = "none",
+    }
+
     /// Kinds of place for backups.
     BackupKind ("kind of place") {
         /// A further disk in the machine.

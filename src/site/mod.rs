@@ -6,6 +6,7 @@
 
 mod camera_url;
 mod choices;
+mod health;
 mod model;
 mod problem;
 mod raw;
@@ -28,11 +29,13 @@ use std::{
 };
 
 pub use choices::{
-    AreaKind, BackupKind, BackupWhat, Paper, Permission, Privacy, Promise, PushKind, Transport, Unlock, WhenShort,
+    AreaKind, BackupKind, BackupWhat, Paper, Permission, Privacy, Promise, PushKind, SmtpSecurity, Transport, Unlock,
+    WhenShort,
 };
+pub use health::{Alarm, AlarmPlace, Door, Fail, Health, Push, Warn};
 pub use model::{
-    Approval, Area, Backup, BackupPlace, Camera, Matter, Person, Push, Recorder, Register, Retention, Role, Site,
-    VOLUMES, Volume, VolumePlace, Warn, mount_point,
+    Approval, Area, Backup, BackupPlace, Camera, Matter, Person, Recorder, Register, Retention, Role, Site, VOLUMES,
+    Volume, VolumePlace, mount_point,
 };
 pub use problem::{Code, Errors, Report};
 pub use recipient::Recipient;

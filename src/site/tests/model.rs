@@ -32,7 +32,7 @@ fn the_base_means_what_it_says() {
     assert_eq!(site.when_short(), WhenShort::Refuse);
     let rule = site.approval(Matter::Authority).expect("the ordinary one");
     assert_eq!(rule.valid, Duration::from_hours(72));
-    assert_eq!(site.push()[0].interval, Duration::from_mins(1));
+    assert_eq!(site.health().push[0].interval, Duration::from_mins(1));
     assert_eq!(site.backup().expect("there").to, [BackupPlace::Directory("/mnt/nas".into())]);
     assert!(gate.scheduled(jiff::civil::date(2026, 11, 23).at(6, 0, 0, 0)));
     assert!(!gate.scheduled(jiff::civil::date(2026, 11, 22).at(12, 0, 0, 0)));

@@ -185,6 +185,17 @@ impl Finding {
     }
 }
 
+/// Something that has become better or worse: what is alarmed, and goes into the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// When.
+    pub at: WallNs,
+    /// The level that it had.
+    pub from: Level,
+    /// How it is now; ok: it is over.
+    pub finding: Finding,
+}
+
 /// A camera in a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraHealth {

@@ -227,6 +227,9 @@ pub struct LedgerStatus {
     pub entries: Option<u64>,
     /// When its newest checkpoint was signed.
     pub at: Option<WallNs>,
+    /// That checkpoint: a signed note, for witnesses.
+    #[serde(default)]
+    pub checkpoint: Option<String>,
     /// Entries that wait to be written.
     pub waiting: u64,
     /// Entries that were dropped since the process started, for want of memory.

@@ -1,0 +1,10 @@
+//! How the recorder is: facts → findings → a report, and its ways out.
+//!
+//! ```text
+//! gathered (services::health) ─ Facts ─▶ judge ─ Findings ─▶ steady (damping, silences) ─▶ Report ─▶ push, metrics, alarms, pages
+//! ```
+//!
+//! "Up" is derived from what is on a disk: the newest committed second of each camera, which the recorder leaves beside its socket after
+//! each commit. Whether its process answers is a finding of its own. Nothing here has a right to footage, passwords of cameras or people.
+
+pub mod facts;
