@@ -14,6 +14,9 @@ pub const STATE: &str = "/var/lib/custodian";
 /// Where the sockets are that go with [`STATE`].
 pub const RUN: &str = "/run/custodian";
 
+/// Where it is said how the recorder is, with [`STATE`].
+pub const STATUS_RUN: &str = "/run/custodian-status";
+
 /// The state folder and what is in it.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -83,6 +86,7 @@ impl Paths {
     }
 
     /// Where the sockets are: `/run/custodian` for the standard state folder, else beside the state. The same for all services.
+    /// Whoever comes here can ask for pictures.
     pub fn run(&self) -> PathBuf {
         if self.state == Path::new(STATE) { PathBuf::from(RUN) } else { self.state.join("run") }
     }
@@ -92,9 +96,19 @@ impl Paths {
         self.run().join("media.sock")
     }
 
+    /// A folder of its own for what says how the recorder is, so that whoever may know that comes no nearer to pictures.
+    pub fn status_run(&self) -> PathBuf {
+        if self.state == Path::new(STATE) { PathBuf::from(STATUS_RUN) } else { self.run().join("status") }
+    }
+
     /// Health asks here.
     pub fn status_socket(&self) -> PathBuf {
-        self.run().join("status.sock")
+        self.status_run().join("status.sock")
+    }
+
+    /// Here the recorder leaves evidence of its commits: [`crate::types::wire::health::Committed`] in a file for each volume.
+    pub fn commits(&self) -> PathBuf {
+        self.status_run().join("commit")
     }
 
     /// Apply, and `record --reload`, speak here.
@@ -107,9 +121,9 @@ impl Paths {
         self.state.join("verify")
     }
 
-    /// Makes the state folder, the recorder's own and the run folder, one level each.
+    /// Makes the state folder, the recorder's own and the run folders, one level each.
     pub fn make(&self) -> io::Result<()> {
-        for dir in [self.state.clone(), self.record(), self.run()] {
+        for dir in [self.state.clone(), self.record(), self.run(), self.status_run()] {
             match std::fs::create_dir(&dir) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(io::Error::new(e.kind(), format!("cannot make {}: {e}", dir.display())));
