@@ -461,6 +461,8 @@ impl Footage for Store {
     }
 
     fn set_gap(&self, stream: StreamId, gap: Option<GapBefore>) {
+        // A camera that leaves the site and comes back is somebody who knows nothing of it.
+        self.inner.streams().states.entry(stream).or_default().pending.clone_from(&gap);
         self.inner.index.put(|batch| {
             batch.open_gaps.insert(stream, gap);
         });
