@@ -386,8 +386,8 @@ impl Report {
     }
 }
 
-/// What the recorder leaves after each commit of a volume in `commit/<volume>.json` beside its status socket: the evidence that footage
-/// is on a disk, for whoever must not ask the recorder.
+/// What the recorder leaves after commits of footage on a volume in `commit/<volume>.json` beside its status socket, every 2 s at most: the
+/// evidence that footage is on a disk, for whoever gets no answer from the recorder. It stays when the recorder ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// The volume.
@@ -409,7 +409,7 @@ pub struct CommittedStream {
     pub newest: WallNs,
 }
 
-/// Seconds without footage of one recorded stream within the span that was asked for (`GET /v1/gaps`).
+/// Seconds without footage of one stream that the site wants recorded, within the span that was asked for and until now (`GET /v1/gaps`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GapSeconds {
     /// The camera.

@@ -88,7 +88,7 @@ impl Gatherer {
             memory.count(span, missing);
         }
         let site = self.source.read().site.clone();
-        let commits = left::commits(files, &self.paths.status_socket().with_file_name("commit"));
+        let commits = left::commits(files, &self.paths.commits());
         let newest = memory.newest(at, left::newest(&commits));
         let mut wanted = Vec::new();
         if let Ok((site, recorder)) = &site {
