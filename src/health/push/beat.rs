@@ -222,8 +222,9 @@ impl Beat {
 
     /// One line, not longer than `most` by `measure`: the troubles that have no room are counted, the checkpoints stand whole or not at all.
     pub(super) fn line(&self, most: usize, checkpoints: bool, measure: impl Fn(&str) -> usize) -> String {
-        let tail = if checkpoints { self.checkpoint_lines() } else { Vec::new() };
-        self.filled(self.head(), "; ", &tail.iter().map(|c| format!("; {c}")).collect::<String>(), most, measure)
+        let lines = if checkpoints { self.checkpoint_lines() } else { Vec::new() };
+        let tail = lines.into_iter().fold(String::new(), |tail, line| tail + "; " + &line);
+        self.filled(self.head(), "; ", &tail, most, measure)
     }
 
     /// A page, not longer than `most` bytes, and where its checkpoints end. They stand above what has to be cut.

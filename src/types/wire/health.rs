@@ -145,6 +145,8 @@ pub enum Value {
     Percent(f64),
     /// A point in time.
     Time(WallNs),
+    /// Cameras by their opaque numbers.
+    Cameras(Vec<u32>),
 }
 
 /// What one look found, about one subject.
@@ -156,7 +158,7 @@ pub struct Finding {
     pub subject: Option<Subject>,
     /// How it is.
     pub level: Level,
-    /// The sentence: `health.<probe>.<code>` in the catalogs, and what to do: `health.<probe>.<code>_do`, where the level is not ok.
+    /// The sentence: `health.<probe>_<code>` in the catalogs, and what to do: `health.<probe>_<code>_do`, where the level is not ok.
     pub code: String,
     /// What is filled into them.
     pub values: BTreeMap<String, Value>,
@@ -416,4 +418,36 @@ pub struct GapSeconds {
     pub stream: StreamKind,
     /// Gaps that the site wants are not counted.
     pub seconds: f64,
+}
+
+/// The school lets the vendor reach this recorder (`POST /v1/vendor` on health's control socket; the entry in the ledger is left before).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorAllow {
+    /// Until when, by the wall clock.
+    pub until: WallNs,
+    /// Who allows it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// With which both are salted in the ledger, 32 hexadecimal digits.
+    pub salt: String,
+}
+
+/// Whether the vendor may reach this recorder (`GET /v1/vendor` on health's socket).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorAccess {
+    /// The address that it is answered at; none: the site has no `[health.vendor]`.
+    pub listen: Option<std::net::SocketAddr>,
+    /// The unit that makes the tunnel.
+    pub tunnel: Option<String>,
+    /// Until when; none: not now.
+    pub until: Option<WallNs>,
+    /// Who has allowed it.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How often something was asked for since.
+    pub uses: u64,
+    /// When something was asked for last.
+    pub last_use: Option<WallNs>,
 }

@@ -253,3 +253,36 @@ async fn a_slow_endpoint_slows_nobody_else() {
     let times = slow.times();
     assert!(times.windows(2).all(|w| w[1] - w[0] >= 10.0), "{times:?}");
 }
+
+/// All the way: a server that fails first, and then does not.
+#[tokio::test]
+async fn over_the_wire_it_is_tried_again_with_newer_news() {
+    let mock = super::mock::Mock::new().await;
+    let pusher = pusher(PushKind::UptimeKuma, &format!("http://{}/api/push/t", mock.address()));
+    let (reports, receiver) = watch::channel(Some(Arc::new(report(Level::Ok, &Names::ours()))));
+    let state = Arc::<Mutex<Endpoint>>::default();
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(pusher.run(receiver, Arc::clone(&state)));
+    let comes = |what: fn(&Endpoint) -> bool| {
+        let state = Arc::clone(&state);
+        async move {
+            while !what(&state.lock().unwrap()) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let asked = mock.answers(super::mock::status(500, "", "")).await;
+    assert!(asked.starts_with("GET /api/push/t?status=up&msg=ok%3A+"), "{asked}");
+    comes(|e| e.failing_since == Some(NOW) && e.problem.as_deref() == Some("it answers 500") && e.taken.is_none())
+        .await;
+    let mut newer = report(Level::Fail, &Names::ours());
+    newer.at = NOW.offset(1);
+    reports.send_replace(Some(Arc::new(newer)));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::resume();
+    let asked = mock.answers(super::mock::ok("{\"ok\":true}")).await;
+    assert!(asked.starts_with("GET /api/push/t?status=down&msg=fail%3A+"), "{asked}");
+    comes(|e| e.taken == Some(NOW) && e.failing_since.is_none() && e.problem.is_none() && !e.witnessed.is_empty())
+        .await;
+}

@@ -2,6 +2,7 @@
 
 mod answers;
 mod kinds;
+mod logs;
 mod loops;
 mod mock;
 mod names;
