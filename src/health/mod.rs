@@ -11,6 +11,7 @@ pub mod diagnose;
 pub mod facts;
 pub mod judge;
 pub mod mask;
+pub mod push;
 pub mod report;
 pub mod silence;
 pub mod steady;
