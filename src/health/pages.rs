@@ -136,7 +136,7 @@ mod tests {
         fn new(report: Option<Report>) -> Self {
             let (told, latest) = watch::channel(report.map(Arc::new));
             let clock = FakeClock::at(AT);
-            let reports = Reports { latest, every: Duration::from_secs(60), clock: Arc::new(clock.clone()) };
+            let reports = Reports { latest, every: Duration::from_mins(1), clock: Arc::new(clock.clone()) };
             Self { clock, told, router: router(reports) }
         }
 
@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn a_loop_that_hangs_is_found_out() {
         let asked = Asked::new(Some(Report { level: Level::Ok, ..report() }));
-        asked.clock.advance(Duration::from_secs(180));
+        asked.clock.advance(Duration::from_mins(3));
         assert_eq!(asked.get("/healthz").await.0, 200);
         asked.clock.advance(Duration::from_secs(1));
         let (status, text) = asked.get("/healthz").await;

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,9 +25,11 @@ use crate::{
     types::WallNs,
 };
 
-/// Failures of one address within [`WINDOW`]; after that it is not listened to.
-const FAILURES: u32 = 10;
-const WINDOW: Duration = Duration::from_secs(60);
+/// Failures with the token, of one address within [`WINDOW`]; after that none of its requests is looked at.
+pub(super) const TOKENS: u32 = 10;
+/// Connections that nothing was let in by, of one address within [`WINDOW`]; after that its next ones are dropped before they cost anything.
+pub(super) const VAIN: u32 = 60;
+const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses that failures are remembered of.
 const ADDRESSES: usize = 1024;
 /// Bytes of a request's body.
@@ -66,20 +71,21 @@ struct Tally {
 
 /// Failures by address.
 pub(super) struct Failures {
+    most: u32,
     by: Mutex<HashMap<IpAddr, Tally>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Failures {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { by: Mutex::default(), clock }
+    pub(super) fn new(most: u32, clock: Arc<dyn Clock>) -> Self {
+        Self { most, by: Mutex::default(), clock }
     }
 
     /// For how long the address is still not listened to; none: it is.
     pub(super) fn barred(&self, ip: IpAddr) -> Option<Duration> {
         let tally = *lock(&self.by).get(&counted(ip))?;
         let age = self.clock.monotonic().since(tally.since);
-        (tally.count >= FAILURES && age < WINDOW).then(|| WINDOW - age)
+        WINDOW.checked_sub(age).filter(|left| tally.count >= self.most && !left.is_zero())
     }
 
     /// Counts one, and logs the first of a window and the one that bars: an attack does not fill the journal.
@@ -104,9 +110,9 @@ impl Failures {
         drop(by);
         if count == 1 {
             log::warn!("the door {door} did not let {ip} in: {what}");
-        } else if count == FAILURES {
+        } else if count == self.most {
             log::warn!(
-                "the door {door} did not let {ip} in {FAILURES} times and no longer listens to it for a while: {what}"
+                "the door {door} did not let {ip} in {count} times and no longer listens to it for a while: {what}"
             );
         }
     }
@@ -143,13 +149,18 @@ pub(super) struct Guard {
     pub(super) clock: Arc<dyn Clock>,
 }
 
+/// A connection, to its guard.
+#[derive(Clone)]
+pub(super) struct At {
+    pub(super) guard: Arc<Guard>,
+    pub(super) peer: SocketAddr,
+    /// Whether anything was let in by it.
+    pub(super) any: Arc<AtomicBool>,
+}
+
 /// The middleware, for one connection.
-pub(super) async fn let_in(
-    State((guard, peer)): State<(Arc<Guard>, SocketAddr)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let mut response = match timeout(ANSWER, answer(&guard, peer, request, next)).await {
+pub(super) async fn let_in(State(at): State<At>, request: Request, next: Next) -> Response {
+    let mut response = match timeout(ANSWER, answer(&at, request, next)).await {
         Ok(response) => response,
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "this takes too long\n").into_response(),
     };
@@ -157,7 +168,7 @@ pub(super) async fn let_in(
     response
 }
 
-async fn answer(guard: &Guard, peer: SocketAddr, request: Request, next: Next) -> Response {
+async fn answer(At { guard, peer, any }: &At, request: Request, next: Next) -> Response {
     if let Some(left) = guard.failures.barred(peer.ip()) {
         let after = [(header::RETRY_AFTER, (left.as_secs() + 1).to_string())];
         return (StatusCode::TOO_MANY_REQUESTS, after, "too many failures\n").into_response();
@@ -175,9 +186,10 @@ async fn answer(guard: &Guard, peer: SocketAddr, request: Request, next: Next) -
             return (StatusCode::UNAUTHORIZED, challenge, "a bearer token is wanted\n").into_response();
         }
     }
+    any.store(true, Ordering::Relaxed);
     if let Some(used) = &guard.used {
         let path: String = request.uri().path().chars().take(PATH).collect();
-        let told = Used { route: format!("{} {path}", request.method()), peer, when: guard.clock.wall() };
+        let told = Used { route: format!("{} {path}", request.method()), peer: *peer, when: guard.clock.wall() };
         // What nobody notes does not happen.
         if used.send(told).await.is_err() {
             return (StatusCode::SERVICE_UNAVAILABLE, "nobody notes what is done here\n").into_response();
@@ -218,9 +230,9 @@ mod tests {
     #[test]
     fn an_address_that_fails_too_often_waits_and_no_other() {
         let clock = FakeClock::at(WallNs(0));
-        let failures = Failures::new(Arc::new(clock.clone()));
+        let failures = Failures::new(TOKENS, Arc::new(clock.clone()));
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        for _ in 1..FAILURES {
+        for _ in 1..TOKENS {
             failures.note("pull", ip("fd00::1:0:0:0:1"), "x");
             assert_eq!(failures.barred(ip("fd00::1:0:0:0:1")), None);
         }
@@ -239,7 +251,7 @@ mod tests {
     #[test]
     fn many_addresses_take_no_more_memory() {
         let clock = FakeClock::at(WallNs(0));
-        let failures = Failures::new(Arc::new(clock.clone()));
+        let failures = Failures::new(TOKENS, Arc::new(clock.clone()));
         for n in 0..5000_u32 {
             failures.note("pull", IpAddr::from(n.to_be_bytes()), "x");
             clock.advance(Duration::from_micros(1));

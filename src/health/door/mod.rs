@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -40,7 +40,7 @@ use tokio_rustls::{
 pub use self::guard::Used;
 use self::{
     certificate::{CertificateError, Own, Pair, Presented},
-    guard::{Failures, Guard, Token, counted, let_in, lock},
+    guard::{At, Failures, Guard, TOKENS, Token, VAIN, counted, let_in, lock},
 };
 use crate::{
     site::{self, Secret},
@@ -58,7 +58,7 @@ pub const HEADERS: Duration = Duration::from_secs(10);
 /// Bytes of a request's headers.
 pub const HEADER_BYTES: usize = 16 << 10;
 /// How long a connection may last; then the answer that is under way is finished within [`FAREWELL`].
-pub const LIFE: Duration = Duration::from_secs(600);
+pub const LIFE: Duration = Duration::from_mins(10);
 /// See [`LIFE`].
 pub const FAREWELL: Duration = Duration::from_secs(10);
 /// Pause before an address that cannot be listened at is tried again: a tunnel's comes late.
@@ -66,7 +66,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Pause after the kernel gave no connection: there are too many open files.
 const BREATH: Duration = Duration::from_millis(200);
 /// How often the certificate's end is looked at.
-const LOOK: Duration = Duration::from_secs(3600);
+const LOOK: Duration = Duration::from_hours(1);
 
 /// Why a door cannot be made, or not be opened for now.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +100,7 @@ pub struct Door {
     clients: Option<Arc<RootCertStore>>,
     own: Own,
     guard: Arc<Guard>,
-    handshakes: Failures,
+    vain: Failures,
     presented: watch::Sender<Option<Presented>>,
 }
 
@@ -163,10 +163,10 @@ impl Door {
             (None, None) => return Err(DoorError::Unguarded),
             _ => {}
         }
-        let failures = || Failures::new(own.clock.clone());
-        let guard = Guard { door: own.name, token, failures: failures(), used, clock: own.clock.clone() };
-        let (handshakes, presented) = (failures(), watch::Sender::new(None));
-        Ok(Self { listen: site.listen, clients, own, guard: Arc::new(guard), handshakes, presented })
+        let failures = |most| Failures::new(most, own.clock.clone());
+        let guard = Guard { door: own.name, token, failures: failures(TOKENS), used, clock: own.clock.clone() };
+        let (vain, presented) = (failures(VAIN), watch::Sender::new(None));
+        Ok(Self { listen: site.listen, clients, own, guard: Arc::new(guard), vain, presented })
     }
 
     /// The certificate that it shows; none before it was opened.
@@ -229,14 +229,14 @@ impl Door {
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        if self.handshakes.barred(peer.ip()).is_some() {
+                        if self.vain.barred(peer.ip()).is_some() {
                             continue;
                         }
                         let place = match places.take(peer.ip()) {
                             Ok(place) => place,
                             Err(full) => {
                                 if full == Full::Address {
-                                    self.handshakes.note(self.own.name, peer.ip(), "too many connections");
+                                    self.vain.note(self.own.name, peer.ip(), "too many connections");
                                 }
                                 continue;
                             }
@@ -261,10 +261,11 @@ impl Door {
     async fn converse(&self, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, router: Router) {
         let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(e)) => return self.handshakes.note(self.own.name, peer.ip(), &e.to_string()),
-            Err(_) => return self.handshakes.note(self.own.name, peer.ip(), "the TLS handshake took too long"),
+            Ok(Err(e)) => return self.vain.note(self.own.name, peer.ip(), &e.to_string()),
+            Err(_) => return self.vain.note(self.own.name, peer.ip(), "the TLS handshake took too long"),
         };
-        let router = router.layer(middleware::from_fn_with_state((self.guard.clone(), peer), let_in));
+        let at = At { guard: self.guard.clone(), peer, any: Arc::default() };
+        let router = router.layer(middleware::from_fn_with_state(at.clone(), let_in));
         let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES);
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
@@ -276,6 +277,9 @@ impl Door {
                 timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
             }
         };
+        if !at.any.load(Ordering::Relaxed) {
+            self.vain.note(self.own.name, peer.ip(), "it has asked for nothing that it may have");
+        }
         if let Err(e) = ended {
             log::debug!("a connection of {peer} to the door {} broke: {e}", self.own.name);
         }

@@ -69,7 +69,7 @@ fn warn(raw: Option<&raw::Warn>) -> Warn {
 fn fail() -> Fail {
     Fail {
         newest: Duration::from_mins(2),
-        gaps: Duration::from_mins(60),
+        gaps: Duration::from_hours(1),
         forecast: Duration::from_secs(DAY),
         disk_temperature: 65,
         clock: Duration::from_mins(1),

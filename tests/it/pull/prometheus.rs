@@ -46,7 +46,8 @@ fn scrape(job: &str, door: &Running, token: &Path) -> String {
 #[test]
 fn prometheus_scrapes_with_a_token_and_with_a_certificate() {
     let school = Authority::new();
-    let (by_token, by_certificate) = (Running::start(true, None), Running::start(false, Some(&school)));
+    let by_token = Running::start(true, None);
+    let [by_certificate, other] = [(); 2].map(|()| Running::start(false, Some(&school)));
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     fs::write(&token, TOKEN).unwrap();
@@ -58,7 +59,7 @@ fn prometheus_scrapes_with_a_token_and_with_a_certificate() {
     let certificate = scrape("certificate", &by_certificate, &token).replace('#', &files);
     let certificate: String =
         certificate.lines().filter(|l| !l.contains("authorization")).flat_map(|l| [l, "\n"]).collect();
-    let wrong = scrape("wrong", &by_certificate, &token);
+    let wrong = scrape("wrong", &other, &token);
     let jobs = [scrape("token", &by_token, &token), certificate, wrong].concat();
     let config = dir.path().join("prometheus.yml");
     fs::write(&config, format!("global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:\n{jobs}"))
@@ -95,7 +96,7 @@ fn prometheus_scrapes_with_a_token_and_with_a_certificate() {
     let pairs = |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
     let wanted = pairs(&[("certificate", "1"), ("token", "1"), ("wrong", "0")]);
     let mut last = None;
-    wait_for("Prometheus to have scraped both", Duration::from_secs(60), || {
+    wait_for("Prometheus to have scraped both", Duration::from_mins(1), || {
         last = samples("up");
         (last.as_ref() == Some(&wanted)).then_some(())
     });
