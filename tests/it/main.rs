@@ -15,6 +15,7 @@ mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod health;
 mod holds;
 mod layering;
 mod ledger;

@@ -116,18 +116,17 @@ fn ask(paths: &Paths) -> anyhow::Result<Option<Report>> {
 fn show(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let paths = Paths::new(&args.place.state);
     let (shown, lang) = args.place.manners(args.utc, lang);
-    let report = match ask(&paths)? {
-        Some(report) => report,
-        None => {
-            let socket = paths.health_socket().display().to_string();
-            // Without root a look would find nothing where there is something.
-            if args.place.is_standard() && !geteuid().is_root() {
-                print_error(&t(lang, "health_cli.down_ask_root", &[("socket", &socket)]));
-                return Ok(ExitCode::FAILURE);
-            }
-            print_error(&t(lang, "health_cli.down", &[("socket", &socket)]));
-            health::glance(&args.place.options())?
+    let report = if let Some(report) = ask(&paths)? {
+        report
+    } else {
+        let socket = paths.health_socket().display().to_string();
+        // Without root a look would find nothing where there is something.
+        if args.place.is_standard() && !geteuid().is_root() {
+            print_error(&t(lang, "health_cli.down_ask_root", &[("socket", &socket)]));
+            return Ok(ExitCode::FAILURE);
         }
+        print_error(&t(lang, "health_cli.down", &[("socket", &socket)]));
+        health::glance(&args.place.options())?
     };
     if args.json {
         table::print(&(serde_json::to_string_pretty(&say::json(&report, shown.time_zone()))? + "\n"))?;
