@@ -8,3 +8,4 @@
 //! each commit. Whether its process answers is a finding of its own. Nothing here has a right to footage, passwords of cameras or people.
 
 pub mod facts;
+pub mod push;
