@@ -7,5 +7,6 @@
 //! "Up" is derived from what is on a disk: the newest committed second of each camera, which the recorder leaves beside its socket after
 //! each commit. Whether its process answers is a finding of its own. Nothing here has a right to footage, passwords of cameras or people.
 
+pub mod alarm;
 pub mod facts;
 pub mod push;
