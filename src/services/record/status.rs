@@ -22,7 +22,7 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         .into_iter()
         .map(|s| {
             let id = shared.store.stream_id(&s.camera, s.stream);
-            let gaps = index.as_ref().ok().filter(|_| s.recorded).map(|index| gap_seconds(index, id, midnight, now));
+            let gaps = |from| index.as_ref().ok().filter(|_| s.recorded).map(|index| gap_seconds(index, id, from, now));
             let out_of_hours = !s.recorded && off.contains(&s.camera);
             wire::StreamStatus {
                 camera: s.camera,
@@ -35,7 +35,8 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
                 bit_rate: s.bit_rate,
                 frame_rate: s.frame_rate,
                 newest_committed: shared.store.committed(id),
-                gap_seconds_today: gaps.unwrap_or_default(),
+                gap_seconds_today: gaps(midnight).unwrap_or_default(),
+                gap_seconds_day: gaps(now.offset(-86_400_000_000_000)).unwrap_or_default(),
                 lost_packets: s.lost_packets,
                 clock_error: s.clock_error,
                 volume: shared.store.volume_of(id),

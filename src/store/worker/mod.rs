@@ -243,6 +243,7 @@ impl Worker {
             queued: ByteSize(self.shared.queued.load(Ordering::Acquire)),
             writer_latency: self.shared.writes.told(now),
             commit_latency: self.shared.commits.told(now),
+            committed: None,
         }
     }
 

@@ -145,6 +145,8 @@ pub enum Value {
     Percent(f64),
     /// A point in time.
     Time(WallNs),
+    /// Cameras by their opaque numbers.
+    Cameras(Vec<u32>),
 }
 
 /// What one look found, about one subject.
@@ -156,7 +158,7 @@ pub struct Finding {
     pub subject: Option<Subject>,
     /// How it is.
     pub level: Level,
-    /// The sentence: `health.<probe>.<code>` in the catalogs, and what to do: `health.<probe>.<code>_do`, where the level is not ok.
+    /// The sentence: `health.<probe>_<code>` in the catalogs, and what to do: `health.<probe>_<code>_do`, where the level is not ok.
     pub code: String,
     /// What is filled into them.
     pub values: BTreeMap<String, Value>,

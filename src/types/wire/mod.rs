@@ -264,6 +264,9 @@ pub struct StreamStatus {
     pub newest_committed: Option<WallNs>,
     /// Seconds without footage since midnight (site time).
     pub gap_seconds_today: f64,
+    /// Seconds without footage in the last 24 hours.
+    #[serde(default)]
+    pub gap_seconds_day: f64,
     /// RTP packets lost since the process started.
     pub lost_packets: u64,
     /// The camera's clock less ours, seconds, by its sender reports.
@@ -300,6 +303,9 @@ pub struct VolumeStatus {
     /// Of commits.
     #[serde(default)]
     pub commit_latency: Option<Latency>,
+    /// When footage was committed on it last; none: not since the process started.
+    #[serde(default)]
+    pub committed: Option<WallNs>,
 }
 
 /// How long something took in the last minute, of the newest 4096 times at most. Microseconds; none where it was not done.
