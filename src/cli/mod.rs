@@ -9,6 +9,7 @@ mod check;
 mod clip;
 mod demo;
 mod disk;
+mod doctor;
 mod gaps;
 mod generations;
 mod help;
@@ -64,6 +65,7 @@ enum Command {
     Demo(demo::Args),
     Record(record::Args),
     Status(status::Args),
+    Doctor(doctor::Args),
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
@@ -104,6 +106,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
         Command::Status(args) => status::run(&args, cli.lang),
+        Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),

@@ -174,12 +174,15 @@ impl Mail {
 
 /// A kind of error, without anything that the server said: that may name people.
 fn why(e: &Error) -> Failure {
-    let mut causes = std::iter::successors(e.source(), |e| e.source());
     if let Some(status) = e.status() {
         return Failure { misconfigured: e.is_permanent(), ..Failure::of(&format!("SMTP {status}")) };
     }
-    if causes.any(is_certificate) {
-        return Failure::wrong("certificate");
+    let mut cause = e.source();
+    while let Some(inner) = cause {
+        if is_certificate(inner) {
+            return Failure::wrong("certificate");
+        }
+        cause = inner.source();
     }
     match e {
         e if e.is_timeout() => Failure::of("timeout"),

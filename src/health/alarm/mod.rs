@@ -322,7 +322,10 @@ fn way(alarm: &Alarm, health: &Health, secrets: &Secrets) -> Result<Way, AlarmEr
     let secret = |name: &SecretName| secrets.other(name).ok_or_else(|| AlarmError::NoSecret(name.clone()));
     match &alarm.to {
         AlarmPlace::Email { to, from, server, port, security, login } => {
-            let login = login.as_ref().map(|(user, name)| Ok((user.clone(), secret(name)?.clone())));
+            let login = match login {
+                Some((user, name)) => Some((user.clone(), secret(name)?.clone())),
+                None => None,
+            };
             let address = |text: &String| text.parse::<Address>().map_err(|_| AlarmError::Address);
             Ok(Way::Mail(Box::new(Mail {
                 from: from.parse::<Mailbox>().map_err(|_| AlarmError::Address)?,
@@ -330,7 +333,7 @@ fn way(alarm: &Alarm, health: &Health, secrets: &Secrets) -> Result<Way, AlarmEr
                 server: server.clone(),
                 port: *port,
                 security: *security,
-                login: login.transpose()?,
+                login,
                 ca: health.ca.clone(),
                 limit: MAIL,
             })))

@@ -329,22 +329,18 @@ impl Receiver {
         let over = finding.level < want.from_level;
         let open = self.alarms.iter_mut().find(|a| !a.over && a.is(finding.probe, finding.subject.as_ref()));
         match open {
-            Some(alarm) if over => {
-                (alarm.over, alarm.at, alarm.now) = (true, at, finding.clone());
-            }
+            Some(alarm) if over => (alarm.over, alarm.at, alarm.now) = (true, at, finding.clone()),
             // Work that was announced alarms nobody; how it is then is told when that ends.
             _ if over || finding.silenced.is_some() => {}
-            Some(alarm) => {
-                if alarm.now.level != finding.level {
-                    (alarm.at, alarm.now) = (at, finding.clone());
-                }
-            }
-            None if self.make_room(want) => {
+            Some(alarm) if alarm.now.level != finding.level => (alarm.at, alarm.now) = (at, finding.clone()),
+            Some(_) => {}
+            None => {
                 let (first, now) = (finding.clone(), finding.clone());
                 let began = finding.since.min(at);
-                self.alarms.push(Alarm { id: Uuid::new_v4(), began, first, at, now, over: false, told: None });
+                if self.make_room(want) {
+                    self.alarms.push(Alarm { id: Uuid::new_v4(), began, first, at, now, over: false, told: None });
+                }
             }
-            None => {}
         }
     }
 
