@@ -8,6 +8,7 @@ mod backup;
 mod check;
 mod clip;
 mod demo;
+mod diagnose;
 mod disk;
 mod doctor;
 mod gaps;
@@ -79,6 +80,7 @@ enum Command {
     Rollback(generations::RollbackArgs),
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
+    Diagnose(diagnose::Args),
     Reindex(reindex::Args),
     Verify(verify::Args),
     Volume(volume::Args),
@@ -120,6 +122,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => generations::rollback(args, cli.lang),
         Command::Generations(args) => generations::list(args, cli.lang),
         Command::Diff(args) => generations::diff(args, cli.lang),
+        Command::Diagnose(args) => diagnose::run(&args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),

@@ -8,8 +8,10 @@
 //! each commit. Whether its process answers is a finding of its own. Nothing here has a right to footage, passwords of cameras or people.
 
 pub mod alarm;
+pub mod diagnose;
 pub mod facts;
 pub mod judge;
+pub mod mask;
 pub mod push;
 pub mod report;
 pub mod silence;

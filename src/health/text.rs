@@ -103,7 +103,7 @@ impl<'a> Words<'a> {
             Value::Count(n) => n.to_string(),
             Value::Seconds(s) => self.length(*s),
             Value::Bytes(size) => size.to_string(),
-            Value::Days(days) => self.unit("days", &tenths(*days)),
+            Value::Days(days) => self.days(&tenths(*days)),
             Value::Celsius(degrees) => format!("{degrees:.0} °C"),
             Value::Percent(percent) => format!("{percent:.0} %"),
             Value::Time(at) => self.time(*at),
@@ -111,7 +111,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Never more than it is: 19.96 days are not 20.
+    /// In the two largest units that matter.
     fn length(&self, seconds: f64) -> String {
         let sign = if seconds < 0.0 { "−" } else { "" };
         let s = seconds.abs();
@@ -125,19 +125,24 @@ impl<'a> Words<'a> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "above, and saturating")]
         let s = s.round() as u64;
         let (d, h, m) = (s / 86_400, s / 3600 % 24, s / 60 % 60);
-        let two = |large: (&str, u64), small: (&str, u64)| {
-            let large = self.unit(large.0, &large.1.to_string());
-            if small.1 == 0 { large } else { format!("{large} {}", self.unit(small.0, &small.1.to_string())) }
+        let two = |large: String, small: (&str, u64)| match small.1 {
+            0 => large,
+            n => format!("{large} {}", self.unit(small.0, &n.to_string())),
         };
+        let whole = |unit, n: u64| self.unit(unit, &n.to_string());
         let text = match s {
-            0..60 => self.unit("seconds", &s.to_string()),
+            0..60 => whole("seconds", s),
             // Below ten minutes seconds matter.
-            60..600 => two(("minutes", m), ("seconds", s % 60)),
-            600..3600 => self.unit("minutes", &m.to_string()),
-            3600..86_400 => two(("hours", h), ("minutes", m)),
-            _ => two(("days", d), ("hours", h)),
+            60..600 => two(whole("minutes", m), ("seconds", s % 60)),
+            600..3600 => whole("minutes", m),
+            3600..86_400 => two(whole("hours", h), ("minutes", m)),
+            _ => two(self.days(&d.to_string()), ("hours", h)),
         };
         format!("{sign}{text}")
+    }
+
+    fn days(&self, n: &str) -> String {
+        self.unit(if n == "1" { "day" } else { "days" }, n)
     }
 
     fn unit(&self, unit: &str, n: &str) -> String {
@@ -167,6 +172,7 @@ fn key(finding: &Finding) -> String {
     format!("health.{}_{}", finding.probe, finding.code)
 }
 
+/// Never more than it is: 19.96 days are not 20.
 fn tenths(n: f64) -> String {
     let text = format!("{:.1}", (n * 10.0).floor() / 10.0);
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)

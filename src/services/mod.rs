@@ -3,6 +3,7 @@
 pub mod applying;
 pub mod backup;
 pub mod demo;
+pub mod diagnose;
 pub mod disks;
 pub mod doctor;
 pub mod holding;

@@ -14,6 +14,9 @@ pub const STATE: &str = "/var/lib/custodian";
 /// Where the sockets are that go with [`STATE`].
 pub const RUN: &str = "/run/custodian";
 
+/// Where health answers, with [`STATE`].
+pub const HEALTH_RUN: &str = "/run/custodian-health";
+
 /// The state folder and what is in it.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -95,6 +98,21 @@ impl Paths {
     /// Health asks here.
     pub fn status_socket(&self) -> PathBuf {
         self.run().join("status.sock")
+    }
+
+    /// Health answers here: `/run/custodian-health` for the standard state folder, else beside the state.
+    pub fn health_run(&self) -> PathBuf {
+        if self.state == Path::new(STATE) { PathBuf::from(HEALTH_RUN) } else { self.run().join("health") }
+    }
+
+    /// Whoever may know how the recorder is asks here.
+    pub fn health_socket(&self) -> PathBuf {
+        self.health_run().join("health.sock")
+    }
+
+    /// Root tells health here: silences, and the vendor's permission.
+    pub fn health_control_socket(&self) -> PathBuf {
+        self.health_run().join("health-control.sock")
     }
 
     /// Apply, and `record --reload`, speak here.

@@ -12,17 +12,16 @@ mod footage;
 mod kept;
 mod machine;
 mod maintenance;
-mod masks;
 mod recorder;
 mod volumes;
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 pub(crate) use code::{Code, Kind};
 
-use self::masks::Masks;
 use super::{
     facts::{Facts, RootLook},
+    mask::Mask,
     report,
 };
 use crate::{
@@ -85,7 +84,8 @@ struct Look<'a> {
     status: Option<&'a Status>,
     /// The recorder's cameras by number.
     cameras: Vec<Watched<'a>>,
-    masks: Masks,
+    /// Takes names out of texts for technicians; made for the first one.
+    mask: OnceCell<Mask>,
 }
 
 #[derive(Clone, Copy)]
@@ -129,7 +129,7 @@ impl<'a> Look<'a> {
             };
             report::numbered(facts, s.site, s.recorder).map(watched).collect()
         });
-        Self { facts, site, status: facts.status.as_ref().ok().map(|s| &**s), cameras, masks: Masks::default() }
+        Self { facts, site, status: facts.status.as_ref().ok().map(|s| &**s), cameras, mask: OnceCell::new() }
     }
 
     /// How long ago something was; nothing for what lies ahead.
@@ -155,7 +155,8 @@ impl<'a> Look<'a> {
 
     /// A text for technicians, without names.
     fn text(&self, text: &str) -> Value {
-        Value::Text(self.masks.mask(text, self.facts))
+        let mask = self.mask.get_or_init(|| Mask::new(self.site.map(|s| s.site), None, &self.facts.numbers));
+        Value::Text(mask.apply(text.trim()))
     }
 
     /// What is to be said of cameras of which `of` were looked at: one finding each after that of all others, or, where many have trouble at
