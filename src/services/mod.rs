@@ -6,6 +6,7 @@ pub mod demo;
 pub mod diagnose;
 pub mod disks;
 pub mod doctor;
+pub mod health;
 pub mod holding;
 mod in_force;
 mod lock;

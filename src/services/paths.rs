@@ -125,6 +125,33 @@ impl Paths {
         self.state.join("verify")
     }
 
+    /// What health keeps: its user has a folder of its own in the standard state folder, and one below any other.
+    pub fn health(&self) -> PathBuf {
+        self.state.join("health")
+    }
+
+    /// Where health answers: a folder of its own, so that whoever may ask it comes no nearer to the recorder.
+    pub fn health_run(&self) -> PathBuf {
+        if self.state == Path::new(STATE) { PathBuf::from("/run/custodian-health") } else { self.run().join("health") }
+    }
+
+    /// Health says here how the recorder is.
+    pub fn health_socket(&self) -> PathBuf {
+        self.health_run().join("health.sock")
+    }
+
+    /// Health takes orders here.
+    pub fn health_control(&self) -> PathBuf {
+        self.health_run().join("health-control.sock")
+    }
+
+    /// Where root leaves what only it can see.
+    pub fn look(&self) -> PathBuf {
+        let standard = self.state == Path::new(STATE);
+        let dir = if standard { PathBuf::from("/run/custodian-look") } else { self.run().join("look") };
+        dir.join("look.json")
+    }
+
     /// Makes the state folder, the recorder's own and the run folder, one level each.
     pub fn make(&self) -> io::Result<()> {
         for dir in [self.state.clone(), self.record(), self.run()] {

@@ -419,3 +419,21 @@ pub struct GapSeconds {
     /// Gaps that the site wants are not counted.
     pub seconds: f64,
 }
+
+/// An announcement of work (`POST /v1/silence` at the control socket of health). Whoever sends it has told the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceOrder {
+    /// What is announced.
+    pub silence: Silence,
+    /// The salt of person and reason in the ledger, 32 hexadecimal digits.
+    pub salt: String,
+}
+
+/// The end of announced work before its time (`POST /v1/silence/{id}/end`). Whoever sends it has told the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceEnd {
+    /// Who ends it.
+    pub by: String,
+    /// The salt of the person in the ledger, 32 hexadecimal digits.
+    pub salt: String,
+}
