@@ -17,7 +17,7 @@ use crate::{
     site::{self, Site, VolumePlace},
     sys::{Clock as _, RealClock, RealCommands},
     types::{
-        VolumeName, WallNs, story,
+        VolumeName, story,
         wire::health::{Finding, Level, Probe, Report, Subject, Value},
     },
 };
@@ -134,19 +134,20 @@ pub struct Evidence {
 
 /// What the newest committed seconds of the cameras say.
 pub fn evidence(report: &Report) -> Evidence {
-    let late: Vec<_> = report.findings.iter().filter(|f| f.probe == Probe::Footage && f.level > Level::Ok).collect();
+    // That the sub stream is away, or that the clock was set back, loses no picture of the main stream.
+    let of_main = |f: &&Finding| f.probe == Probe::Footage && !f.code.starts_with("sub_") && f.code != "ahead";
+    let late: Vec<_> = report.findings.iter().filter(of_main).filter(|f| f.level > Level::Ok).collect();
     let named: BTreeSet<u32> = late.iter().flat_map(|f| cameras(f)).collect();
     let mut evidence = Evidence { known: true, required: 0, written: 0, within_seconds: 0, lost: Vec::new() };
     let mut seen = false;
     for camera in report.cameras.iter().filter(|c| c.required) {
         evidence.required += 1;
-        let newest: Option<Vec<WallNs>> = camera.streams.iter().map(|s| s.newest_committed).collect();
-        let oldest = newest.and_then(|all| all.into_iter().min());
-        seen |= oldest.is_some();
-        match oldest {
-            Some(oldest) if !named.contains(&camera.number) => {
+        let newest = camera.streams.first().and_then(|main| main.newest_committed);
+        seen |= newest.is_some();
+        match newest {
+            Some(newest) if !named.contains(&camera.number) => {
                 evidence.written += 1;
-                let age = u64::try_from(report.at.since(oldest)).unwrap_or(0).div_ceil(1_000_000_000);
+                let age = u64::try_from(report.at.since(newest)).unwrap_or(0).div_ceil(1_000_000_000);
                 evidence.within_seconds = evidence.within_seconds.max(age);
             }
             _ => evidence.lost.push(camera.number),
