@@ -15,4 +15,5 @@ pub mod planning;
 pub mod record;
 pub mod recovering;
 pub mod socket;
+pub mod vendor;
 pub mod verify;

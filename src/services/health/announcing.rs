@@ -72,7 +72,8 @@ pub async fn begin(paths: &Paths, report: &Report, work: Work) -> anyhow::Result
         left.context("the ledger cannot be told, so nothing was announced")
     };
     say(SilenceChange::Begun, until, &order.silence.by, Some(&order.silence.reason))?;
-    let told: Result<serde_json::Value, AskError> = socket::tell(&paths.health_control(), "/v1/silence", &order).await;
+    let told: Result<serde_json::Value, AskError> =
+        socket::tell(&paths.health_control_socket(), "/v1/silence", &order).await;
     if let Err(e) = told {
         say(SilenceChange::Ended, from, &order.silence.by, None)?;
         return Err(refused(e)).context("nothing was announced");
@@ -107,7 +108,7 @@ pub async fn end(paths: &Paths, report: &Report, id: &str, by: String, now: Wall
     spool::leave(&RealFiles, &paths.ledger_spool(), now, what)
         .context("the ledger cannot be told, so nothing was ended")?;
     let path = format!("/v1/silence/{}/end", silence.id);
-    socket::tell::<serde_json::Value>(&paths.health_control(), &path, &order).await.map_err(refused)?;
+    socket::tell::<serde_json::Value>(&paths.health_control_socket(), &path, &order).await.map_err(refused)?;
     Ok(silence)
 }
 

@@ -12,7 +12,6 @@ mod state;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub(in crate::services) use self::state::{new_salt, salt_of};
 use self::{gather::World, looker::Looker, source::Source};
 pub use self::{
     heard::{Ear, Heard},

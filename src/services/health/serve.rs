@@ -132,7 +132,7 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     let ended = runtime.block_on(async {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone()))?;
-        answer(&paths.health_control(), For::Owner, socket::control(desk))?;
+        answer(&paths.health_control_socket(), For::Owner, socket::control(desk))?;
         ways_out(sight);
         notify::ready();
         tokio::select! {
@@ -144,7 +144,7 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     });
     notify::stopping();
     runtime.shutdown_timeout(LEAVE);
-    for path in [paths.health_socket(), paths.health_control()] {
+    for path in [paths.health_socket(), paths.health_control_socket()] {
         let _ = std::fs::remove_file(path);
     }
     // One that hangs has it still.

@@ -11,33 +11,38 @@ use crate::{
 
 /// What is looked at again and again.
 pub(super) struct Watched {
-    system: System,
+    /// None: the kernel does not show itself.
+    system: Option<System>,
     /// None: the kernel has no sensors, or does not show them.
     sensors: Option<Components>,
 }
 
 impl Default for Watched {
     fn default() -> Self {
-        Self { system: System::new(), sensors: Components::new().ok() }
+        Self { system: System::new().ok(), sensors: Components::new().ok() }
     }
 }
 
 impl Watched {
     /// The system disk is the one that `state` lies on. No other file system is touched: one that is dead would hang whoever asks.
     pub(super) fn look(&mut self, state: &Path) -> Machine {
-        self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-        let memory = (self.system.total_memory() > 0).then(|| self.system.total_memory());
+        let memory = self.system.as_mut().and_then(memory);
         let space = RealDisk.space(state).ok();
         Machine {
             uptime_seconds: System::uptime().ok(),
-            memory: memory.map(ByteSize),
-            memory_available: memory.map(|_| ByteSize(self.system.available_memory())),
+            memory: memory.map(|(all, _)| ByteSize(all)),
+            memory_available: memory.map(|(_, available)| ByteSize(available)),
             load: load(),
             temperature: self.sensors.as_mut().and_then(hottest),
             system_disk: space.map(|space| (ByteSize(space.size), ByteSize(space.free))),
             ..Machine::default()
         }
     }
+}
+
+fn memory(system: &mut System) -> Option<(u64, u64)> {
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    Some((system.total_memory(), system.available_memory())).filter(|(all, _)| *all > 0)
 }
 
 fn load() -> Option<(f64, usize)> {

@@ -10,12 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(super) use self::{
-    memory::Memory,
-    numbers::Numbers,
-    silences::{Announced, Silences},
-    turns::Turns,
-};
+pub use self::silences::LONGEST;
+pub(super) use self::{memory::Memory, numbers::Numbers, silences::Silences, turns::Turns};
 use crate::sys::{Files, random};
 
 /// Version of each of the files.
@@ -59,12 +55,12 @@ impl Kept {
 }
 
 /// 16 random bytes as 32 hexadecimal digits.
-pub(in crate::services) fn new_salt() -> anyhow::Result<String> {
+pub(super) fn new_salt() -> anyhow::Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(random().context("random bytes")?)))
 }
 
 /// The bytes of a salt that is written so.
-pub(in crate::services) fn salt_of(text: &str) -> Option<[u8; 16]> {
+pub(super) fn salt_of(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
 }
 

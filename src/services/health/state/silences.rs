@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Nobody announces more at once.
-pub(in crate::services) const LONGEST: Duration = Duration::from_hours(7 * 24);
+pub const LONGEST: Duration = Duration::from_hours(7 * 24);
 /// So many at the same time.
 const MOST: usize = 100;
 /// Persons and reasons are forgotten so long after the end; the ledger has their salted hashes for good.
@@ -31,8 +31,8 @@ struct Said {
 
 /// Work that was announced, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::services::health) struct Announced {
-    pub(in crate::services::health) silence: Silence,
+struct Announced {
+    silence: Silence,
     /// Of person and reason, 32 hexadecimal digits.
     salt: String,
     ended: Option<Ended>,
@@ -195,7 +195,9 @@ impl Silences {
             return;
         }
         let noted = self.change(files, |said| {
-            told.iter().filter_map(|n| said.silences[*n].ended.as_mut()).for_each(|e| e.left = true);
+            for n in told {
+                said.silences[n].ended.iter_mut().for_each(|e| e.left = true);
+            }
         });
         if let Err(e) = noted {
             log::warn!("that the ledger was told cannot be noted, it is told again: {e}");
