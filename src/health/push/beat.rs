@@ -68,6 +68,10 @@ pub(super) struct Checkpoint {
     note: Option<String>,
 }
 
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
 fn instant(at: WallNs) -> String {
     at.timestamp().to_string()
 }
@@ -86,15 +90,16 @@ impl Counts {
         Self {
             cameras_required: required.len(),
             cameras_recorded: required.iter().filter(|c| recorded(c, report)).count(),
-            gap_seconds_day: gaps.sum(),
-            kept_days_min: report.cameras.iter().filter_map(|c| c.kept_days).reduce(f64::min),
+            gap_seconds_day: gaps.sum::<Option<f64>>().map(tenths),
+            kept_days_min: report.cameras.iter().filter_map(|c| c.kept_days).reduce(f64::min).map(tenths),
             volumes: report.volumes.len(),
             volumes_healthy: report.volumes.iter().filter(|v| v.healthy).count(),
         }
     }
 
     fn text(&self) -> String {
-        let gaps = self.gap_seconds_day.map_or("missing footage unknown".into(), |s| format!("{s:.0} s missing in 24 h"));
+        let gaps =
+            self.gap_seconds_day.map_or("missing footage unknown".into(), |s| format!("{s:.0} s missing in 24 h"));
         let days = self.kept_days_min.map_or("days kept unknown".into(), |d| format!("{d:.1} days kept"));
         let Self { cameras_required, cameras_recorded, volumes, volumes_healthy, .. } = self;
         format!(
@@ -133,7 +138,8 @@ impl Trouble {
 
     fn long(&self) -> String {
         let more = self.about.len().saturating_sub(NAMES);
-        let names = self.about.iter().take(NAMES).map(|n| n.replace(char::is_control, " ")).collect::<Vec<_>>().join(", ");
+        let names =
+            self.about.iter().take(NAMES).map(|n| n.replace(char::is_control, " ")).collect::<Vec<_>>().join(", ");
         match (names.is_empty(), more) {
             (true, _) => self.short(),
             (false, 0) => format!("{}: {names}", self.short()),

@@ -1,12 +1,12 @@
 //! One request over the network, within 10 s.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::{
     Certificate, Method, Proxy, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER},
     redirect,
 };
 use tokio_rustls::rustls;
@@ -59,19 +59,22 @@ impl Trouble {
     fn of(e: &reqwest::Error) -> Self {
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(e);
         while let Some(e) = next {
-            if let Some(io) = e.downcast_ref::<std::io::Error>() {
-                if io.kind() == std::io::ErrorKind::ConnectionRefused {
-                    return Self::Refused;
-                }
-                if let Some(rustls::Error::InvalidCertificate(_)) = io.get_ref().and_then(|e| e.downcast_ref()) {
-                    return Self::Certificate;
-                }
+            if let Some(rustls::Error::InvalidCertificate(_)) = e.downcast_ref() {
+                return Self::Certificate;
             }
             // The connector has no other way to say so.
             if e.to_string() == "dns error" {
                 return Self::Name;
             }
-            next = e.source();
+            let io = e.downcast_ref::<io::Error>();
+            if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+                return Self::Refused;
+            }
+            // The source of such a one is that of the error within it.
+            next = match io.and_then(io::Error::get_ref) {
+                Some(within) => Some(within),
+                None => e.source(),
+            };
         }
         if e.is_connect() { Self::Unreachable } else { Self::Broken }
     }
@@ -116,9 +119,12 @@ impl Network {
             if let Some(value) = &authorization {
                 asking = asking.header(AUTHORIZATION, value);
             }
-            if let Some((kind, bytes)) = body.clone().filter(|_| method == Method::POST) {
-                asking = asking.header(CONTENT_TYPE, kind).body(bytes);
-            }
+            asking = match body.clone() {
+                _ if method != Method::POST => asking,
+                Some((kind, bytes)) => asking.header(CONTENT_TYPE, kind).body(bytes),
+                // Else it is not said that there is none, and some servers answer 411.
+                None => asking.header(CONTENT_LENGTH, 0),
+            };
             let answer = asking.send().await.map_err(|e| Trouble::of(&e))?;
             match answer.status() {
                 // A client may make GET of a POST; then the failure that is told would be lost.

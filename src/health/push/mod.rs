@@ -55,7 +55,9 @@ pub enum PushError {
     #[error("its token in secrets.toml has characters that no token has")]
     Token,
     /// Two logins.
-    #[error("its address in secrets.toml has a user name or password, and there is a token: only one of them can be sent")]
+    #[error(
+        "its address in secrets.toml has a user name or password, and there is a token: only one of them can be sent"
+    )]
     Twice,
     /// No proxy's address.
     #[error("health.proxy is no address of a proxy: expected http://HOST:PORT")]
@@ -143,6 +145,8 @@ impl Pusher {
     pub async fn run(self, reports: Receiver<Option<Arc<Report>>>, state: Arc<Mutex<Endpoint>>) {
         let newest = Newest(Mutex::new((None, Instant::now())));
         tokio::select! {
+            // In this order: a beat never misses the report that woke it.
+            biased;
             () = newest.follow(reports.clone()) => {}
             () = self.beats(reports, &newest, &state) => {}
         }
@@ -150,7 +154,8 @@ impl Pusher {
 
     async fn beats(&self, mut reports: Receiver<Option<Arc<Report>>>, newest: &Newest, state: &Mutex<Endpoint>) {
         // The first look takes a moment.
-        if let Ok(Err(_)) = timeout(self.stale, reports.wait_for(Option::is_some)).await {
+        let gone = matches!(timeout(self.stale, reports.wait_for(Option::is_some)).await, Ok(Err(_)));
+        if gone {
             tokio::time::sleep(self.stale).await;
         }
         let mut pace = Pace::new(self.interval, self.service.per_minute(), Instant::now());
@@ -235,7 +240,9 @@ impl Told {
             }
             Verdict::Wrong(problem) => {
                 if !self.wrong {
-                    log::error!("health cannot be told to {endpoint}: {problem}. Look at site.toml, secrets.toml and the monitor");
+                    log::error!(
+                        "health cannot be told to {endpoint}: {problem}. Look at site.toml, secrets.toml and the monitor"
+                    );
                     self.wrong = true;
                 }
             }

@@ -77,7 +77,11 @@ pub(in crate::health) enum Verdict {
 
 /// An address without what its page wrote behind it for us to fill in.
 fn without(mut url: Url, ours: &[&str]) -> Url {
-    let kept: Vec<_> = url.query_pairs().filter(|(k, _)| !ours.contains(&&**k)).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
+    let kept: Vec<_> = url
+        .query_pairs()
+        .filter(|(k, _)| !ours.contains(&&**k))
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect();
     if kept.len() < url.query_pairs().count() {
         url.set_query(None);
         if !kept.is_empty() {
@@ -229,7 +233,9 @@ impl Service {
             (PushKind::Http, _) => true,
         };
         if !taken {
-            return Verdict::Wrong("it does not answer as such a service does: the address or the kind is wrong".into());
+            return Verdict::Wrong(
+                "it does not answer as such a service does: the address or the kind is wrong".into(),
+            );
         }
         let kept = |end: usize| answer.body_limit.is_none_or(|limit| end <= limit);
         Verdict::Taken { witnessed: request.checkpoints_end.is_some_and(kept) }
