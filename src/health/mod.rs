@@ -7,6 +7,7 @@
 //! "Up" is derived from what is on a disk: the newest committed second of each camera, which the recorder leaves beside its socket after
 //! each commit. Whether its process answers is a finding of its own. Nothing here has a right to footage, passwords of cameras or people.
 
+pub mod alarm;
 pub mod diagnose;
 pub mod door;
 pub mod facts;

@@ -21,7 +21,7 @@ pub struct Heard {
 }
 
 /// Adds what one of the ways out knows.
-pub type Source = Box<dyn Fn(&mut Heard) + Send>;
+pub(super) type Source = Box<dyn Fn(&mut Heard) + Send>;
 
 /// Whom health asks at each look.
 #[derive(Clone, Default)]
@@ -33,7 +33,7 @@ impl Ear {
     }
 
     /// From now on these are asked, and no others.
-    pub fn ask(&self, sources: Vec<Source>) {
+    pub(super) fn ask(&self, sources: Vec<Source>) {
         *self.sources() = sources;
     }
 

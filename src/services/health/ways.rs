@@ -20,7 +20,10 @@ use super::{
 use crate::{
     health::{
         alarm::Alarms,
-        door::{Door, Own, Presented},
+        door::{
+            Door,
+            certificate::{Own, Presented},
+        },
         facts::Endpoint,
         mask::Mask,
         pages::{self, Reports},
@@ -46,8 +49,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Lines of the journal.
 const LINES: usize = 5000;
-
-type Now = Option<(Arc<Site>, crate::types::RecorderId)>;
 
 /// Begins them, and begins them anew when site or secrets change.
 pub fn go(sight: Sight) {
@@ -142,9 +143,8 @@ fn pushes(sight: &Sight, site: &Site, secrets: &Secrets, tasks: &mut JoinSet<()>
         let state = Arc::new(Mutex::new(Endpoint::default()));
         let token = push.token_secret.as_ref().and_then(|name| secrets.other(name));
         let pusher = secrets.other(&push.url_secret).ok_or_else(|| format!("secrets.toml has no {}", push.url_secret));
-        let pusher = pusher.and_then(|url| {
-            Pusher::new(push, url, token, site.health(), Arc::new(RealClock)).map_err(|e| story(&e))
-        });
+        let pusher = pusher
+            .and_then(|url| Pusher::new(push, url, token, site.health(), Arc::new(RealClock)).map_err(|e| story(&e)));
         match pusher {
             Ok(pusher) => {
                 tasks.spawn(pusher.run(sight.latest.clone(), state.clone()));
