@@ -14,6 +14,7 @@ pub mod judge;
 pub mod mask;
 pub mod metrics;
 pub mod pages;
+pub mod push;
 pub mod report;
 pub mod silence;
 pub mod steady;
