@@ -61,7 +61,7 @@ struct EndArgs {
 }
 
 fn length(text: &str) -> Result<Duration, String> {
-    let length = super::health::silence_length(text)?;
+    let length = super::health::silence::length(text)?;
     if (SHORTEST..=LONGEST).contains(&length) { Ok(length) } else { Err("5m … 7d".to_owned()) }
 }
 

@@ -1,7 +1,7 @@
 //! `custodian health`: how the recorder is, worst first; and the service that looks.
 
 mod say;
-mod silence;
+pub(super) mod silence;
 
 use std::{
     env,
