@@ -4,6 +4,7 @@ pub mod applying;
 pub mod backup;
 pub mod demo;
 pub mod disks;
+pub mod health;
 pub mod holding;
 mod in_force;
 mod lock;

@@ -14,6 +14,7 @@ mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod health_look;
 mod holds;
 mod layering;
 mod ledger;

@@ -1,0 +1,4 @@
+//! The health service, and what root does for it.
+
+pub mod look;
+pub mod prepare;
