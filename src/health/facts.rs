@@ -54,6 +54,13 @@ pub struct Facts {
     pub vendor_until: Option<WallNs>,
     /// Since when this has been looked at: what cannot be known earlier is no fault before.
     pub looking_since: WallNs,
+    /// When this recorder was looked at for the first time ever: what takes days or weeks is no fault before.
+    pub first_looked: WallNs,
+    /// Since when the site wants each camera recorded, as far as has been seen: before, there is nothing to miss. A camera that is not here
+    /// was always wanted.
+    pub wanted_since: BTreeMap<CameraId, WallNs>,
+    /// The newest step of the clock: when, and by how many seconds.
+    pub clock_step: Option<(WallNs, f64)>,
 }
 
 /// Why there is no site.
@@ -167,6 +174,20 @@ pub struct Endpoint {
     pub problem: Option<String>,
     /// How often it is told, seconds.
     pub interval: u64,
+    /// The checkpoints of ledgers that went with what it took last.
+    #[serde(default)]
+    pub witnessed: Vec<Witness>,
+}
+
+/// A checkpoint of a ledger that somebody outside took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Whose ledger: `record`.
+    pub ledger: String,
+    /// Entries of the ledger that it covers.
+    pub entries: u64,
+    /// When it was taken.
+    pub at: WallNs,
 }
 
 impl Facts {

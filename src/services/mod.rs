@@ -3,6 +3,7 @@
 pub mod applying;
 pub mod backup;
 pub mod demo;
+pub mod diagnose;
 pub mod disks;
 pub mod health;
 pub mod holding;
@@ -13,4 +14,5 @@ pub mod planning;
 pub mod record;
 pub mod recovering;
 pub mod socket;
+pub mod vendor;
 pub mod verify;

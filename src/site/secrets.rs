@@ -228,6 +228,12 @@ impl Secrets {
         self.others.get(name)
     }
 
+    /// All that must never leave, user names included: for taking it out of texts.
+    pub fn revealed(&self) -> impl Iterator<Item = &str> {
+        let credentials = self.credentials.values().flat_map(|c| [c.username.as_str(), c.password.reveal()]);
+        credentials.chain(self.others.values().map(Secret::reveal))
+    }
+
     /// Whether all that a site relies on is there. Errors point into the site's file, at the first use of what is missing.
     pub fn cover(&self, site: &Site) -> Result<(), Errors> {
         let mut problems = Vec::new();
