@@ -9,6 +9,8 @@
 
 pub mod diagnose;
 pub mod facts;
+#[cfg(test)]
+mod fixture;
 pub mod judge;
 pub mod mask;
 pub mod report;

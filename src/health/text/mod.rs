@@ -177,3 +177,6 @@ fn tenths(n: f64) -> String {
     let text = format!("{:.1}", (n * 10.0).floor() / 10.0);
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;
