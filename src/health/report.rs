@@ -167,11 +167,11 @@ mod tests {
         },
         types::wire::{
             Breaks,
-            health::{Probe, Subject},
+            health::{Level, Probe, Subject},
         },
     };
 
-    fn report(facts: &Facts) -> Report {
+    fn told_of(facts: &Facts) -> Report {
         assemble(facts, judge(facts), Vec::new())
     }
 
@@ -184,7 +184,7 @@ mod tests {
         kept(&mut facts).volumes[1].breaks = Some(Breaks { day: 50, at: NOW, missing: ByteSize(9) });
         // A number says nothing of the order in the file.
         facts.numbers.insert("c1".parse().unwrap(), 8);
-        let report = report(&facts);
+        let report = told_of(&facts);
         assert_eq!((report.format, report.at, report.level), (1, NOW, Level::Ok));
         assert_eq!(report.recording, Some(("0.1.0".into(), ago(29 * fixture::DAY))));
         let cameras: Vec<_> = report.cameras.iter().map(|c| (c.number, c.name.as_deref(), c.required)).collect();
@@ -218,7 +218,7 @@ mod tests {
         facts.status = Err(NoAnswer::Down);
         facts.retention = None;
         facts.root = None;
-        let report = report(&facts);
+        let report = told_of(&facts);
         assert_eq!(
             (report.level, report.recording.is_some(), report.generation.is_some()),
             (Level::Fail, false, false)
@@ -230,17 +230,17 @@ mod tests {
         assert_eq!((volume.healthy, volume.size, volume.committed), (false, None, Some(ago(2))));
         assert!(report.checkpoints.is_empty() && report.cameras[0].kept_days.is_none());
         facts.site = Err(NoSite::Absent);
-        let report = super::tests::report(&facts);
+        let report = told_of(&facts);
         assert!(report.recorder.is_none() && report.cameras.is_empty() && report.volumes.is_empty());
     }
 
     #[test]
     fn a_camera_out_of_its_hours_is_not_required() {
         let mut facts = fixture::of(fixture::site(1, "schedule = [\"mon 06:00-18:00\"]\nrecord = [\"sub\"]", ""));
-        let one = report(&facts).cameras.remove(0);
+        let one = told_of(&facts).cameras.remove(0);
         assert_eq!((one.required, one.streams.len(), one.streams[0].stream), (false, 1, StreamKind::Sub));
         newest(&mut facts, "c1", StreamKind::Sub, None);
-        assert_eq!(report(&facts).cameras[0].streams[0].newest_committed, None);
+        assert_eq!(told_of(&facts).cameras[0].streams[0].newest_committed, None);
     }
 
     #[test]
