@@ -12,6 +12,7 @@ mod diagnose;
 mod disk;
 mod gaps;
 mod generations;
+mod health;
 mod help;
 mod hold;
 mod inventory;
@@ -70,6 +71,7 @@ enum Command {
     Clip(clip::Args),
     Hold(hold::Args),
     Retention(retention::Args),
+    Health(health::Args),
     Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
@@ -111,6 +113,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Hold(args) => hold::run(args, cli.lang),
         Command::Retention(args) => retention::run(&args, cli.lang),
+        Command::Health(args) => health::run(args, cli.lang),
         Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),

@@ -13,6 +13,7 @@ pub mod facts;
 mod fixture;
 pub mod judge;
 pub mod mask;
+pub mod push;
 pub mod report;
 pub mod silence;
 pub mod steady;

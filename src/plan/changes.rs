@@ -387,15 +387,9 @@ fn rules(before: &Site, after: &Site, all: &mut Vec<Change>) {
     if before.approvals() != after.approvals() {
         all.push(Change::guarded(What::Approvals));
     }
-    let (was, is) = (before.health(), after.health());
-    // Who is told of it, and who may ask.
-    let ways = |h: &crate::site::Health| {
-        (h.push.clone(), h.alarms.clone(), h.pull.clone(), h.vendor.clone(), h.proxy.clone(), h.ca.clone())
-    };
-    if ways(was) != ways(is) {
-        all.push(Change::guarded(What::Health));
-    } else if was != is {
-        all.push(Change::plain(What::Health));
+    if before.health() != after.health() {
+        let guarded = super::health::is_guarded(before.health(), after.health());
+        all.push(Change { guarded, ..Change::plain(What::Health) });
     }
     if before.backup() != after.backup() {
         all.push(Change::guarded(What::Backup));

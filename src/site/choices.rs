@@ -177,6 +177,14 @@ choices! {
         Http = "http",
     }
 
+    /// Ways to tell somebody of an alarm.
+    AlarmKind ("kind of alarm") {
+        /// Mail, by SMTP.
+        Email = "email",
+        /// A POST with JSON.
+        Webhook = "webhook",
+    }
+
     /// How a connection to a mail server is protected.
     SmtpSecurity ("protection") {
         /// Encrypted from the beginning (port 465).

@@ -8,6 +8,7 @@ mod camera_url;
 mod choices;
 mod health;
 mod model;
+mod network;
 mod problem;
 mod raw;
 mod read;
@@ -21,6 +22,7 @@ mod source;
 mod syntax;
 mod validate;
 mod values;
+mod web_address;
 
 use std::{
     fs, io,
@@ -29,8 +31,8 @@ use std::{
 };
 
 pub use choices::{
-    AreaKind, BackupKind, BackupWhat, Paper, Permission, Privacy, Promise, PushKind, SmtpSecurity, Transport, Unlock,
-    WhenShort,
+    AlarmKind, AreaKind, BackupKind, BackupWhat, Paper, Permission, Privacy, Promise, PushKind, SmtpSecurity,
+    Transport, Unlock, WhenShort,
 };
 pub use health::{Alarm, AlarmPlace, Door, Fail, Health, Push, Warn};
 pub use model::{
@@ -43,6 +45,7 @@ pub use s3_address::{BadS3Address, S3Address};
 pub use schedule::Hours;
 pub use schema::{json as schema, reference};
 pub use secrets::{Credentials, Secret, Secrets};
+pub use web_address::{BadToken, BadWebAddress, bearer, web_address};
 
 use self::{
     read::{Reader, Value},

@@ -1,7 +1,7 @@
 //! A site as the rest of custodian sees it: complete, checked, defaults filled in. Only [`super::parse`] makes one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -421,6 +421,11 @@ impl Site {
     /// How health is reported.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// What `[health]` names of secrets.toml: all that health may know of it.
+    pub fn health_secrets(&self) -> BTreeSet<&SecretName> {
+        self.secrets_used.iter().filter(|(key, _)| key.starts_with("health.")).map(|(_, used)| &used.value).collect()
     }
 
     /// Thresholds for warnings.

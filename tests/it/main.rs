@@ -10,6 +10,7 @@ mod browser;
 mod capture;
 mod disks;
 mod disks_fail;
+mod evidence;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
@@ -28,3 +29,4 @@ mod support;
 mod system_disk;
 mod units;
 mod verify;
+mod watchdog;

@@ -4,9 +4,14 @@ use std::sync::PoisonError;
 
 use super::Shared;
 use crate::{
-    store::{Footage as _, index::Reader},
+    store::{
+        Footage as _,
+        index::{IndexError, Reader},
+    },
     types::{ByteSize, CauseKind, Span, StreamId, WallNs, wire},
 };
+
+const DAY_NS: i64 = 86_400_000_000_000;
 
 pub(super) fn status(shared: &Shared) -> wire::Status {
     let now = shared.clock.wall();
@@ -22,7 +27,10 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         .into_iter()
         .map(|s| {
             let id = shared.store.stream_id(&s.camera, s.stream);
-            let gaps = |from| index.as_ref().ok().filter(|_| s.recorded).map(|index| gap_seconds(index, id, from, now));
+            let gaps = |from| {
+                let index = index.as_ref().ok().filter(|_| s.recorded)?;
+                gap_seconds(index, id, Span::new(from, now)?).ok()
+            };
             let out_of_hours = !s.recorded && off.contains(&s.camera);
             wire::StreamStatus {
                 camera: s.camera,
@@ -36,7 +44,7 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
                 frame_rate: s.frame_rate,
                 newest_committed: shared.store.committed(id),
                 gap_seconds_today: gaps(midnight).unwrap_or_default(),
-                gap_seconds_day: gaps(now.offset(-86_400_000_000_000)).unwrap_or_default(),
+                gap_seconds_day: gaps(now.offset(-DAY_NS)).unwrap_or_default(),
                 lost_packets: s.lost_packets,
                 clock_error: s.clock_error,
                 volume: shared.store.volume_of(id),
@@ -70,11 +78,25 @@ fn midnight(now: WallNs, zone: &jiff::tz::TimeZone) -> WallNs {
     day.map_or(now, |day| day.timestamp().into())
 }
 
-fn gap_seconds(index: &Reader, stream: StreamId, from: WallNs, to: WallNs) -> f64 {
-    let Some(span) = Span::new(from, to) else { return 0.0 };
-    let gaps = index.gaps(stream, span).unwrap_or_default();
+/// Seconds without footage within a span, as far as it lies in the past, of each stream that the site wants recorded.
+pub(super) fn gaps(shared: &Shared, span: Span) -> Result<Vec<wire::health::GapSeconds>, IndexError> {
+    let index = Reader::open(&shared.paths.index())?;
+    let past = Span { start: span.start, end: span.end.min(shared.clock.wall()).max(span.start) };
+    let wanted = |s: &crate::capture::CaptureStatus| {
+        shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).wants(&s.camera, s.stream)
+    };
+    let one = |s: crate::capture::CaptureStatus| {
+        let seconds = gap_seconds(&index, shared.store.stream_id(&s.camera, s.stream), past)?;
+        Ok(wire::health::GapSeconds { camera: s.camera, stream: s.stream, seconds })
+    };
+    shared.supervisor.status().into_iter().filter(wanted).map(one).collect()
+}
+
+fn gap_seconds(index: &Reader, stream: StreamId, span: Span) -> Result<f64, IndexError> {
+    let gaps = index.gaps(stream, span)?;
     // What the site does not want is not missing.
     let gaps = gaps.iter().filter(|g| g.cause.kind != CauseKind::Site);
-    let ns: i64 = gaps.filter_map(|g| Span::new(g.start, g.end.unwrap_or(to))?.intersect(span)).map(Span::len_ns).sum();
-    ns as f64 / 1e9
+    let within = |g: &wire::Gap| Span::new(g.start, g.end.unwrap_or(span.end))?.intersect(span);
+    let ns: i64 = gaps.filter_map(within).map(Span::len_ns).sum();
+    Ok(ns as f64 / 1e9)
 }

@@ -89,7 +89,8 @@ impl Checker<'_> {
         let roles = self.roles(file.role.as_ref());
         let people = self.people(file.person.as_ref());
         let approvals = self.approvals(file.approval.as_ref(), &people);
-        let health = self.health(file.health.as_ref().map(|h| &h.value));
+        let language = site.and_then(|s| s.language.as_ref()).map(|l| l.value).unwrap_or_default();
+        let health = self.health(file.health.as_ref().map(|h| &h.value), language);
         let backup = file.backup.as_ref().and_then(|b| self.backup(&b.value, &recorders));
 
         let site = site?;
@@ -103,7 +104,7 @@ impl Checker<'_> {
             name,
             id,
             timezone: site.timezone.as_ref()?.value.0.clone(),
-            language: site.language.as_ref().map(|l| l.value).unwrap_or_default(),
+            language,
             when_short: general.and_then(|g| g.when_short.as_ref()).map_or(WhenShort::Refuse, |w| w.value),
             promise: general.and_then(|g| g.promise.as_ref()).map_or(Promise::Invariant, |p| p.value),
             retention: retention.plain(),

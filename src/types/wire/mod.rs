@@ -21,6 +21,7 @@
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/holds` | [`HoldsHealth`] |
 //! | `GET /v1/retention` | [`Retention`] |
+//! | `GET /v1/gaps?from=NS&to=NS` | [`health::GapSeconds`] list, one per stream that the site wants recorded. A gap is known some seconds after it has begun, and one of the recorder itself once it runs again: who adds up spans that adjoin asks for those that ended a minute ago |
 //!
 //! `control.sock`, for the recorder's own user and root:
 //!
