@@ -37,7 +37,7 @@ impl Carry for Scripted {
 }
 
 /// A pusher at work on a clock that is moved.
-struct Work {
+pub(super) struct Work {
     reports: Option<watch::Sender<Option<Arc<Report>>>>,
     state: Arc<Mutex<Endpoint>>,
     heard: Arc<Mutex<Vec<(f64, String)>>>,
@@ -45,12 +45,12 @@ struct Work {
     _task: tokio::task::JoinSet<()>,
 }
 
-fn answer(status: u16, retry_after: Option<u64>, body: &str) -> Result<Answer, Trouble> {
+pub(super) fn answer(status: u16, retry_after: Option<u64>, body: &str) -> Result<Answer, Trouble> {
     Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body: body.into(), body_limit: None })
 }
 
 impl Work {
-    fn of(
+    pub(super) fn of(
         kind: PushKind,
         script: impl Fn(usize) -> (Duration, Result<Answer, Trouble>) + Send + Sync + 'static,
     ) -> Self {
@@ -79,7 +79,7 @@ impl Work {
     }
 
     /// So many seconds in which it is looked every second.
-    async fn goes_on(&mut self, seconds: u32) {
+    pub(super) async fn goes_on(&mut self, seconds: u32) {
         for _ in 0..seconds {
             self.look();
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -97,7 +97,7 @@ impl Work {
         self.times().into_iter().map(whole).collect()
     }
 
-    fn texts(&self) -> Vec<String> {
+    pub(super) fn texts(&self) -> Vec<String> {
         self.heard.lock().unwrap().iter().map(|(_, text)| text.clone()).collect()
     }
 
