@@ -268,7 +268,10 @@ mod tests {
         assert_eq!(turns.iter().map(|t| &*t.finding.code).collect::<Vec<_>>(), ["drift"]);
         assert_eq!(report.troubles().len(), 1);
         facts.at = later + Duration::from_secs(60);
-        newest(&mut facts, "c2", StreamKind::Main, Some(ago(300)));
+        let now = facts.at;
+        for camera in ["c1", "c3"] {
+            newest(&mut facts, camera, StreamKind::Main, Some(now));
+        }
         let (report, turns) = look(&facts, &all, &mut steady, 60_000_000_000);
         assert!(turns.iter().any(|t| t.finding.subject == Some(Subject::Camera(2))), "it lasts: {turns:?}");
         assert_eq!(report.level, Level::Fail);
