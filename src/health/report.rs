@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::Facts;
+use super::{facts::Facts, silence};
 use crate::{
     site::{Camera, Site},
     types::{
@@ -20,6 +20,8 @@ const FORMAT: u16 = 1;
 /// What is said of these facts. The findings are those of [`super::judge::judge`] after damping. What looking has cost the processor is
 /// known to who looked: `cost_us` is 0 here.
 pub fn assemble(facts: &Facts, mut findings: Vec<Finding>, silences: Vec<Silence>) -> Report {
+    // What is held though it was not found, too.
+    silence::apply(&silences, &mut findings, facts.at);
     findings.sort_by(|a, b| (a.probe, &a.subject).cmp(&(b.probe, &b.subject)));
     let loud = findings.iter().filter(|f| f.silenced.is_none());
     let level = loud.map(|f| f.level).max().unwrap_or_default();
@@ -160,9 +162,8 @@ mod tests {
     use crate::{
         health::{
             facts::{NoAnswer, NoSite},
-            fixture::{self, NOW, ago, kept, newest, root, told},
+            fixture::{self, NOW, ago, kept, look, newest, root, told},
             judge::judge,
-            look,
             steady::Steady,
         },
         types::wire::{

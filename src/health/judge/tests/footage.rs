@@ -95,6 +95,8 @@ fn a_camera_that_is_not_wanted_is_not_missed() {
     };
     assert_eq!(now(Probe::Footage, stopped), ["ok recorded"]);
     assert_eq!(now(Probe::Kept, stopped), ["ok partly", "fail c2 stopped"]);
+    let all = now(Probe::Footage, |f| kept(f).cameras.iter_mut().for_each(|c| c.stopped = true));
+    assert_eq!(all, ["fail full"]);
 }
 
 #[test]

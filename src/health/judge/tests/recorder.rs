@@ -123,8 +123,13 @@ fn endpoints() {
     let endpoint =
         |change: fn(&mut Endpoint)| now(Probe::Push, |f| change(f.endpoints.get_mut("push-1-gatus").unwrap()));
     assert_eq!(endpoint(|_| ()), ["ok taken"]);
-    assert_eq!(endpoint(|e| e.failing_since = Some(ago(MINUTE))), ["ok taken", "warn push-1-gatus failing"]);
+    assert_eq!(endpoint(|e| e.failing_since = Some(ago(MINUTE))), ["warn push-1-gatus failing"]);
     let wrong = endpoint(|e| (e.misconfigured, e.failing_since) = (true, Some(ago(MINUTE))));
-    assert_eq!(wrong, ["ok taken", "warn push-1-gatus misconfigured"]);
+    assert_eq!(wrong, ["warn push-1-gatus misconfigured"]);
+    let one_of_two = now(Probe::Push, |f| {
+        let failing = Endpoint { failing_since: Some(ago(MINUTE)), ..Endpoint::default() };
+        f.endpoints.insert("alarm-1-email".into(), failing);
+    });
+    assert_eq!(one_of_two, ["ok taken", "warn alarm-1-email failing"]);
     assert!(now(Probe::Push, |f| f.endpoints.clear()).is_empty());
 }
