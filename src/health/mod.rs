@@ -8,11 +8,14 @@
 //! each commit. Whether its process answers is a finding of its own. Nothing here has a right to footage, passwords of cameras or people.
 
 pub mod diagnose;
+pub mod door;
 pub mod facts;
 #[cfg(test)]
 mod fixture;
 pub mod judge;
 pub mod mask;
+pub mod metrics;
+pub mod pages;
 pub mod push;
 pub mod report;
 pub mod silence;
