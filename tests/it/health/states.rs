@@ -24,7 +24,7 @@ fn a_recorder_that_hangs_or_dies_is_seen_within_two_looks_and_health_goes_on() {
     };
     let masked: Report = health.get("/v1/masked").unwrap();
     assert_eq!((names(&report), names(&masked)), (2, 0));
-    assert!(health.memory() < 25 << 20, "{} KiB", health.memory() >> 10);
+    assert!(health.memory() < 12 << 20, "{} KiB", health.memory() >> 10);
 
     // It is stopped in its tracks: the kernel still takes connections for it.
     let stopped = now();
