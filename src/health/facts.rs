@@ -174,6 +174,20 @@ pub struct Endpoint {
     pub problem: Option<String>,
     /// How often it is told, seconds.
     pub interval: u64,
+    /// The checkpoints of ledgers that went with what it took last.
+    #[serde(default)]
+    pub witnessed: Vec<Witness>,
+}
+
+/// A checkpoint of a ledger that somebody outside took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Whose ledger: `record`.
+    pub ledger: String,
+    /// Entries of the ledger that it covers.
+    pub entries: u64,
+    /// When it was taken.
+    pub at: WallNs,
 }
 
 impl Facts {

@@ -8,9 +8,13 @@
 //! each commit. Whether its process answers is a finding of its own. Nothing here has a right to footage, passwords of cameras or people.
 
 pub mod diagnose;
+pub mod door;
 pub mod facts;
 pub mod judge;
 pub mod mask;
+pub mod metrics;
+pub mod pages;
+pub mod push;
 pub mod report;
 pub mod silence;
 pub mod steady;
