@@ -16,6 +16,7 @@ mod faults;
 mod footage;
 mod format;
 mod health;
+mod health_look;
 mod holds;
 mod layering;
 mod ledger;

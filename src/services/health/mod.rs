@@ -1,10 +1,12 @@
 //! The health service: looks at the recorder again and again, from outside, and says how it is. It goes on whether the recorder runs,
-//! hangs, is dead or never started; none of its ways out holds up a look.
+//! hangs, is dead or never started; none of its ways out holds up a look. [`look`] and [`prepare`] are what root does for it.
 
 pub mod announcing;
 mod gather;
 mod heard;
+pub mod look;
 mod looker;
+pub mod prepare;
 mod serve;
 mod socket;
 mod source;

@@ -155,7 +155,8 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
 
 /// The folders, one level each; on an appliance they are there.
 fn make(paths: &Paths) -> anyhow::Result<()> {
-    for dir in [paths.state(), &paths.health(), &paths.run(), &paths.health_run()] {
+    let run = paths.health_run();
+    for dir in [Some(paths.state()), Some(&*paths.health()), run.parent(), Some(&run)].into_iter().flatten() {
         if !dir.is_dir() {
             RealFiles.make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
