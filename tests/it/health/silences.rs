@@ -22,7 +22,7 @@ fn waiting(site: &Site) -> usize {
 }
 
 #[test]
-fn announced_work_ends_by_itself_and_each_turn_is_told_to_the_ledger_once() {
+fn announced_work_ends_by_itself_and_nobody_is_alarmed_meanwhile() {
     let cameras = OwnCameras::start(1);
     let site = cameras.site();
     site.add_to_last(HEALTH);
@@ -86,8 +86,17 @@ fn announced_work_ends_by_itself_and_each_turn_is_told_to_the_ledger_once() {
     let probes = || vec!["footage".to_owned(), "recorder".to_owned()];
     assert_eq!(heard, [(SilenceChange::Begun, true, probes()), (SilenceChange::Ended, false, probes())]);
     assert!(alarms(&site).iter().all(|(probe, _)| probe != "recorder"), "{:?}", alarms(&site));
+}
 
-    // From now on a turn is told, once, over restarts of the service and of the recorder that takes it up.
+#[test]
+fn each_turn_is_told_to_the_ledger_once_over_restarts_of_the_service_and_the_recorder() {
+    let cameras = OwnCameras::start(1);
+    let site = cameras.site();
+    site.add_to_last(HEALTH);
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let health = Health::start(&site);
+    health.wait_until_well();
     recorder.signal(Signal::SIGKILL);
     let _ = recorder.wait(SOON);
     health.wait_for("the recorder to be down", |report| report.findings.iter().any(|f| f.code == "down"));
