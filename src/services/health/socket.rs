@@ -91,7 +91,7 @@ impl Desk {
         self,
         change: impl FnOnce(&mut Silences, &World) -> Result<(), String> + Send + 'static,
     ) -> Response {
-        let work = move || {
+        let work = move || -> Result<(), String> {
             let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
             change(&mut silences, &self.world)?;
             let (running, now) = (silences.running(), self.world.clock.wall());
