@@ -17,11 +17,12 @@ use super::{NOT_ALL, check::site_file, chosen, print_error, table, time::Shown};
 use crate::{
     lang::t,
     services::{
-        health::{self, Options},
+        health::{self, Options, look, prepare},
         paths::{self, Paths},
         socket::{self, AskError},
     },
     site,
+    sys::RealFiles,
     types::{
         Lang, RecorderId,
         wire::health::{Level, Report},
@@ -33,8 +34,12 @@ use crate::{
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["prepare", "look"])]
     serve: bool,
+    #[arg(long, conflicts_with = "look")]
+    prepare: bool,
+    #[arg(long)]
+    look: bool,
     #[arg(long)]
     json: bool,
     #[arg(long)]
@@ -96,6 +101,19 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
         Some(Verb::Silence(silence)) => silence::run(silence, lang),
         None if args.serve => {
             health::serve(&args.place.options(), health::ways::go)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None if args.prepare => {
+            let to = if args.place.is_standard() {
+                PathBuf::from(prepare::CREDENTIAL)
+            } else {
+                Paths::new(&args.place.state).health_run().join("custodian.health-secrets")
+            };
+            prepare::prepare(&RealFiles, &args.place.state, &to)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None if args.look => {
+            look::look(&args.place.state, &Paths::new(&args.place.state).look())?;
             Ok(ExitCode::SUCCESS)
         }
         None => show(&args, lang),

@@ -230,3 +230,7 @@ fn kept(camera: &CameraHealth) -> String {
     let kept = camera.kept_days.map_or_else(|| UNKNOWN.to_owned(), |days| format!("{days:.1}"));
     camera.min_days.map_or(kept.clone(), |promised| format!("{kept}/{promised}"))
 }
+
+#[cfg(test)]
+#[path = "say_tests.rs"]
+mod tests;

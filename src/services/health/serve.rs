@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Notify, broadcast, watch},
+    sync::{broadcast, watch},
     time::Instant,
 };
 
@@ -67,7 +67,7 @@ pub struct Sight {
 
 /// What goes out to those who use a [`Sight`].
 struct Told {
-    latest: watch::Sender<Option<Arc<Report>>>,
+    latest: Arc<watch::Sender<Option<Arc<Report>>>>,
     turns: broadcast::Sender<Turn>,
     site: watch::Sender<Option<(Arc<Site>, RecorderId)>>,
     secrets: watch::Sender<Arc<Secrets>>,
@@ -89,7 +89,7 @@ impl Told {
             vendor,
             paths: paths.clone(),
         };
-        (Self { latest, turns, site, secrets }, sight)
+        (Self { latest: Arc::new(latest), turns, site, secrets }, sight)
     }
 
     fn tell(&self, look: Look) {
@@ -135,23 +135,17 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     let looker = Looker::new(&paths, world.clone(), options.source(), told_by.clone());
     let vendor = vendor(&paths, &world);
     let (told, sight) = Told::new(&paths, &told_by, vendor.clone());
-    let again = Arc::new(Notify::new());
-    let desk = Desk {
-        silences: looker.silences(),
-        world,
-        again: again.clone(),
-        vendor: vendor.clone(),
-        site: sight.site.clone(),
-    };
+    let (silences, latest, site) = (looker.silences(), told.latest.clone(), sight.site.clone());
+    let desk = Desk { silences, world, latest, vendor, site };
     let looker = Arc::new(Mutex::new(looker));
     let ended = runtime.block_on(async {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone(), desk.clone()))?;
-        answer(&paths.health_control_socket(), For::Owner, socket::control(desk))?;
+        answer(&paths.health_control_socket(), For::Owner, socket::control(desk.clone()))?;
         ways_out(sight);
         notify::ready();
         tokio::select! {
-            never = go_on(&looker, &told, &again) => match never {},
+            never = go_on(&looker, &told, desk) => match never {},
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
@@ -190,7 +184,8 @@ fn vendor(paths: &Paths, world: &super::World) -> Option<Arc<Vendor>> {
 
 /// The folders, one level each; on an appliance they are there.
 fn make(paths: &Paths) -> anyhow::Result<()> {
-    for dir in [paths.state(), &paths.health(), &paths.run(), &paths.health_run()] {
+    let run = paths.health_run();
+    for dir in [Some(paths.state()), Some(&*paths.health()), run.parent(), Some(&run)].into_iter().flatten() {
         if !dir.is_dir() {
             RealFiles.make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
@@ -210,15 +205,17 @@ fn answer(path: &Path, whom: For, router: axum::Router) -> anyhow::Result<()> {
 }
 
 /// Looks again and again.
-async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, again: &Notify) -> std::convert::Infallible {
+async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, desk: Desk) -> std::convert::Infallible {
     let (beat, mut pace) = (Arc::new(Mutex::new(Instant::now())), Duration::from_secs(30));
     let due = Arc::new(Mutex::new(pace));
     tokio::spawn(watchdog(beat.clone(), due.clone()));
     loop {
         let began = Instant::now();
         match look(looker).await {
-            Ok(look) => {
+            Ok(mut look) => {
                 pace = look.every;
+                // What was announced while it was looked.
+                look.report = desk.announced(&look.report);
                 notify::status(&in_a_line(&look));
                 told.tell(look);
                 *beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -226,10 +223,7 @@ async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, again: &Notify) -> std:
             }
             Err(e) => log::error!("a look came to nothing: {e}"),
         }
-        tokio::select! {
-            () = tokio::time::sleep_until(began + pace) => {}
-            () = again.notified() => {}
-        }
+        tokio::time::sleep_until(began + pace).await;
     }
 }
 

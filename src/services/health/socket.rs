@@ -27,17 +27,18 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{gather::World, state::Silences};
 use crate::{
+    health::silence,
     services::vendor::{Vendor, VendorError},
     types::{
-        RecorderId,
+        RecorderId, WallNs,
         wire::{
             Problem,
-            health::{Report, SilenceEnd, SilenceOrder, VendorAllow},
+            health::{Report, Silence, SilenceEnd, SilenceOrder, VendorAllow},
         },
     },
 };
@@ -85,24 +86,44 @@ fn said(latest: &Latest, say: impl Fn(&Report) -> Report) -> Response {
 pub(super) struct Desk {
     pub(super) silences: Arc<Mutex<Silences>>,
     pub(super) world: World,
-    /// Looks again at once.
-    pub(super) again: Arc<Notify>,
     /// The vendor's permission; none: it cannot be read.
     pub(super) vendor: Option<Arc<Vendor>>,
     /// The site in force.
     pub(super) site: Site,
+    /// The newest report, which says at once what is announced. A look more would take one chance for two.
+    pub(super) latest: Arc<watch::Sender<Option<Arc<Report>>>>,
+}
+
+/// A report as it is with these announcements.
+fn announced(report: &Report, silences: Vec<Silence>, now: WallNs) -> Report {
+    let mut report = report.clone();
+    silence::apply(&silences, &mut report.findings, now);
+    let loud = report.findings.iter().filter(|f| f.silenced.is_none());
+    report.level = loud.map(|f| f.level).max().unwrap_or_default();
+    report.silences = silences.into_iter().filter(|s| s.from <= now && now < s.until).collect();
+    report
 }
 
 impl Desk {
+    /// A report as it is with what is announced now.
+    pub(super) fn announced(&self, report: &Report) -> Report {
+        let running = self.silences.lock().unwrap_or_else(PoisonError::into_inner).running();
+        announced(report, running, self.world.clock.wall())
+    }
+
     /// Writes a small file: on a thread that may wait for the disk.
     async fn change(
         self,
         change: impl FnOnce(&mut Silences, &World) -> Result<(), String> + Send + 'static,
     ) -> Response {
-        let work = move || {
-            let changed = change(&mut self.silences.lock().unwrap_or_else(PoisonError::into_inner), &self.world);
-            self.again.notify_one();
-            changed
+        let work = move || -> Result<(), String> {
+            let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut silences, &self.world)?;
+            let (running, now) = (silences.running(), self.world.clock.wall());
+            self.latest.send_modify(|latest| {
+                *latest = latest.as_ref().map(|report| Arc::new(announced(report, running, now)));
+            });
+            Ok(())
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(())) => Json(serde_json::json!({})).into_response(),
@@ -144,7 +165,6 @@ async fn shut(State(desk): State<Desk>) -> Response {
 async fn permission(desk: Desk, change: impl FnOnce(&Vendor) -> Result<(), VendorError> + Send + 'static) -> Response {
     let Some(vendor) = desk.vendor else { return problem(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE) };
     let changed = tokio::task::spawn_blocking(move || change(&vendor)).await;
-    desk.again.notify_one();
     match changed {
         Ok(Ok(())) => Json(serde_json::json!({})).into_response(),
         Ok(Err(e @ (VendorError::Keep(_) | VendorError::Ledger(_)))) => {

@@ -85,8 +85,8 @@ impl<'a> Health<'a> {
         }
         let path = format!("{}:{}", well(site).display(), std::env::var("PATH").unwrap());
         let log = fs::File::options().create(true).append(true).open(site.path("log")).unwrap();
-        let mut command = site.custodian(&["health", "--serve", "--recorder", "a", "--state"]);
-        command.arg(site.path("state")).env("PATH", path).env_remove("CREDENTIALS_DIRECTORY");
+        let mut command = site.custodian(&["health", "--serve", "--recorder", "a"]);
+        command.arg("--state").arg(site.path("state")).env("PATH", path).env_remove("CREDENTIALS_DIRECTORY");
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Self { child, site }
     }
@@ -144,10 +144,10 @@ impl<'a> Health<'a> {
         assert!(ended.success());
     }
 
-    /// Memory that is its own, with its share of what it has in common with others.
+    /// Memory that is its own. The program, which tests have with all that debuggers want, it has in common with the recorder.
     fn memory(&self) -> u64 {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).unwrap();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 }
