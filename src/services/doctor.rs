@@ -114,7 +114,11 @@ fn disks(state: &Path, site: &Site, report: &Report) -> Vec<VolumeName> {
     };
     // A machine without any disk is one that does not let itself be looked at.
     let known = !inventory.disks.is_empty();
-    wanted.into_iter().filter(|(name, id)| known && inventory.disk(id).is_none() && !said(name)).map(|(n, _)| n).collect()
+    wanted
+        .into_iter()
+        .filter(|(name, id)| known && inventory.disk(id).is_none() && !said(name))
+        .map(|(n, _)| n)
+        .collect()
 }
 
 /// Whether anything is being lost.
@@ -172,13 +176,12 @@ fn cameras(finding: &Finding) -> Vec<u32> {
     own.into_iter().chain(listed.flatten()).collect()
 }
 
-/// The troubles of a report, worst first, those of one kind together.
+/// The troubles of a report, worst first, those of one probe and level together.
 pub fn troubles(report: &Report) -> Vec<Vec<&Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in report.troubles() {
-        let same = |g: &&mut Vec<&Finding>| {
-            g.first().is_some_and(|f| (f.level, f.probe, &f.code) == (finding.level, finding.probe, &finding.code))
-        };
+        let same =
+            |g: &&mut Vec<&Finding>| g.first().is_some_and(|f| (f.level, f.probe) == (finding.level, finding.probe));
         match groups.iter_mut().find(same) {
             Some(group) => group.push(finding),
             None => groups.push(vec![finding]),

@@ -67,13 +67,17 @@ use Level::{Fail, Ok as Fine, Warn};
 #[test]
 fn each_is_told_once_and_its_end_too_in_the_range_that_was_asked_for() {
     let mut outbox = open(&files());
-    outbox.put(&[turn(Fine, 1, 1, Warn), turn(Fine, 1, 2, Fail)], &report(1, &[(1, Warn, 1), (2, Fail, 1)]), false).unwrap();
+    outbox
+        .put(&[turn(Fine, 1, 1, Warn), turn(Fine, 1, 2, Fail)], &report(1, &[(1, Warn, 1), (2, Fail, 1)]), false)
+        .unwrap();
     assert_eq!(sent(&mut outbox, 0).unwrap(), [(Kind::Raised, Fine, Warn), (Kind::Raised, Fine, Fail)]);
     assert_eq!(sent(&mut outbox, 1).unwrap(), [(Kind::Raised, Fine, Fail)]);
     // The same looks again: nothing new.
     outbox.put(&[], &report(2, &[(1, Warn, 1), (2, Fail, 1)]), false).unwrap();
     assert_eq!((sent(&mut outbox, 0), sent(&mut outbox, 1)), (None, None));
-    outbox.put(&[turn(Warn, 3, 1, Fail), turn(Fail, 3, 2, Warn)], &report(3, &[(1, Fail, 3), (2, Warn, 3)]), false).unwrap();
+    outbox
+        .put(&[turn(Warn, 3, 1, Fail), turn(Fail, 3, 2, Warn)], &report(3, &[(1, Fail, 3), (2, Warn, 3)]), false)
+        .unwrap();
     assert_eq!(sent(&mut outbox, 0).unwrap(), [(Kind::Changed, Warn, Fail), (Kind::Changed, Fail, Warn)]);
     assert_eq!(sent(&mut outbox, 1).unwrap(), [(Kind::Ended, Fail, Warn)], "one at a time for a webhook");
     assert_eq!(sent(&mut outbox, 1).unwrap(), [(Kind::Raised, Fine, Fail)]);
@@ -89,7 +93,7 @@ fn what_is_over_before_it_could_be_told_is_told_once_with_both() {
     outbox.put(&[turn(Fine, 1, 1, Fail)], &report(1, &[(1, Fail, 1)]), false).unwrap();
     // Nobody listens: it is certain that nobody has it.
     let raise = outbox.next(0, WallNs(0)).unwrap().unwrap();
-    outbox.untouched(0).unwrap();
+    outbox.failed(0, &BTreeSet::new(), true).unwrap();
     outbox.put(&[turn(Fail, 2, 1, Fine)], &report(2, &[]), false).unwrap();
     let both = outbox.next(0, WallNs(0)).unwrap().unwrap();
     let event = &both.events[0];
@@ -110,8 +114,8 @@ fn what_somebody_may_have_is_sent_again_as_it_was_and_its_end_after_it() {
     let mut outbox = open(&files);
     assert_eq!(outbox.next(0, WallNs(9)).unwrap().unwrap(), raise, "to the byte, though the process is another");
     // One of two addresses took it: the rest is sent the same.
-    outbox.taken(0, &[1].into()).unwrap();
-    outbox.untouched(0).unwrap();
+    outbox.failed(0, &[1].into(), true).unwrap();
+    outbox.failed(0, &BTreeSet::new(), true).unwrap();
     let rest = outbox.next(0, WallNs(9)).unwrap().unwrap();
     assert_eq!((rest.id, &rest.taken), (raise.id, &[1].into()));
     outbox.told(0).unwrap();
@@ -295,8 +299,8 @@ impl World {
                 }
                 let _ = match answer {
                     Answer::Takes => self.outbox.told(n),
-                    Answer::Refuses => self.outbox.untouched(n),
-                    Answer::Lost => Ok(()),
+                    Answer::Refuses => self.outbox.failed(n, &BTreeSet::new(), true),
+                    Answer::Lost => self.outbox.failed(n, &BTreeSet::new(), false),
                 };
             }
         }

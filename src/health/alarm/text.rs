@@ -6,10 +6,7 @@ use super::outbox::{Event, Kind, Message};
 use crate::{
     health::text::Words,
     lang::t,
-    types::{
-        Lang, WallNs,
-        wire::health::CameraHealth,
-    },
+    types::{Lang, WallNs, wire::health::CameraHealth},
 };
 
 /// Alarms of a mail that are told at length.
@@ -59,8 +56,13 @@ impl Manner<'_> {
                 let worst = many.iter().map(|e| e.finding.level).max().unwrap_or_default();
                 let (level, new) = (words.level(worst), count(Kind::Raised));
                 let (changed, ended) = (count(Kind::Changed), count(Kind::Ended));
-                let values =
-                    [("recorder", recorder), ("level", &level), ("new", &new), ("changed", &changed), ("ended", &ended)];
+                let values = [
+                    ("recorder", recorder),
+                    ("level", &level),
+                    ("new", &new),
+                    ("changed", &changed),
+                    ("ended", &ended),
+                ];
                 self.say("subject_many", &values)
             }
         };

@@ -3,7 +3,7 @@
 mod answers;
 mod kinds;
 mod loops;
-mod mock;
+pub(in crate::health) mod mock;
 mod names;
 mod real;
 mod ways;
