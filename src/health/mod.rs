@@ -9,9 +9,12 @@
 
 pub mod alarm;
 pub mod diagnose;
+pub mod door;
 pub mod facts;
 pub mod judge;
 pub mod mask;
+pub mod metrics;
+pub mod pages;
 pub mod push;
 pub mod report;
 pub mod silence;

@@ -21,6 +21,7 @@ mod layering;
 mod ledger;
 mod plan;
 mod power;
+mod pull;
 mod recovery_key;
 mod retention;
 mod retrieve;

@@ -3,14 +3,14 @@
 //!
 //! In English whatever the site's language: monitors are set to match on words.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 
 use crate::types::{
     WallNs,
-    wire::health::{CameraHealth, Level, Probe, Report, Subject, Witnessed},
+    wire::health::{CameraHealth, Finding, Level, Probe, Report, StreamHealth, Subject, Value, Witnessed},
 };
 
 /// So many names stand in a message for one trouble; then how many more.
@@ -76,20 +76,20 @@ fn instant(at: WallNs) -> String {
     at.timestamp().to_string()
 }
 
-/// Whether footage of it comes onto a disk, as the judgement has it.
-fn recorded(camera: &CameraHealth, report: &Report) -> bool {
-    let late = |subject: &Option<Subject>| matches!(subject, Some(Subject::Camera(n)) if *n == camera.number);
-    camera.streams.iter().any(|s| s.newest_committed.is_some())
-        && !report.findings.iter().any(|f| f.probe == Probe::Footage && f.level == Level::Fail && late(&f.subject))
+/// Whether the newest second of all that is recorded of it is on a disk, and not older than `late`.
+fn recorded(camera: &CameraHealth, at: WallNs, late: Duration) -> bool {
+    let late = i64::try_from(late.as_nanos()).unwrap_or(i64::MAX);
+    let fresh = |s: &StreamHealth| s.newest_committed.is_some_and(|newest| at.since(newest) < late);
+    !camera.streams.is_empty() && camera.streams.iter().all(fresh)
 }
 
 impl Counts {
-    fn of(report: &Report) -> Self {
+    fn of(report: &Report, late: Duration) -> Self {
         let required: Vec<_> = report.cameras.iter().filter(|c| c.required).collect();
         let gaps = report.cameras.iter().flat_map(|c| &c.streams).map(|s| s.gap_seconds_day);
         Self {
             cameras_required: required.len(),
-            cameras_recorded: required.iter().filter(|c| recorded(c, report)).count(),
+            cameras_recorded: required.iter().filter(|c| recorded(c, report.at, late)).count(),
             gap_seconds_day: gaps.sum::<Option<f64>>().map(tenths),
             kept_days_min: report.cameras.iter().filter_map(|c| c.kept_days).reduce(f64::min).map(tenths),
             volumes: report.volumes.len(),
@@ -108,25 +108,36 @@ impl Counts {
     }
 }
 
+/// Whom a finding is about: one may be about many cameras.
+fn subjects(finding: &Finding) -> Vec<Option<Subject>> {
+    match finding.values.get("cameras") {
+        Some(Value::Cameras(numbers)) => numbers.iter().map(|n| Some(Subject::Camera(*n))).collect(),
+        _ => vec![finding.subject.clone()],
+    }
+}
+
+fn name(subject: &Subject, cameras: &[CameraHealth]) -> String {
+    match subject {
+        Subject::Camera(number) => {
+            let camera = cameras.iter().find(|c| c.number == *number);
+            let id = |c: &CameraHealth| c.id.as_ref().map(ToString::to_string);
+            camera.and_then(|c| c.name.clone().or_else(|| id(c))).unwrap_or_else(|| format!("camera {number}"))
+        }
+        Subject::Volume(name) => name.to_string(),
+        Subject::Other(name) => name.clone(),
+    }
+}
+
 impl Trouble {
     /// Worst first, equal ones together. The order says nothing of names.
     fn all(report: &Report, names: bool) -> Vec<Self> {
-        let name = |subject: &Subject| match subject {
-            Subject::Camera(number) => {
-                let camera = report.cameras.iter().find(|c| c.number == *number);
-                let id = |c: &CameraHealth| c.id.as_ref().map(ToString::to_string);
-                camera.and_then(|c| c.name.clone().or_else(|| id(c))).unwrap_or_else(|| format!("camera {number}"))
-            }
-            Subject::Volume(name) => name.to_string(),
-            Subject::Other(name) => name.clone(),
-        };
         let mut all = BTreeMap::<_, Vec<_>>::new();
         for finding in report.troubles() {
             let key = (Reverse(finding.level), finding.probe, finding.code.clone());
-            all.entry(key).or_default().push(finding.subject.as_ref());
+            all.entry(key).or_default().extend(subjects(finding));
         }
-        let trouble = |((Reverse(level), probe, code), subjects): ((_, _, String), Vec<Option<&Subject>>)| {
-            let about = if names { subjects.iter().flatten().copied().map(name).collect() } else { Vec::new() };
+        let trouble = |((Reverse(level), probe, code), subjects): ((_, _, String), Vec<Option<Subject>>)| {
+            let about = subjects.iter().flatten().filter(|_| names).map(|s| name(s, &report.cameras)).collect();
             Self { level, probe, code, count: subjects.len(), about }
         };
         all.into_iter().map(trouble).collect()
@@ -173,8 +184,8 @@ impl Checkpoint {
 }
 
 impl Beat {
-    /// What is told of a report.
-    pub(super) fn of(report: &Report, names: bool) -> Self {
+    /// What is told of a report. A camera whose footage is older than `late` is not recorded.
+    pub(super) fn of(report: &Report, names: bool, late: Duration) -> Self {
         Self {
             format: 1,
             at: Some(instant(report.at)),
@@ -183,7 +194,7 @@ impl Beat {
             looking: true,
             version: env!("CARGO_PKG_VERSION"),
             recorder: report.recorder.as_ref().filter(|_| names).map(ToString::to_string),
-            counts: Some(Counts::of(report)),
+            counts: Some(Counts::of(report, late)),
             troubles: Trouble::all(report, names),
             checkpoints: report.checkpoints.iter().filter_map(|c| Checkpoint::of(c, names)).collect(),
             cost_ms: report.cost_us.div_ceil(1000),
@@ -222,8 +233,9 @@ impl Beat {
 
     /// One line, not longer than `most` by `measure`: the troubles that have no room are counted, the checkpoints stand whole or not at all.
     pub(super) fn line(&self, most: usize, checkpoints: bool, measure: impl Fn(&str) -> usize) -> String {
-        let tail = if checkpoints { self.checkpoint_lines() } else { Vec::new() };
-        self.filled(self.head(), "; ", &tail.iter().map(|c| format!("; {c}")).collect::<String>(), most, measure)
+        let lines = if checkpoints { self.checkpoint_lines() } else { Vec::new() };
+        let tail = lines.into_iter().fold(String::new(), |tail, line| tail + "; " + &line);
+        self.filled(self.head(), "; ", &tail, most, measure)
     }
 
     /// A page, not longer than `most` bytes, and where its checkpoints end. They stand above what has to be cut.

@@ -85,6 +85,7 @@ pub struct Pusher {
     network: Box<dyn Carry>,
     interval: Duration,
     stale: Duration,
+    late: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -133,7 +134,8 @@ impl Pusher {
     ) -> Result<Self, PushError> {
         let service = Service::new(push.kind, url, token, push.names)?;
         let network = Box::new(Network::new(health.proxy.as_ref(), health.ca.as_deref())?);
-        Ok(Self { service, network, interval: push.interval, stale: health.every * MISSED, clock })
+        let (stale, late) = (health.every * MISSED, health.fail.newest);
+        Ok(Self { service, network, interval: push.interval, stale, late, clock })
     }
 
     /// Its kind, its host, and the first 8 hexadecimal digits of the SHA-256 of its address: all that may be shown of it.
@@ -175,7 +177,7 @@ impl Pusher {
     async fn once(&self, (report, since): (Option<Arc<Report>>, Instant)) -> (Verdict, Vec<Witness>) {
         let now = self.clock.wall();
         let beat = match &report {
-            Some(report) if since.elapsed() <= self.stale => Beat::of(report, self.service.names()),
+            Some(report) if since.elapsed() <= self.stale => Beat::of(report, self.service.names(), self.late),
             report => Beat::silent(report.as_ref().map(|r| r.at)),
         };
         let request = self.service.request(&beat);

@@ -19,7 +19,10 @@ use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use super::{PushError, beat::Beat};
-use crate::site::{PushKind, Secret};
+use crate::{
+    site::{PushKind, Secret},
+    types::merkle::Hash,
+};
 
 /// The longest message in an address, encoded. Gatus reads addresses and headers of 4 KiB in all at its smallest, proxies some more.
 const LINE: usize = 1_500;
@@ -97,18 +100,13 @@ fn encoded(text: &str) -> usize {
 }
 
 impl Service {
-    pub(in crate::health) fn new(
-        kind: PushKind,
-        url: &Secret,
-        token: Option<&Secret>,
-        names: bool,
-    ) -> Result<Self, PushError> {
-        let fingerprint: String = Sha256::digest(url.reveal()).iter().take(4).map(|b| format!("{b:02x}")).collect();
+    pub(in crate::health) fn new(kind: PushKind, url: &Secret, token: Option<&Secret>, names: bool) -> Result<Self, PushError> {
+        let fingerprint = Hash(Sha256::digest(url.reveal()).into()).to_string();
         let mut url = Url::parse(url.reveal()).map_err(|_| PushError::Address)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(PushError::Address);
         }
-        let shown = format!("{} {} ({fingerprint})", kind, url.host_str().unwrap_or_default());
+        let shown = format!("{} {} ({})", kind, url.host_str().unwrap_or_default(), &fingerprint[..8]);
         let segments: Vec<_> = url.path_segments().into_iter().flatten().filter(|s| !s.is_empty()).collect();
         match (kind, &segments[..]) {
             (PushKind::UptimeKuma, [.., "api", "push", _]) => url = without(url, &["status", "msg", "ping"]),

@@ -8,7 +8,7 @@ const OK_QUERY: &str =
 const WARN_QUERY: &str = "warn%3A+2+of+2+cameras+recorded%2C+19+s+missing+in+24+h%2C+30.0+days+kept%2C+2+of+2+volumes+healthy\
     %3B+warn+disk.hot+%281%29";
 const FAIL_QUERY: &str = "fail%3A+0+of+2+cameras+recorded%2C+19+s+missing+in+24+h%2C+30.0+days+kept%2C+1+of+2+volumes+healthy\
-    %3B+fail+footage.old+%282%29%3B+fail+units.failed+%281%29%3B+warn+disk.hot+%281%29";
+    %3B+fail+footage.late+%282%29%3B+fail+gaps.many+%282%29%3B+fail+units.failed+%281%29%3B+warn+disk.hot+%281%29";
 const LEDGER_QUERY: &str = "%3B+ledger+record+1234+AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8%3D+ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1\
     %2Bf4CBgoOEhYaHiImKi4yNjo%2BQkZKTlJWWl5iZmpucnZ6foKGio6Slpqc%3D";
 
@@ -56,7 +56,9 @@ async fn healthchecks() {
         (
             Level::Fail,
             "/fail",
-            format!("{fail}\n{ledger}fail footage.old (2)\nfail units.failed (1)\nwarn disk.hot (1)\n"),
+            format!(
+                "{fail}\n{ledger}fail footage.late (2)\nfail gaps.many (2)\nfail units.failed (1)\nwarn disk.hot (1)\n"
+            ),
         ),
     ] {
         let (asked, verdict) = told(&mock, &pusher, level, &ok("OK")).await;
@@ -124,7 +126,7 @@ async fn http() {
             false,
             0,
             1,
-            r#"{"level":"fail","probe":"footage","code":"old","count":2},{"level":"fail","probe":"units","code":"failed","count":1},{"level":"warn","probe":"disk","code":"hot","count":1}"#,
+            r#"{"level":"fail","probe":"footage","code":"late","count":2},{"level":"fail","probe":"gaps","code":"many","count":2},{"level":"fail","probe":"units","code":"failed","count":1},{"level":"warn","probe":"disk","code":"hot","count":1}"#,
         ),
     ] {
         let told_level = [Level::Ok, Level::Warn, Level::Fail].into_iter().find(|l| l.as_str() == level).unwrap();

@@ -37,7 +37,7 @@ impl Carry for Scripted {
 }
 
 /// A pusher at work on a clock that is moved.
-struct Work {
+pub(super) struct Work {
     reports: Option<watch::Sender<Option<Arc<Report>>>>,
     state: Arc<Mutex<Endpoint>>,
     heard: Arc<Mutex<Vec<(f64, String)>>>,
@@ -45,12 +45,12 @@ struct Work {
     _task: tokio::task::JoinSet<()>,
 }
 
-fn answer(status: u16, retry_after: Option<u64>, body: &str) -> Result<Answer, Trouble> {
+pub(super) fn answer(status: u16, retry_after: Option<u64>, body: &str) -> Result<Answer, Trouble> {
     Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body: body.into(), body_limit: None })
 }
 
 impl Work {
-    fn of(
+    pub(super) fn of(
         kind: PushKind,
         script: impl Fn(usize) -> (Duration, Result<Answer, Trouble>) + Send + Sync + 'static,
     ) -> Self {
@@ -79,7 +79,7 @@ impl Work {
     }
 
     /// So many seconds in which it is looked every second.
-    async fn goes_on(&mut self, seconds: u32) {
+    pub(super) async fn goes_on(&mut self, seconds: u32) {
         for _ in 0..seconds {
             self.look();
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -97,7 +97,7 @@ impl Work {
         self.times().into_iter().map(whole).collect()
     }
 
-    fn texts(&self) -> Vec<String> {
+    pub(super) fn texts(&self) -> Vec<String> {
         self.heard.lock().unwrap().iter().map(|(_, text)| text.clone()).collect()
     }
 
@@ -252,4 +252,37 @@ async fn a_slow_endpoint_slows_nobody_else() {
     assert_eq!(quick.whole_times(), [0, 30, 60]);
     let times = slow.times();
     assert!(times.windows(2).all(|w| w[1] - w[0] >= 10.0), "{times:?}");
+}
+
+/// All the way: a server that fails first, and then does not.
+#[tokio::test]
+async fn over_the_wire_it_is_tried_again_with_newer_news() {
+    let mock = super::mock::Mock::new().await;
+    let pusher = pusher(PushKind::UptimeKuma, &format!("http://{}/api/push/t", mock.address()));
+    let (reports, receiver) = watch::channel(Some(Arc::new(report(Level::Ok, &Names::ours()))));
+    let state = Arc::<Mutex<Endpoint>>::default();
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(pusher.run(receiver, Arc::clone(&state)));
+    let comes = |what: fn(&Endpoint) -> bool| {
+        let state = Arc::clone(&state);
+        async move {
+            while !what(&state.lock().unwrap()) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let asked = mock.answers(super::mock::status(500, "", "")).await;
+    assert!(asked.starts_with("GET /api/push/t?status=up&msg=ok%3A+"), "{asked}");
+    comes(|e| e.failing_since == Some(NOW) && e.problem.as_deref() == Some("it answers 500") && e.taken.is_none())
+        .await;
+    let mut newer = report(Level::Fail, &Names::ours());
+    newer.at = NOW.offset(1);
+    reports.send_replace(Some(Arc::new(newer)));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::resume();
+    let asked = mock.answers(super::mock::ok("{\"ok\":true}")).await;
+    assert!(asked.starts_with("GET /api/push/t?status=down&msg=fail%3A+"), "{asked}");
+    comes(|e| e.taken == Some(NOW) && e.failing_since.is_none() && e.problem.is_none() && !e.witnessed.is_empty())
+        .await;
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod kinds;
+mod logs;
 mod loops;
 pub(in crate::health) mod mock;
 mod names;
@@ -19,7 +20,8 @@ use crate::{
     types::{
         WallNs,
         wire::health::{
-            CameraHealth, Finding, Level, Machine, Probe, Silence, StreamHealth, Subject, VolumeHealth, Witnessed,
+            CameraHealth, Finding, Level, Machine, Probe, Silence, StreamHealth, Subject, Value, VolumeHealth,
+            Witnessed,
         },
     },
 };
@@ -54,10 +56,10 @@ impl Names {
     }
 }
 
-fn camera(number: u32, (id, name): &(String, String), required: bool, kept: Option<f64>) -> CameraHealth {
+fn camera(number: u32, (id, name): &(String, String), age: i64, kept: Option<f64>) -> CameraHealth {
     let stream = StreamHealth {
         stream: crate::types::StreamKind::Main,
-        newest_committed: Some(NOW),
+        newest_committed: Some(NOW.offset(-age * 1_000_000_000)),
         gap_seconds_today: Some(1.0),
         gap_seconds_day: Some(6.4),
         gap_seconds_total: 99.0,
@@ -67,7 +69,7 @@ fn camera(number: u32, (id, name): &(String, String), required: bool, kept: Opti
         number,
         id: Some(id.parse().unwrap()),
         name: Some(name.clone()),
-        required,
+        required: number < 3,
         streams: vec![stream],
         min_days: Some(30),
         kept_days: kept,
@@ -99,13 +101,16 @@ fn report(level: Level, names: &Names) -> Report {
         findings.push(at(Probe::Disk, Some(Subject::Volume(north)), Level::Warn, "hot"));
     }
     if level == Level::Fail {
-        findings.push(at(Probe::Footage, Some(Subject::Camera(2)), Level::Fail, "old"));
-        findings.push(at(Probe::Footage, Some(Subject::Camera(1)), Level::Fail, "old"));
+        findings.push(at(Probe::Footage, Some(Subject::Camera(2)), Level::Fail, "late"));
+        findings.push(at(Probe::Footage, Some(Subject::Camera(1)), Level::Fail, "late"));
+        findings.push(at(Probe::Gaps, None, Level::Fail, "many").with("cameras", Value::Cameras(vec![1, 3])));
         findings.push(at(Probe::Units, Some(Subject::Other(names.unit.clone())), Level::Fail, "failed"));
         let mut announced = at(Probe::Memory, None, Level::Warn, "short");
         announced.silenced = Some(NOW);
         findings.push(announced);
     }
+    // Two minutes are too old.
+    let age = if level == Level::Fail { 120 } else { 119 };
     let log = format!("custodian/{}/{}/record", names.site, names.recorder);
     let [first, second, third] = &names.cameras;
     Report {
@@ -117,9 +122,9 @@ fn report(level: Level, names: &Names) -> Report {
         level,
         findings,
         cameras: vec![
-            camera(1, first, true, Some(31.26)),
-            camera(2, second, true, Some(30.04)),
-            camera(3, third, false, None),
+            camera(1, first, age, Some(31.26)),
+            camera(2, second, age, Some(30.04)),
+            camera(3, third, age, None),
         ],
         volumes: vec![volume(&names.volumes[0], level < Level::Fail), volume(&names.volumes[1], true)],
         machine: Machine::default(),

@@ -14,7 +14,7 @@ const ADDRESSES: [(PushKind, &str); 4] = [
 fn sent(kind: PushKind, url: &str, names: bool, report: &Report) -> (String, String) {
     let token = Secret::new("t");
     let service = Service::new(kind, &Secret::new(url), Some(&token), names).unwrap();
-    let Request { url, body, .. } = service.request(&Beat::of(report, names));
+    let Request { url, body, .. } = service.request(&Beat::of(report, names, Duration::MAX));
     (url.into(), body.map(|(_, b)| String::from_utf8(b).unwrap()).unwrap_or_default())
 }
 
@@ -69,7 +69,7 @@ fn names_that_are_allowed_are_sent() {
         let (text, names) = if kind == PushKind::Http {
             (body, r#""about":["Main gate","Hội trường"]"#)
         } else {
-            (decoded + &body, "fail footage.old (2): Main gate, Hội trường")
+            (decoded + &body, "fail footage.late (2): Main gate, Hội trường")
         };
         assert!(text.contains(names), "{text}");
         assert_eq!(text.contains("custodian/hill/attic/record"), kind == PushKind::Http, "{text}");
@@ -90,8 +90,8 @@ fn what_is_no_checkpoint_is_not_sent() {
         String::new(),
     ] {
         report.checkpoints[0].checkpoint = broken;
-        assert!(Beat::of(&report, false).checkpoints.is_empty());
+        assert!(Beat::of(&report, false, Duration::MAX).checkpoints.is_empty());
     }
     report.checkpoints[0].checkpoint = whole;
-    assert_eq!(Beat::of(&report, false).checkpoints.len(), 1);
+    assert_eq!(Beat::of(&report, false, Duration::MAX).checkpoints.len(), 1);
 }
