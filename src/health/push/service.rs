@@ -100,7 +100,12 @@ fn encoded(text: &str) -> usize {
 }
 
 impl Service {
-    pub(in crate::health) fn new(kind: PushKind, url: &Secret, token: Option<&Secret>, names: bool) -> Result<Self, PushError> {
+    pub(in crate::health) fn new(
+        kind: PushKind,
+        url: &Secret,
+        token: Option<&Secret>,
+        names: bool,
+    ) -> Result<Self, PushError> {
         let fingerprint = Hash(Sha256::digest(url.reveal()).into()).to_string();
         let mut url = Url::parse(url.reveal()).map_err(|_| PushError::Address)?;
         if !matches!(url.scheme(), "http" | "https") {
