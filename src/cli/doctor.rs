@@ -94,7 +94,7 @@ impl Doctor<'_> {
     }
 
     /// A trouble, explained. `own`: what is to be done about this very one.
-    fn explained<'a>(&self, (level, about): (Level, &'static str), title: String, own: Option<String>) -> Trouble<'a> {
+    fn explained<'a>(&self, (level, about): (Level, &'static str), title: String, own: Vec<String>) -> Trouble<'a> {
         let say = |what: &str| self.t(&format!("{about}_{what}"), &[]);
         let steps = own.into_iter().chain(say("steps").lines().map(str::to_owned)).collect();
         let (sentences, findings) = (Vec::new(), Vec::new());
@@ -107,7 +107,12 @@ impl Doctor<'_> {
         if let Some(more) = group.len().checked_sub(OF_A_KIND).filter(|n| *n > 0) {
             sentences.push(self.t("more", &[("count", &more.to_string())]));
         }
-        let own = group.first().and_then(|f| self.words.to_do(f));
+        let mut own: Vec<String> = Vec::new();
+        for to_do in group.iter().filter_map(|f| self.words.to_do(f)) {
+            if !own.contains(&to_do) {
+                own.push(to_do);
+            }
+        }
         let explained = self.explained((level, probe.as_str()), self.words.probe(probe), own);
         Trouble { sentences, findings: group, ..explained }
     }
@@ -123,7 +128,7 @@ impl Doctor<'_> {
             Absence::Disk(_) => self.words.probe(Probe::Volume),
             _ => self.t(&format!("{about}_title"), &[]),
         };
-        Trouble { sentences: vec![sentence], ..self.explained((level, about), title, None) }
+        Trouble { sentences: vec![sentence], ..self.explained((level, about), title, Vec::new()) }
     }
 
     fn text(&self, seen: &Seen, said: &Said<'_>) -> String {
@@ -139,12 +144,13 @@ impl Doctor<'_> {
         }
         for (n, trouble) in said.troubles.iter().enumerate() {
             let level = self.words.level(trouble.level);
-            lines.extend([String::new(), format!("{}. {} ({level})", n + 1, trouble.title)]);
+            let heading = [("number", &*(n + 1).to_string()), ("title", &trouble.title), ("level", &level)];
+            lines.extend([String::new(), self.t("heading", &heading)]);
             lines.extend(trouble.sentences.iter().map(|s| format!("   {s}")));
-            lines.push(format!("   {}: {}", self.t("means", &[]), trouble.means));
-            lines.push(format!("   {}:", self.t("steps", &[])));
+            lines.push(format!("   {}", self.t("means", &[("text", &trouble.means)])));
+            lines.push(format!("   {}", self.t("steps", &[])));
             lines.extend(trouble.steps.iter().enumerate().map(|(n, step)| format!("     {}) {step}", n + 1)));
-            lines.push(format!("   {}: {}", self.t("call", &[]), trouble.call));
+            lines.push(format!("   {}", self.t("call", &[("text", &trouble.call)])));
         }
         if said.announced > 0 {
             lines.extend([String::new(), self.t("silenced", &[("count", &said.announced.to_string())])]);

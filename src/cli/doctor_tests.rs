@@ -142,7 +142,9 @@ fn nothing_that_a_camera_is_called_moves_the_cursor() {
 #[test]
 fn many_of_a_kind_are_one_trouble() {
     let findings: Vec<_> = (1..=20).map(late).collect();
-    let report = report((1..=20).map(|n| camera(n, "x", Some(600))).collect(), findings);
+    let mut cameras: Vec<_> = (1..=20).map(|n| camera(n, "x", Some(600))).collect();
+    cameras.push(camera(21, "y", Some(1)));
+    let report = report(cameras, findings);
     assert_eq!(doctor::troubles(&report).len(), 1);
     let text = spoken(&seen(report), Lang::En);
     assert_eq!(text.matches("and 12 more like this").count(), 2, "{text}");

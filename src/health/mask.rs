@@ -42,7 +42,7 @@ impl Mask {
             add(secret, "<secret>".into(), secret.chars().count() < LONG);
         }
         let camera = |id: &CameraId| numbers.get(id).map_or_else(|| "<camera>".into(), |n| format!("<camera {n}>"));
-        for (id, _) in numbers {
+        for id in numbers.keys() {
             add(id.as_str(), camera(id), true);
         }
         if let Some(site) = site {
@@ -133,15 +133,12 @@ impl Mask {
         while at < chars.len() {
             let begins = at == 0 || !chars[at - 1].is_alphanumeric();
             let found = self.known(&folded, at, begins).or_else(|| if begins { address(&chars, at) } else { None });
-            match found {
-                Some((len, instead)) => {
-                    out.push_str(&instead);
-                    at += len;
-                }
-                None => {
-                    out.push(chars[at]);
-                    at += 1;
-                }
+            if let Some((len, instead)) = found {
+                out.push_str(&instead);
+                at += len;
+            } else {
+                out.push(chars[at]);
+                at += 1;
             }
         }
         out

@@ -176,13 +176,12 @@ fn cameras(finding: &Finding) -> Vec<u32> {
     own.into_iter().chain(listed.flatten()).collect()
 }
 
-/// The troubles of a report, worst first, those of one kind together.
+/// The troubles of a report, worst first, those of one probe and level together.
 pub fn troubles(report: &Report) -> Vec<Vec<&Finding>> {
     let mut groups: Vec<Vec<&Finding>> = Vec::new();
     for finding in report.troubles() {
-        let same = |g: &&mut Vec<&Finding>| {
-            g.first().is_some_and(|f| (f.level, f.probe, &f.code) == (finding.level, finding.probe, &finding.code))
-        };
+        let same =
+            |g: &&mut Vec<&Finding>| g.first().is_some_and(|f| (f.level, f.probe) == (finding.level, finding.probe));
         match groups.iter_mut().find(same) {
             Some(group) => group.push(finding),
             None => groups.push(vec![finding]),

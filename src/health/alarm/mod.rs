@@ -38,6 +38,7 @@ use crate::{
     sys::{Clock, Files},
     types::{
         Lang, SecretName,
+        merkle::Hash,
         wire::health::{Report, Turn},
     },
 };
@@ -145,7 +146,7 @@ impl Alarms {
                 AlarmPlace::Email { to, .. } => ("email", DIGEST, sorted(to).join("\n")),
                 AlarmPlace::Webhook { url_secret, .. } => ("webhook", 1, url_secret.to_string()),
             };
-            let hash: String = Sha256::digest(&addresses).iter().take(8).map(|b| format!("{b:02x}")).collect();
+            let hash = Hash(Sha256::digest(&addresses).into()).to_string();
             let same = wants.iter().filter(|w| w.key.contains(&hash)).count();
             wants.push(Wants { key: format!("{kind}-{hash}-{same}"), from_level: alarm.from_level, at_once });
             let name = format!("alarm-{}-{kind}", n + 1);
@@ -184,7 +185,7 @@ impl Alarms {
     /// Tells what is to be told. Ends never; to be aborted.
     pub async fn run(self: Arc<Self>) {
         join_all((0..self.receivers.len()).map(|n| Arc::clone(&self).serve(n))).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn serve(self: Arc<Self>, n: usize) {
@@ -226,11 +227,10 @@ impl Alarms {
         let untouched = failure.as_ref().is_some_and(|f| f.untouched);
         Arc::clone(&self)
             .on_disk(move |outbox| {
-                match () {
-                    () if told => outbox.told(n)?,
-                    () if !taken.is_empty() => outbox.taken(n, &taken)?,
-                    () if untouched => outbox.untouched(n)?,
-                    () => {}
+                if told {
+                    outbox.told(n)?;
+                } else {
+                    outbox.failed(n, &taken, untouched)?;
                 }
                 Ok(Some(()))
             })

@@ -175,6 +175,8 @@ pub(super) struct Outbox {
     /// When the newest look was, and in how many before it an alarm was not mentioned.
     looked: WallNs,
     unmentioned: BTreeMap<Uuid, u32>,
+    /// Messages that somebody may have, though nobody said so: those of a try that was cut off, by the network or by the end of a process.
+    doubtful: BTreeSet<Uuid>,
 }
 
 impl Outbox {
@@ -197,7 +199,9 @@ impl Outbox {
         for want in &wants {
             kept.receivers.entry(want.key.clone()).or_default();
         }
-        Self { files, path, wants, kept, behind: false, looked: WallNs::MIN, unmentioned: BTreeMap::new() }
+        let doubtful = kept.receivers.values().filter_map(|r| Some(r.sending.as_ref()?.id)).collect();
+        let (looked, unmentioned) = (WallNs::MIN, BTreeMap::new());
+        Self { files, path, wants, kept, behind: false, looked, unmentioned, doubtful }
     }
 
     /// Takes in a look. What it changes is on the disk when this returns; where that fails it is tried again with the next change, and
@@ -249,10 +253,24 @@ impl Outbox {
         Ok(receiver.sending.clone())
     }
 
-    /// Some of receiver `n`'s addresses have taken what is on its way.
-    pub(super) fn taken(&mut self, n: usize, addresses: &BTreeSet<usize>) -> io::Result<()> {
-        let Some(sending) = self.receiver(n).and_then(|(_, r)| r.sending.as_mut()) else { return Ok(()) };
-        sending.taken.extend(addresses);
+    /// What was on its way to receiver `n` was not taken, or by some of its addresses only. Where it is certain that nobody has it, the next
+    /// message is made of how it is then; `untouched` says so of this try.
+    pub(super) fn failed(&mut self, n: usize, taken: &BTreeSet<usize>, untouched: bool) -> io::Result<()> {
+        let Some((_, receiver)) = self.receiver(n) else { return Ok(()) };
+        let Some(sending) = &mut receiver.sending else { return Ok(()) };
+        let id = sending.id;
+        if !taken.is_empty() {
+            sending.taken.extend(taken);
+            return self.write();
+        }
+        let nobody = sending.taken.is_empty() && untouched && !self.doubtful.contains(&id);
+        if !nobody {
+            self.doubtful.insert(id);
+            return Ok(());
+        }
+        if let Some((_, receiver)) = self.receiver(n) {
+            receiver.sending = None;
+        }
         self.write()
     }
 
@@ -260,6 +278,7 @@ impl Outbox {
     pub(super) fn told(&mut self, n: usize) -> io::Result<()> {
         let Some((_, receiver)) = self.receiver(n) else { return Ok(()) };
         let Some(message) = receiver.sending.take() else { return Ok(()) };
+        let id = message.id;
         for event in message.events {
             let Some(at) = receiver.alarms.iter().position(|a| a.id == event.alarm) else { continue };
             if event.kind == Kind::Ended {
@@ -269,18 +288,8 @@ impl Outbox {
                 receiver.alarms[at].told = Some(Told { level: event.finding.level, by });
             }
         }
+        self.doubtful.remove(&id);
         self.write()
-    }
-
-    /// It is certain that nobody has what was on its way to receiver `n`: the next message is made of how it is then.
-    pub(super) fn untouched(&mut self, n: usize) -> io::Result<()> {
-        match self.receiver(n) {
-            Some((_, receiver)) if receiver.sending.as_ref().is_some_and(|m| m.taken.is_empty()) => {
-                receiver.sending = None;
-                self.write()
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The cameras with their names, where somebody may be told them.

@@ -93,7 +93,7 @@ fn what_is_over_before_it_could_be_told_is_told_once_with_both() {
     outbox.put(&[turn(Fine, 1, 1, Fail)], &report(1, &[(1, Fail, 1)]), false).unwrap();
     // Nobody listens: it is certain that nobody has it.
     let raise = outbox.next(0, WallNs(0)).unwrap().unwrap();
-    outbox.untouched(0).unwrap();
+    outbox.failed(0, &BTreeSet::new(), true).unwrap();
     outbox.put(&[turn(Fail, 2, 1, Fine)], &report(2, &[]), false).unwrap();
     let both = outbox.next(0, WallNs(0)).unwrap().unwrap();
     let event = &both.events[0];
@@ -114,8 +114,8 @@ fn what_somebody_may_have_is_sent_again_as_it_was_and_its_end_after_it() {
     let mut outbox = open(&files);
     assert_eq!(outbox.next(0, WallNs(9)).unwrap().unwrap(), raise, "to the byte, though the process is another");
     // One of two addresses took it: the rest is sent the same.
-    outbox.taken(0, &[1].into()).unwrap();
-    outbox.untouched(0).unwrap();
+    outbox.failed(0, &[1].into(), true).unwrap();
+    outbox.failed(0, &BTreeSet::new(), true).unwrap();
     let rest = outbox.next(0, WallNs(9)).unwrap().unwrap();
     assert_eq!((rest.id, &rest.taken), (raise.id, &[1].into()));
     outbox.told(0).unwrap();
@@ -210,23 +210,23 @@ fn a_disk_that_cannot_be_written_holds_nothing_up() {
 #[test]
 fn the_box_is_bounded_and_loses_the_oldest_end_first() {
     let mut outbox = open(&files());
-    let camera = |n: usize| u32::try_from(n).unwrap();
     // A receiver that is never reached; troubles come and go.
-    for n in 0..MOST + 5 {
-        let at = i64::from(camera(n)) * 2 + 1;
-        outbox.put(&[turn(Fine, at, camera(n), Fail)], &report(at, &[]), false).unwrap();
-        outbox.put(&[turn(Fail, at + 1, camera(n), Fine)], &report(at + 1, &[]), false).unwrap();
+    let most = u32::try_from(MOST).unwrap();
+    let all = |at, range: std::ops::Range<u32>, from, to| range.map(|n| turn(from, at, n, to)).collect::<Vec<_>>();
+    outbox.put(&all(1, 0..most + 3, Fine, Fail), &report(1, &[]), false).unwrap();
+    outbox.put(&all(2, 0..5, Fail, Fine), &report(2, &[]), false).unwrap();
+    outbox.put(&all(3, 5..most, Fail, Fine), &report(3, &[]), false).unwrap();
+    outbox.put(&all(4, most + 3..most + 10, Fine, Fail), &report(4, &[]), false).unwrap();
+    let mut events = Vec::new();
+    while let Some(message) = outbox.next(0, WallNs(0)).unwrap() {
+        events.extend(message.events);
+        outbox.told(0).unwrap();
     }
-    let events: Vec<_> =
-        std::iter::from_fn(|| outbox.next(0, WallNs(0)).unwrap().inspect(|_| outbox_told(&mut outbox)))
-            .flat_map(|m| m.events)
-            .collect();
-    assert_eq!(events.len(), MOST);
-    assert_eq!(events[0].finding.subject, Some(Subject::Camera(5)));
-}
-
-fn outbox_told(outbox: &mut Outbox) {
-    outbox.told(0).unwrap();
+    let cameras: Vec<_> = events.iter().map(|e| (e.kind, e.finding.subject.clone().unwrap())).collect();
+    assert_eq!(cameras.len(), MOST);
+    let camera = |n| Subject::Camera(n);
+    assert_eq!(cameras[0], (Kind::Ended, camera(7)), "seven went, the first five of them first");
+    assert_eq!(cameras[MOST - 8..][..2], [(Kind::Ended, camera(most - 1)), (Kind::Raised, camera(most + 3))]);
 }
 
 /// What happens to a camera, or to the process.
@@ -299,8 +299,8 @@ impl World {
                 }
                 let _ = match answer {
                     Answer::Takes => self.outbox.told(n),
-                    Answer::Refuses => self.outbox.untouched(n),
-                    Answer::Lost => Ok(()),
+                    Answer::Refuses => self.outbox.failed(n, &BTreeSet::new(), true),
+                    Answer::Lost => self.outbox.failed(n, &BTreeSet::new(), false),
                 };
             }
         }
@@ -360,7 +360,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     /// The power is cut at every change of the file, in each of three ways, and what was not durable is lost or not.
     #[test]

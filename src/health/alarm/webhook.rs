@@ -36,7 +36,7 @@ struct Body<'a> {
     code: &'a str,
     values: BTreeMap<&'a str, &'a Value>,
     /// Whether an earlier message said that it began.
-    announced: bool,
+    told_before: bool,
     language: Lang,
     sentence: String,
     to_do: Option<String>,
@@ -69,7 +69,7 @@ pub(super) fn body(message: &Message, event: &Event, manner: &Manner<'_>) -> ser
         level: finding.level,
         code: &finding.code,
         values: finding.values.iter().map(|(name, value)| (name.as_str(), value)).collect(),
-        announced: event.raised_by.is_some(),
+        told_before: event.raised_by.is_some(),
         language: manner.lang,
         sentence: words.sentence(finding),
         to_do: words.to_do(finding),

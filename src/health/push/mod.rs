@@ -11,7 +11,7 @@ mod client;
 mod pace;
 mod service;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     fmt,
