@@ -10,6 +10,7 @@ mod clip;
 mod demo;
 mod diagnose;
 mod disk;
+mod doctor;
 mod gaps;
 mod generations;
 mod health;
@@ -29,6 +30,7 @@ mod segments;
 mod status;
 mod table;
 mod time;
+mod vendor;
 mod verify;
 mod volume;
 mod web;
@@ -66,6 +68,7 @@ enum Command {
     Demo(demo::Args),
     Record(record::Args),
     Status(status::Args),
+    Doctor(doctor::Args),
     Segments(segments::Args),
     Gaps(gaps::Args),
     Clip(clip::Args),
@@ -81,6 +84,7 @@ enum Command {
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
     Diagnose(diagnose::Args),
+    Vendor(vendor::Args),
     Reindex(reindex::Args),
     Verify(verify::Args),
     Volume(volume::Args),
@@ -108,6 +112,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
         Command::Status(args) => status::run(&args, cli.lang),
+        Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
         Command::Gaps(args) => gaps::run(&args, cli.lang),
         Command::Clip(args) => clip::run(&args, cli.lang),
@@ -122,6 +127,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => generations::rollback(args, cli.lang),
         Command::Generations(args) => generations::list(args, cli.lang),
         Command::Diff(args) => generations::diff(args, cli.lang),
+        Command::Vendor(args) => vendor::run(&args, cli.lang),
         Command::Diagnose(args) => diagnose::run(&args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),

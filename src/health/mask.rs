@@ -42,7 +42,7 @@ impl Mask {
             add(secret, "<secret>".into(), secret.chars().count() < LONG);
         }
         let camera = |id: &CameraId| numbers.get(id).map_or_else(|| "<camera>".into(), |n| format!("<camera {n}>"));
-        for (id, _) in numbers {
+        for id in numbers.keys() {
             add(id.as_str(), camera(id), true);
         }
         if let Some(site) = site {
@@ -133,15 +133,12 @@ impl Mask {
         while at < chars.len() {
             let begins = at == 0 || !chars[at - 1].is_alphanumeric();
             let found = self.known(&folded, at, begins).or_else(|| if begins { address(&chars, at) } else { None });
-            match found {
-                Some((len, instead)) => {
-                    out.push_str(&instead);
-                    at += len;
-                }
-                None => {
-                    out.push(chars[at]);
-                    at += 1;
-                }
+            if let Some((len, instead)) = found {
+                out.push_str(&instead);
+                at += len;
+            } else {
+                out.push(chars[at]);
+                at += 1;
             }
         }
         out
@@ -211,7 +208,7 @@ name = "Sân trước"
 kind = "public"
 department = "Tổ bảo vệ"
 [recorder.a]
-address = "may-ghi.truong.vn"
+address = "may-ghi.example"
 [[recorder.a.volume]]
 name = "a-1"
 disk = "ata-WDC_WD120EFBX_SERIAL9"
@@ -220,7 +217,7 @@ size = "12 TB"
 name = "Cổng chính"
 area = "san"
 recorder = "a"
-main = "rtsp://cam-cong.lan/1"
+main = "rtsp://cam-cong.example/1"
 previously = ["gate"]
 [camera.cong-2]
 name = "Cổng phụ"
@@ -268,7 +265,7 @@ email = "hanh@truong.vn"
             ("at 12:34:56 by 1.2.3 version 0.1.0", "at 12:34:56 by 1.2.3 version 0.1.0"),
             ("ata-WDC_WD120EFBX_SERIAL9-part1", "<disk of a-1>-part1"),
             ("RECORDER-PC systemd[1]: started", "<host> systemd[1]: started"),
-            ("cam-cong.lan refused, may-ghi.truong.vn too", "<address> refused, <address> too"),
+            ("cam-cong.example refused, may-ghi.example too", "<address> refused, <address> too"),
         ] {
             assert_eq!(mask().apply(text), masked, "{text}");
         }

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod demo;
 pub mod diagnose;
 pub mod disks;
+pub mod doctor;
 pub mod health;
 pub mod holding;
 mod in_force;

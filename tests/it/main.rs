@@ -10,6 +10,7 @@ mod browser;
 mod capture;
 mod disks;
 mod disks_fail;
+mod doctor;
 mod evidence;
 mod faults;
 #[path = "../support/footage.rs"]

@@ -1,7 +1,7 @@
 //! `custodian health`: how the recorder is, worst first; and the service that looks.
 
 mod say;
-mod silence;
+pub(super) mod silence;
 
 use std::{
     env,
@@ -100,7 +100,7 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     match args.verb {
         Some(Verb::Silence(silence)) => silence::run(silence, lang),
         None if args.serve => {
-            health::serve(&args.place.options(), drop)?;
+            health::serve(&args.place.options(), health::ways::go)?;
             Ok(ExitCode::SUCCESS)
         }
         None if args.prepare => {

@@ -26,7 +26,7 @@ const REDIRECTS: usize = 3;
 
 /// Why there was no answer. Says nothing of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(in crate::health) enum Trouble {
     Slow,
     Name,
     Refused,
@@ -38,7 +38,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn text(self) -> &'static str {
+    pub(in crate::health) fn text(self) -> &'static str {
         match self {
             Self::Slow => "it does not answer within 10 s",
             Self::Name => "its name is not known to the name service",
@@ -52,7 +52,7 @@ impl Trouble {
     }
 
     /// Whether only somebody who changes the address ends it.
-    pub(super) fn is_ours(self) -> bool {
+    pub(in crate::health) fn is_ours(self) -> bool {
         matches!(self, Self::Elsewhere | Self::Circle)
     }
 
@@ -81,16 +81,16 @@ impl Trouble {
 }
 
 /// What carries requests: the network, or a test.
-pub(super) trait Carry: Send + Sync {
+pub(in crate::health) trait Carry: Send + Sync {
     fn carry<'a>(&'a self, request: &'a Request, now: WallNs) -> BoxFuture<'a, Result<Answer, Trouble>>;
 }
 
 /// The network, by the site's proxy or none, never by one that the environment names.
-pub(super) struct Network(reqwest::Client);
+pub(in crate::health) struct Network(reqwest::Client);
 
 impl Network {
     /// `ca`: certificates (PEM) that count beside those of the system.
-    pub(super) fn new(proxy: Option<&Url>, ca: Option<&str>) -> Result<Self, PushError> {
+    pub(in crate::health) fn new(proxy: Option<&Url>, ca: Option<&str>) -> Result<Self, PushError> {
         let mut builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())

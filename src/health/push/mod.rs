@@ -11,7 +11,7 @@ mod client;
 mod pace;
 mod service;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     fmt,
@@ -24,10 +24,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::{
-    beat::Beat,
-    client::{Carry, Network},
-    pace::Pace,
+use self::{beat::Beat, pace::Pace};
+pub(super) use self::{
+    client::{Carry, Network, Trouble},
     service::{Service, Verdict},
 };
 use super::facts::{Endpoint, Witness};
@@ -214,7 +213,7 @@ impl Pusher {
 }
 
 /// From 0 to below 1, other for each recorder of a school when its power comes back.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     let bytes = random::<2>().unwrap_or_default();
     f64::from(u16::from_be_bytes(bytes)) / 65_536.0
 }

@@ -32,7 +32,7 @@ const PAGE: usize = 10_000;
 const PER_MINUTE: usize = 5;
 
 /// An endpoint: its kind and address.
-pub(super) struct Service {
+pub(in crate::health) struct Service {
     kind: PushKind,
     url: Url,
     authorization: Option<HeaderValue>,
@@ -42,7 +42,7 @@ pub(super) struct Service {
 
 /// What is asked of it.
 #[derive(Clone)]
-pub(super) struct Request {
+pub(in crate::health) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) authorization: Option<HeaderValue>,
@@ -54,7 +54,7 @@ pub(super) struct Request {
 
 /// What it answered.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
+pub(in crate::health) struct Answer {
     pub(super) status: u16,
     /// How long it wants to be left alone.
     pub(super) retry_after: Option<Duration>,
@@ -66,7 +66,7 @@ pub(super) struct Answer {
 
 /// What that means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::health) enum Verdict {
     /// It took it, with the checkpoints or without.
     Taken {
         /// Whether the checkpoints are with it now.
@@ -100,7 +100,12 @@ fn encoded(text: &str) -> usize {
 }
 
 impl Service {
-    pub(super) fn new(kind: PushKind, url: &Secret, token: Option<&Secret>, names: bool) -> Result<Self, PushError> {
+    pub(in crate::health) fn new(
+        kind: PushKind,
+        url: &Secret,
+        token: Option<&Secret>,
+        names: bool,
+    ) -> Result<Self, PushError> {
         let fingerprint = Hash(Sha256::digest(url.reveal()).into()).to_string();
         let mut url = Url::parse(url.reveal()).map_err(|_| PushError::Address)?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -139,7 +144,7 @@ impl Service {
     }
 
     /// Its kind, its host, and the first 8 digits of the SHA-256 of its address: all that is ever shown of it.
-    pub(super) fn shown(&self) -> &str {
+    pub(in crate::health) fn shown(&self) -> &str {
         &self.shown
     }
 
@@ -195,7 +200,14 @@ impl Service {
         Request { method, url, authorization, body, checkpoints_end }
     }
 
-    pub(super) fn verdict(&self, request: &Request, answer: &Answer) -> Verdict {
+    /// JSON that is no beat, with the address and the token of this endpoint.
+    pub(in crate::health) fn post(&self, json: Vec<u8>) -> Request {
+        let (url, authorization) = (self.url.clone(), self.authorization.clone());
+        let body = Some(("application/json", json));
+        Request { method: Method::POST, url, authorization, body, checkpoints_end: None }
+    }
+
+    pub(in crate::health) fn verdict(&self, request: &Request, answer: &Answer) -> Verdict {
         let status = answer.status;
         let later = || Verdict::Later(format!("it answers {status}"), answer.retry_after);
         match status {

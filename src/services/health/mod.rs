@@ -11,6 +11,7 @@ mod serve;
 mod socket;
 mod source;
 mod state;
+pub mod ways;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -57,7 +58,7 @@ fn world() -> World {
 /// If there can be no runtime to ask with.
 pub fn glance(options: &Options) -> std::io::Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut looker = Looker::new(&Paths::new(&options.state), world(), options.source(), Ear::default());
+    let mut looker = Looker::new(&Paths::new(&options.state), world(), options.source(), Default::default());
     let question = looker.question();
     let answers = runtime.block_on(question.ask());
     Ok(looker.glance(answers))

@@ -19,6 +19,7 @@ use super::{
     looker::{Look, Looker},
     socket::{self, Desk},
     source::Said,
+    ways::First,
 };
 use crate::{
     health::facts::NoSite,
@@ -26,6 +27,7 @@ use crate::{
         lock::Lock,
         paths::Paths,
         socket::{For, listen},
+        vendor::{self, Vendor},
     },
     site::{Site, secrets::Secrets},
     sys::{Files, RealFiles, notify, processor_time},
@@ -55,6 +57,10 @@ pub struct Sight {
     pub secrets: watch::Receiver<Arc<Secrets>>,
     /// Where the ways out leave what health is to know of them.
     pub ear: Ear,
+    /// Who is told of turns first.
+    pub first: First,
+    /// Whether the vendor is let in; none: that cannot be read, and nobody is.
+    pub vendor: Option<Arc<Vendor>>,
     /// Where the ways out may keep what must survive a restart, below this folder.
     pub paths: Paths,
 }
@@ -68,7 +74,7 @@ struct Told {
 }
 
 impl Told {
-    fn new(paths: &Paths, ear: &Ear) -> (Self, Sight) {
+    fn new(paths: &Paths, (ear, first): &(Ear, First), vendor: Option<Arc<Vendor>>) -> (Self, Sight) {
         let (latest, latest_of) = watch::channel(None);
         let (site, site_of) = watch::channel(None);
         let (secrets, secrets_of) = watch::channel(Arc::default());
@@ -79,6 +85,8 @@ impl Told {
             site: site_of,
             secrets: secrets_of,
             ear: ear.clone(),
+            first: first.clone(),
+            vendor,
             paths: paths.clone(),
         };
         (Self { latest: Arc::new(latest), turns, site, secrets }, sight)
@@ -118,19 +126,21 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     make(&paths)?;
     let _lock = Lock::take(&paths.health().join("health.lock"), "health is looked after")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
-        // One looks; one looks up names for the ways out, which may take as long as it likes.
-        .max_blocking_threads(2)
+        // One looks; the others look up names for the ways out, note what the vendor asks and gather it, which may take as long as it likes.
+        .max_blocking_threads(6)
         .enable_all()
         .build()?;
     let world = super::world();
-    let ear = Ear::default();
-    let looker = Looker::new(&paths, world.clone(), options.source(), ear.clone());
-    let (told, sight) = Told::new(&paths, &ear);
-    let desk = Desk { silences: looker.silences(), world, latest: told.latest.clone() };
+    let told_by: (Ear, First) = Default::default();
+    let looker = Looker::new(&paths, world.clone(), options.source(), told_by.clone());
+    let vendor = vendor(&paths, &world);
+    let (told, sight) = Told::new(&paths, &told_by, vendor.clone());
+    let (silences, latest, site) = (looker.silences(), told.latest.clone(), sight.site.clone());
+    let desk = Desk { silences, world, vendor, site, latest };
     let looker = Arc::new(Mutex::new(looker));
     let ended = runtime.block_on(async {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone()))?;
+        answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone(), desk.clone()))?;
         answer(&paths.health_control_socket(), For::Owner, socket::control(desk.clone()))?;
         ways_out(sight);
         notify::ready();
@@ -151,6 +161,25 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
         looker.save();
     }
     ended
+}
+
+/// The vendor's permission. What cannot be read lets nobody in.
+fn vendor(paths: &Paths, world: &super::World) -> Option<Arc<Vendor>> {
+    let boot = RealFiles.read("/proc/sys/kernel/random/boot_id".as_ref()).ok().flatten().unwrap_or_default();
+    let place = vendor::Place {
+        folder: paths.health(),
+        spool: paths.ledger_spool(),
+        files: world.files.clone(),
+        clock: world.clock.clone(),
+        boot: String::from_utf8_lossy(&boot).trim().to_owned(),
+    };
+    match Vendor::open(place) {
+        Ok(vendor) => Some(Arc::new(vendor)),
+        Err(e) => {
+            log::error!("the vendor is not let in: the permission in {} cannot be read: {e}", paths.health().display());
+            None
+        }
+    }
 }
 
 /// The folders, one level each; on an appliance they are there.

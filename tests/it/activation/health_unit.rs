@@ -3,7 +3,13 @@
 
 use super::*;
 
-const UNITS: [&str; 2] = ["custodian-health.service", "custodian-health-secrets.service"];
+const UNITS: [&str; 3] = ["custodian-health.service", "custodian-health-secrets.service", "custodian-look.service"];
+
+/// Root's look: reads what is other users', asks for disks, writes one folder and no disk.
+const LOOK: &str = "set -e\ncat /var/lib/custodian/backups/any /var/lib/custodian/current/secrets.toml > /dev/null\n\
+                    lsblk --json > /run/custodian-look/look.json\n\
+                    for path in /var/lib/custodian/stray /run/stray /srv/v1/stray; do ! touch $path 2> /dev/null; done\n\
+                    test -z \"$(ls /run/custodian 2> /dev/null)\"\n";
 
 /// What health must not be able to read, in its sandbox or outside of it.
 const NEVER: [&str; 8] = [
@@ -20,13 +26,13 @@ const NEVER: [&str; 8] = [
 /// Tries everything, says what came of it, and that it is ready.
 fn probe() -> String {
     format!(
-        "exec > /var/lib/custodian/health/seen\nid -un\nid -nG\ncat $CREDENTIALS_DIRECTORY/site.toml | head -n 2\n\
+        "exec > /var/lib/custodian/health/seen\nid -un\nid -nG | tr ' ' '\\n' | sort\ncat $CREDENTIALS_DIRECTORY/site.toml | head -n 2\n\
          cat $CREDENTIALS_DIRECTORY/custodian.health-secrets\necho\necho recorder $CUSTODIAN_RECORDER\n\
          for path in {}; do test -r $path && echo CAN READ $path; done\n\
          for path in /run/custodian-status /var/lib/custodian/verify /run/custodian-look; do ls $path > /dev/null || echo CANNOT LIST $path; done\n\
          touch /var/lib/custodian/ledger-spool/of-health /run/custodian-health/of-health || echo CANNOT WRITE\n\
          touch /var/lib/custodian/stray /run/custodian-status/stray /var/lib/custodian/verify/stray 2> /dev/null && echo CAN WRITE\n\
-         test -r /proc/meminfo || echo NO MEMORY\necho end\nsystemd-notify --ready\nexec sleep infinity\n",
+         test -r /proc/meminfo || echo NO MEMORY\nsystemctl list-units --failed > /dev/null || echo NO MANAGER\necho end\nsystemd-notify --ready\nexec sleep infinity\n",
         NEVER.join(" ")
     )
 }
@@ -39,28 +45,28 @@ fn loop_health_is_handed_what_it_may_know_and_comes_to_nothing_else() {
     let cameras = OwnCameras::start(1);
     let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
     let appliance = Appliance::new(&cameras);
-    for (folder, files) in [
-        ("health", [("probe.sh", probe()), ("probe.conf", "[Service]\nNotifyAccess=all\nWatchdogSec=0\nExecStart=\nExecStart=/bin/sh /etc/systemd/system/custodian-health.service.d/probe.sh\n".into())]),
-        // As the program does: of secrets.toml what [health] names.
-        ("secrets", [("probe.sh", "date +%N > /run/credstore/when\ngrep -A1 secrets /var/lib/custodian/current/secrets.toml > /run/credstore/custodian.health-secrets || rm -f /run/credstore/custodian.health-secrets\n".into()), ("probe.conf", "[Service]\nExecStart=\nExecStart=/bin/sh /etc/systemd/system/custodian-health-secrets.service.d/probe.sh\n".into())]),
-    ] {
-        fs::create_dir(appliance.path(folder)).unwrap();
-        for (name, text) in files {
-            fs::write(appliance.path(folder).join(name), text).unwrap();
-        }
+    let mut more = Vec::new();
+    // As the program does: of secrets.toml what [health] names.
+    let prepare = "date +%N > /run/credstore/when\ncd /run/credstore\nfrom=/var/lib/custodian/current/secrets.toml\n\
+                   grep -A1 secrets $from > custodian.health-secrets || rm -f custodian.health-secrets\n";
+    let programs = [(probe(), "NotifyAccess=all\nWatchdogSec=0\n"), (prepare.into(), ""), (LOOK.into(), "")];
+    for (unit, (program, more_of_unit)) in UNITS.into_iter().zip(programs) {
+        let (folder, there) = (appliance.path(unit), format!("/etc/systemd/system/{unit}.d"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("probe.sh"), program).unwrap();
+        let instead = format!("[Service]\n{more_of_unit}ExecStart=\nExecStart=/bin/sh {there}/probe.sh\n");
+        fs::write(folder.join("probe.conf"), instead).unwrap();
+        more.push((folder, there));
+        more.push((modules().join(unit), format!("/etc/systemd/system/{unit}")));
     }
     symlink(format!("../{}", UNITS[0]), appliance.path("wants").join(UNITS[0])).unwrap();
-    let mut more: Vec<(PathBuf, String)> =
-        UNITS.iter().map(|unit| (modules().join(unit), format!("/etc/systemd/system/{unit}"))).collect();
-    more.push((appliance.path("health"), "/etc/systemd/system/custodian-health.service.d".into()));
-    more.push((appliance.path("secrets"), "/etc/systemd/system/custodian-health-secrets.service.d".into()));
     let machine = appliance.boot_with(&more);
 
     // Without a site it runs, and is handed nothing.
     let active = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
     wait_for("health to run", Duration::from_secs(30), || (active(UNITS[0]).trim() == "active").then_some(()));
     let seen = || fs::read_to_string(appliance.path("state/health/seen")).unwrap();
-    let groups = "custodian-health\ncustodian-health custodian-status custodian-spool\n";
+    let groups = "custodian-health\ncustodian-health\ncustodian-spool\ncustodian-status\n";
     assert_eq!(seen(), format!("{groups}nonenone\nrecorder\nend\n"));
 
     // A site is applied: it begins anew with that, while the recorder records.
@@ -87,7 +93,10 @@ fn loop_health_is_handed_what_it_may_know_and_comes_to_nothing_else() {
     };
     // Now that all of it is there.
     assert_eq!(begun_anew(), format!("{groups}{handed}"));
-    for path in NEVER {
+    // The school has made the folder for footage, and whoever likes may list that; the recorder's files are its own.
+    let segments = machine.run(&["find", "/srv/v1/footage", "-name", "*.mp4"]);
+    let segment = segments.lines().next().expect("one is being written");
+    for path in NEVER.into_iter().skip(1).chain([segment]) {
         assert!(machine.try_run(&["test", "-e", path]).status.success(), "{path} is there");
         assert!(!may("custodian-health", "-r", path), "by its user alone it may read {path}");
     }
@@ -107,6 +116,10 @@ fn loop_health_is_handed_what_it_may_know_and_comes_to_nothing_else() {
     assert!(!may("custodian-web", "-w", "/var/lib/custodian/ledger-spool"));
     machine.run(&["runuser", "--user", "custodian-record", "--", "rm", "/var/lib/custodian/ledger-spool/of-health"]);
 
+    machine.run(&["systemctl", "start", UNITS[2]]);
+    let looked = machine.run(&["runuser", "--user", "custodian-health", "--", "cat", "/run/custodian-look/look.json"]);
+    assert!(looked.contains("blockdevices"), "{looked}");
+
     // The recorder's end is not its own.
     let pid = || machine.run(&["systemctl", "show", "--property=MainPID", "--value", UNITS[0]]);
     let before = pid();
@@ -124,7 +137,7 @@ fn loop_health_is_handed_what_it_may_know_and_comes_to_nothing_else() {
     assert_ne!(when(), prepared);
 
     // One that does not start holds up no site, and leaves the recorder alone.
-    fs::write(appliance.path("health/probe.sh"), "exit 1\n").unwrap();
+    fs::write(appliance.path(UNITS[0]).join("probe.sh"), "exit 1\n").unwrap();
     let recorder = recorder_pid(&machine);
     fs::write(&site, fs::read_to_string(&site).unwrap() + "[health.warn]\nnewest = \"20 s\"\n").unwrap();
     let said = machine.run(&["custodian", "apply"]);

@@ -1,6 +1,6 @@
 //! A server that shows what it is asked byte by byte, and answers what the test says.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -11,40 +11,40 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
 };
 
-pub(super) struct Mock {
+pub(in crate::health) struct Mock {
     listener: TcpListener,
 }
 
-pub(super) struct Asked<S = TcpStream> {
+pub(in crate::health) struct Asked<S = TcpStream> {
     /// Head and body as they came.
-    pub(super) text: String,
-    pub(super) stream: S,
+    pub(in crate::health) text: String,
+    pub(in crate::health) stream: S,
 }
 
 impl Mock {
-    pub(super) async fn new() -> Self {
+    pub(in crate::health) async fn new() -> Self {
         Self::at("127.0.0.1:0").await
     }
 
-    pub(super) async fn at(address: &str) -> Self {
+    pub(in crate::health) async fn at(address: &str) -> Self {
         Self { listener: TcpListener::bind(address).await.unwrap() }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::health) fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
-    pub(super) async fn accept(&self) -> TcpStream {
-        self.listener.accept().await.unwrap().0
+    pub(in crate::health) async fn accept(&self) -> TcpStream {
+        tokio::time::timeout(Duration::from_secs(30), self.listener.accept()).await.expect("nobody asks").unwrap().0
     }
 
     /// The next request. Each comes on a connection of its own.
-    pub(super) async fn asked(&self) -> Asked {
+    pub(in crate::health) async fn asked(&self) -> Asked {
         Asked::read(self.accept().await).await
     }
 
     /// What is asked next, while it is answered with `answer`.
-    pub(super) async fn answers(&self, answer: impl AsRef<str>) -> String {
+    pub(in crate::health) async fn answers(&self, answer: impl AsRef<str>) -> String {
         let mut asked = self.asked().await;
         asked.say(answer.as_ref()).await;
         asked.text
@@ -52,7 +52,7 @@ impl Mock {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
-    pub(super) async fn read(mut stream: S) -> Self {
+    pub(in crate::health) async fn read(mut stream: S) -> Self {
         let mut bytes = Vec::new();
         loop {
             let text = String::from_utf8_lossy(&bytes);
@@ -68,29 +68,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asked<S> {
         Self { text: String::from_utf8(bytes).unwrap(), stream }
     }
 
-    pub(super) async fn say(&mut self, answer: &str) {
+    pub(in crate::health) async fn say(&mut self, answer: &str) {
         self.stream.write_all(answer.as_bytes()).await.unwrap();
     }
 }
 
 /// 200 with a body.
-pub(super) fn ok(body: &str) -> String {
+pub(in crate::health) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// Another status, with more header lines if wanted.
-pub(super) fn status(code: u16, headers: &str, body: &str) -> String {
+pub(in crate::health) fn status(code: u16, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {code} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// An authority, and what serves with a certificate of it.
-pub(super) struct Authority {
-    pub(super) pem: String,
+pub(in crate::health) struct Authority {
+    pub(in crate::health) pem: String,
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(in crate::health) fn new() -> Self {
         let mut params = rcgen::CertificateParams::new([]).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -98,8 +98,15 @@ impl Authority {
         Self { pem, issuer: rcgen::Issuer::new(params, key) }
     }
 
+    /// Certificate and key for a host, for a server that reads files.
+    pub(in crate::health) fn pem(&self, host: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
     /// For a host, valid until a year.
-    pub(super) fn server(&self, host: &str, until: i32) -> TlsAcceptor {
+    pub(in crate::health) fn server(&self, host: &str, until: i32) -> TlsAcceptor {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(until, 1, 1);

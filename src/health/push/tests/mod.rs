@@ -4,7 +4,7 @@ mod answers;
 mod kinds;
 mod logs;
 mod loops;
-mod mock;
+pub(in crate::health) mod mock;
 mod names;
 mod real;
 mod ways;
