@@ -120,7 +120,10 @@ impl<'a> Health<'a> {
 
     /// Waits until all is as it should be.
     fn wait_until_well(&self) -> Report {
-        self.wait_for("all to be well", |report| report.recording.is_some() && troubles(report).is_empty())
+        let seen = |report: &Report| {
+            report.cameras.iter().flat_map(|c| &c.streams).all(|stream| stream.newest_committed.is_some())
+        };
+        self.wait_for("all to be well", |r| r.recording.is_some() && seen(r) && troubles(r).is_empty())
     }
 
     /// Waits for a finding that begins within two looks of `since`.
