@@ -258,8 +258,8 @@ mod tests {
             by: "Dũng".into(),
             reason: "mast".into(),
         };
-        let later = NOW + Duration::from_secs(60);
-        let all = [silence(ago(60), later, &[2]), silence(later, later + Duration::from_secs(60), &[])];
+        let later = NOW + Duration::from_mins(1);
+        let all = [silence(ago(60), later, &[2]), silence(later, later + Duration::from_mins(1), &[])];
         let mut steady = Steady::default();
         look(&facts, &all, &mut steady, 0);
         let (report, turns) = look(&facts, &all, &mut steady, 30_000_000_000);
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!((camera.level, camera.silenced), (Level::Fail, Some(later)));
         assert_eq!(turns.iter().map(|t| &*t.finding.code).collect::<Vec<_>>(), ["drift"]);
         assert_eq!(report.troubles().len(), 1);
-        facts.at = later + Duration::from_secs(60);
+        facts.at = later + Duration::from_mins(1);
         let now = facts.at;
         for camera in ["c1", "c3"] {
             newest(&mut facts, camera, StreamKind::Main, Some(now));

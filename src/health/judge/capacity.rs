@@ -16,9 +16,10 @@ pub(super) fn forecast(look: &Look<'_>) -> Vec<Finding> {
         return vec![code::forecast::UNKNOWN.plain(Level::Warn, look)];
     };
     if retention.reckoned.is_none() {
-        return vec![match look.is_fresh() {
-            true => code::forecast::RECKONING.fine(look),
-            false => code::forecast::UNRECKONED.plain(Level::Warn, look),
+        return vec![if look.is_fresh() {
+            code::forecast::RECKONING.fine(look)
+        } else {
+            code::forecast::UNRECKONED.plain(Level::Warn, look)
         }];
     }
     let volume = |volume: &VolumeRetention| {
@@ -36,7 +37,7 @@ pub(super) fn forecast(look: &Look<'_>) -> Vec<Finding> {
             (_, 0) => code::forecast::SHORT,
             _ => code::forecast::SOON,
         };
-        let mut finding = code.at(level, Some(Subject::Volume(volume.name.clone())), look);
+        let mut finding = code.at(level, Subject::Volume(volume.name.clone()), look);
         finding = finding.with("missing", Value::Bytes(breaks.missing));
         if breaks.day > 0 {
             let days = Value::Days(f64::from(breaks.day));

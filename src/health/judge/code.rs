@@ -38,8 +38,8 @@ impl Code {
     }
 
     /// A finding that says this.
-    pub(super) fn at(&self, level: Level, subject: Option<Subject>, look: &super::Look<'_>) -> Finding {
-        Finding::new(self.probe, subject, level, self.text, look.facts.at)
+    pub(super) fn at(&self, level: Level, subject: impl Into<Option<Subject>>, look: &super::Look<'_>) -> Finding {
+        Finding::new(self.probe, subject.into(), level, self.text, look.facts.at)
     }
 
     /// A finding that says this about the recorder.

@@ -66,7 +66,7 @@ fn one(
         last = last.max(newest);
         if let Some(at) = newest.filter(|at| at.since(look.facts.at) > nanos(AHEAD)) {
             let ahead = code::footage::AHEAD.at(Level::Warn, camera.subject(), look).with("at", Value::Time(at));
-            worst = worse(worst, ahead);
+            worst = Some(worse(worst, ahead));
             continue;
         }
         let age = look.age(begins(look, camera, newest, site, hours));
@@ -85,16 +85,16 @@ fn one(
             None if sub => code::footage::SUB_NEVER.at(level, camera.subject(), look),
             None => code::footage::NEVER.at(level, camera.subject(), look),
         };
-        worst = worse(worst, finding);
+        worst = Some(worse(worst, finding));
     }
     (worst, oldest, last)
 }
 
 /// The worse of two findings, the first of two that are alike: main comes before sub.
-fn worse(a: Option<Finding>, b: Finding) -> Option<Finding> {
+fn worse(a: Option<Finding>, b: Finding) -> Finding {
     match a {
-        Some(a) if a.level >= b.level => Some(a),
-        _ => Some(b),
+        Some(a) if a.level >= b.level => a,
+        _ => b,
     }
 }
 

@@ -1,12 +1,9 @@
 //! What is kept in truth, against the promise; deletion that is suspended; holds.
 
 use super::{Look, code, other};
-use crate::types::{
-    VolumeName,
-    wire::{
-        CameraRetention, Doubt, Retention, Suspension,
-        health::{Finding, Level, Subject, Value},
-    },
+use crate::types::wire::{
+    CameraRetention, Doubt, Retention, Suspension,
+    health::{Finding, Level, Subject, Value},
 };
 
 pub(super) fn judge(look: &Look<'_>) -> Vec<Finding> {
@@ -94,7 +91,7 @@ fn suspended(look: &Look<'_>, retention: &Retention) -> Vec<Finding> {
     all.sort_by_key(|s| (place(s), s.doubt == Doubt::Comparing, s.doubt));
     all.dedup_by_key(|s| place(s));
     let finding = |s: &Suspension| {
-        let subject = s.volume.clone().map_or_else(|| other("deletion"), |v: VolumeName| Some(Subject::Volume(v)));
+        let subject = s.volume.clone().map_or_else(|| other("deletion"), Subject::Volume);
         let code = match s.doubt {
             Doubt::Clock => code::kept::CLOCK,
             Doubt::Index => code::kept::INDEX,

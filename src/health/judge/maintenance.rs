@@ -92,9 +92,10 @@ pub(super) fn certificates(look: &Look<'_>) -> Vec<Finding> {
 pub(super) fn verification(look: &Look<'_>) -> Vec<Finding> {
     let Some(site) = look.site else { return Vec::new() };
     let Some(verified) = &look.facts.verified else {
-        return vec![match look.is_new(site.warn.verification) {
-            true => code::verification::NOT_YET.fine(look),
-            false => code::verification::NEVER.plain(Level::Warn, look),
+        return vec![if look.is_new(site.warn.verification) {
+            code::verification::NOT_YET.fine(look)
+        } else {
+            code::verification::NEVER.plain(Level::Warn, look)
         }];
     };
     let at = Value::Time(verified.at);

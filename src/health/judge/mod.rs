@@ -112,8 +112,8 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    fn subject(&self) -> Option<Subject> {
-        Some(Subject::Camera(self.number))
+    fn subject(&self) -> Subject {
+        Subject::Camera(self.number)
     }
 }
 
@@ -194,7 +194,7 @@ fn numbers(findings: &[Finding]) -> Value {
 }
 
 /// The level of something that is the worse the more it is.
-fn level<T: PartialOrd>(value: T, warn: T, fail: T) -> Level {
+fn level<T: PartialOrd + Copy>(value: T, warn: T, fail: T) -> Level {
     if value >= fail {
         Level::Fail
     } else if value >= warn {
@@ -208,6 +208,6 @@ fn seconds(length: Duration) -> Value {
     Value::Seconds(length.as_secs_f64())
 }
 
-fn other(name: &str) -> Option<Subject> {
-    Some(Subject::Other(name.to_owned()))
+fn other(name: &str) -> Subject {
+    Subject::Other(name.to_owned())
 }

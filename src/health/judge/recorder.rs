@@ -8,7 +8,7 @@ use crate::{
         facts::{NoAnswer, NoSite},
         report::signed_entries,
     },
-    types::wire::health::{Finding, Level, Subject, Value},
+    types::wire::health::{Finding, Level, Value},
 };
 
 /// After the machine has started, its programs take so long to start.
@@ -51,8 +51,7 @@ pub(super) fn units(look: &Look<'_>) -> Vec<Finding> {
     };
     let one = |unit: &String| {
         let ours = unit.starts_with("custodian");
-        let subject = Some(Subject::Other(unit.clone()));
-        code::units::FAILED.at(if ours { Level::Fail } else { Level::Warn }, subject, look)
+        code::units::FAILED.at(if ours { Level::Fail } else { Level::Warn }, other(unit), look)
     };
     let mut found = vec![code::units::WELL.fine(look)];
     found.extend(failed.iter().map(one));

@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-fn subject(volume: &Volume) -> Option<Subject> {
-    Some(Subject::Volume(volume.name.clone()))
+fn subject(volume: &Volume) -> Subject {
+    Subject::Volume(volume.name.clone())
 }
 
 /// The volumes of this recorder.
-fn all<'a>(site: InForce<'a>) -> &'a [Volume] {
+fn all(site: InForce<'_>) -> &[Volume] {
     site.site.volumes_of(site.recorder)
 }
 
@@ -117,7 +117,7 @@ pub(super) fn latency(look: &Look<'_>) -> Vec<Finding> {
         let commit = volume.commit_latency.map_or(0, |l| l.p99_us);
         slowest = (slowest.0.max(write), slowest.1.max(commit));
         if Duration::from_micros(write.max(commit)) >= site.warn.latency {
-            let slow = code::latency::SLOW.at(Level::Warn, Some(Subject::Volume(volume.name.clone())), look);
+            let slow = code::latency::SLOW.at(Level::Warn, Subject::Volume(volume.name.clone()), look);
             found.push(slow.with("write", length(write)).with("commit", length(commit)));
         }
     }

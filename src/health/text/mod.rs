@@ -117,17 +117,17 @@ impl<'a> Words<'a> {
     /// In the two largest units that matter.
     fn length(&self, seconds: f64) -> String {
         let sign = if seconds < 0.0 { "−" } else { "" };
-        let s = seconds.abs();
-        if s > 0.0 && s < 0.0995 {
-            return format!("{sign}{}", self.unit("milliseconds", &format!("{:.0}", s * 1000.0)));
+        let off = seconds.abs();
+        if off > 0.0 && off < 0.0995 {
+            return format!("{sign}{}", self.unit("milliseconds", &format!("{:.0}", off * 1000.0)));
         }
-        if s < 9.95 {
-            let tenths = format!("{s:.1}");
+        if off < 9.95 {
+            let tenths = format!("{off:.1}");
             return format!("{sign}{}", self.unit("seconds", tenths.strip_suffix(".0").unwrap_or(&tenths)));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "above, and saturating")]
-        let s = s.round() as u64;
-        let (d, h, m) = (s / 86_400, s / 3600 % 24, s / 60 % 60);
+        let s = off.round() as u64;
+        let (days, hours, minutes) = (s / 86_400, s / 3600 % 24, s / 60 % 60);
         let two = |large: String, small: (&str, u64)| match small.1 {
             0 => large,
             n => format!("{large} {}", self.unit(small.0, &n.to_string())),
@@ -136,10 +136,10 @@ impl<'a> Words<'a> {
         let text = match s {
             0..60 => whole("seconds", s),
             // Below ten minutes seconds matter.
-            60..600 => two(whole("minutes", m), ("seconds", s % 60)),
-            600..3600 => whole("minutes", m),
-            3600..86_400 => two(whole("hours", h), ("minutes", m)),
-            _ => two(self.days(&d.to_string()), ("hours", h)),
+            60..600 => two(whole("minutes", minutes), ("seconds", s % 60)),
+            600..3600 => whole("minutes", minutes),
+            3600..86_400 => two(whole("hours", hours), ("minutes", minutes)),
+            _ => two(self.days(&days.to_string()), ("hours", hours)),
         };
         format!("{sign}{text}")
     }

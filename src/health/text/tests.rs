@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use proptest::prelude::*;
 
@@ -129,9 +129,9 @@ fn page(report: &Report, lang: Lang) -> String {
     let words = Words::new(lang, &zone, &report.cameras);
     let mut page = String::new();
     for f in &report.findings {
-        page.push_str(&format!("{} | {} | {}\n", words.level(f.level), words.probe(f.probe), words.sentence(f)));
+        let _ = writeln!(page, "{} | {} | {}", words.level(f.level), words.probe(f.probe), words.sentence(f));
         if let Some(to_do) = words.to_do(f) {
-            page.push_str(&format!("    → {to_do}\n"));
+            let _ = writeln!(page, "    → {to_do}");
         }
     }
     page
@@ -233,13 +233,13 @@ fn made_up() -> impl Strategy<Value = (String, Vec<String>)> {
              [area.gate]\nname = \"G\"\nkind = \"public\"\n[role.lead]\nname = \"L\"\nmay = [\"approve\"]\n",
         );
         let mut secret: Vec<String> = ids.iter().cloned().collect();
-        text.push_str(&format!("[person.{person}]\nname = \"{}\"\nroles = [\"lead\"]\n", names[7]));
+        let _ = write!(text, "[person.{person}]\nname = \"{}\"\nroles = [\"lead\"]\n", names[7]);
         secret.extend([person, names[7].clone()]);
         for (i, id) in ids.iter().enumerate() {
             // A name twice is refused.
             let name = format!("{} {i}", names[i]);
             let host = format!("10.{}.{}.{}", octets[i], octets[7], 10 + i);
-            text.push_str(&format!("[camera.{id}]\nname = \"{name}\"\narea = \"gate\"\nmain = \"rtsp://{host}/1\"\n"));
+            let _ = write!(text, "[camera.{id}]\nname = \"{name}\"\narea = \"gate\"\nmain = \"rtsp://{host}/1\"\n");
             secret.extend([name, host]);
         }
         (text, secret)
