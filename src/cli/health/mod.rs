@@ -95,7 +95,7 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     match args.verb {
         Some(Verb::Silence(silence)) => silence::run(silence, lang),
         None if args.serve => {
-            health::serve(&args.place.options(), drop)?;
+            health::serve(&args.place.options(), |sight| drop(tokio::spawn(health::alarms(sight))))?;
             Ok(ExitCode::SUCCESS)
         }
         None => show(&args, lang),

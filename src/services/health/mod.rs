@@ -1,6 +1,7 @@
 //! The health service: looks at the recorder again and again, from outside, and says how it is. It goes on whether the recorder runs,
 //! hangs, is dead or never started; none of its ways out holds up a look.
 
+mod alarming;
 pub mod announcing;
 mod gather;
 mod heard;
@@ -12,11 +13,12 @@ mod state;
 
 use std::{path::PathBuf, sync::Arc};
 
-use self::{gather::World, looker::Looker, source::Source};
 pub use self::{
+    alarming::alarms,
     heard::{Ear, Heard},
     serve::{Sight, serve},
 };
+use self::{gather::World, looker::Looker, source::Source};
 use crate::{
     services::paths::Paths,
     sys::{RealClock, RealCommands, RealFiles},
