@@ -8,7 +8,10 @@ use super::{
     ApplyError, Env, ManagerError,
     generations::{current, failed, link, read, target, write_unit},
 };
-use crate::plan::{Step, is_mount};
+use crate::{
+    plan::{HEALTH, Step, is_mount},
+    types::story,
+};
 
 /// What a step has come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,6 +93,14 @@ fn one(env: &Env<'_>, generation: u64, step: &Step, when: When) -> Result<Outcom
         Step::Start { .. } | Step::Stop { .. } | Step::Restart { .. } | Step::Reload { .. } if !running => {
             Ok(Outcome::NotNeeded)
         }
+        // How a recorder is reported is no reason not to put a site in force; that it is not reported is a failed unit.
+        Step::Restart { unit } if unit == HEALTH => match env.manager.restart(unit) {
+            Err(e) => {
+                log::warn!("{HEALTH} does not go on: {}", story(&e));
+                Ok(Outcome::NotYet(e.to_string()))
+            }
+            other => told(other),
+        },
         Step::Start { unit } => told(env.manager.start(unit, true)),
         Step::Stop { unit } => told(env.manager.stop(unit)),
         Step::Restart { unit } => told(env.manager.restart(unit)),

@@ -1,5 +1,7 @@
 //! What is being done, written down before it is: whatever is cut short is finished or forgotten by the next command.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     generations::{confirmed, current, failed, forget, read_json, set_confirmed, write_json},
     trial,
 };
-use crate::plan::Step;
+use crate::{plan::Step, sys::Files};
 
 const FILE: &str = "pending.json";
 
@@ -24,6 +26,12 @@ pub(super) struct Pending {
     pub boot: Option<String>,
     /// What is done.
     pub steps: Vec<Step>,
+}
+
+/// What is being put in force, if an apply is at work or was cut short: the number of the generation, and the path of the file that says so.
+pub fn since(files: &dyn Files, state: &Path) -> Result<Option<(u64, PathBuf)>, ApplyError> {
+    let path = state.join(FILE);
+    Ok(read_json::<Pending>(files, &path)?.map(|pending| (pending.to, path)))
 }
 
 impl Pending {

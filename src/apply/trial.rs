@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApplyError, Env,
-    generations::{failed, read_json, write_json},
+    generations::{confirmed, failed, read_json, write_json},
 };
 use crate::{sys::Files, types::WallNs};
 
@@ -103,6 +103,12 @@ impl Trial {
 
 pub(super) fn read(files: &dyn Files, state: &Path) -> Result<Option<Trial>, ApplyError> {
     read_json(files, &state.join(FILE))
+}
+
+/// Until when a generation is on trial, by the wall clock; nothing if it is not.
+pub fn ends(files: &dyn Files, state: &Path, generation: u64) -> Result<Option<WallNs>, ApplyError> {
+    let trial = read(files, state)?.filter(|trial| trial.generation == generation);
+    Ok(if confirmed(files, state)? == Some(generation) { None } else { trial.map(|trial| trial.due()) })
 }
 
 /// There is no trial any more. Its timer may be gone already, and comes to nothing if not.

@@ -30,6 +30,7 @@ mod segments;
 mod status;
 mod table;
 mod time;
+mod vendor;
 mod verify;
 mod volume;
 mod web;
@@ -83,6 +84,7 @@ enum Command {
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
     Diagnose(diagnose::Args),
+    Vendor(vendor::Args),
     Reindex(reindex::Args),
     Verify(verify::Args),
     Volume(volume::Args),
@@ -125,6 +127,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => generations::rollback(args, cli.lang),
         Command::Generations(args) => generations::list(args, cli.lang),
         Command::Diff(args) => generations::diff(args, cli.lang),
+        Command::Vendor(args) => vendor::run(&args, cli.lang),
         Command::Diagnose(args) => diagnose::run(&args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),

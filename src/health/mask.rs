@@ -211,7 +211,7 @@ name = "Sân trước"
 kind = "public"
 department = "Tổ bảo vệ"
 [recorder.a]
-address = "may-ghi.truong.vn"
+address = "may-ghi.example"
 [[recorder.a.volume]]
 name = "a-1"
 disk = "ata-WDC_WD120EFBX_SERIAL9"
@@ -220,7 +220,7 @@ size = "12 TB"
 name = "Cổng chính"
 area = "san"
 recorder = "a"
-main = "rtsp://cam-cong.lan/1"
+main = "rtsp://cam-cong.example/1"
 previously = ["gate"]
 [camera.cong-2]
 name = "Cổng phụ"
@@ -268,7 +268,7 @@ email = "hanh@truong.vn"
             ("at 12:34:56 by 1.2.3 version 0.1.0", "at 12:34:56 by 1.2.3 version 0.1.0"),
             ("ata-WDC_WD120EFBX_SERIAL9-part1", "<disk of a-1>-part1"),
             ("RECORDER-PC systemd[1]: started", "<host> systemd[1]: started"),
-            ("cam-cong.lan refused, may-ghi.truong.vn too", "<address> refused, <address> too"),
+            ("cam-cong.example refused, may-ghi.example too", "<address> refused, <address> too"),
         ] {
             assert_eq!(mask().apply(text), masked, "{text}");
         }

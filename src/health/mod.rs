@@ -11,6 +11,8 @@ pub mod alarm;
 pub mod diagnose;
 pub mod door;
 pub mod facts;
+#[cfg(test)]
+mod fixture;
 pub mod judge;
 pub mod mask;
 pub mod metrics;
@@ -20,15 +22,3 @@ pub mod report;
 pub mod silence;
 pub mod steady;
 pub mod text;
-
-use crate::types::wire::health::{Report, Silence, Turn};
-
-/// A whole look: what is to be said of these facts, and what has turned since the last one. `mono` is time since boot, ns.
-pub fn look(facts: &facts::Facts, silences: &[Silence], steady: &mut steady::Steady, mono: i64) -> (Report, Vec<Turn>) {
-    let mut found = judge::judge(facts);
-    silence::apply(silences, &mut found, facts.at);
-    let (mut findings, turns) = steady.settle(found, facts.at, mono);
-    // What is held, though it was not found, too.
-    silence::apply(silences, &mut findings, facts.at);
-    (report::assemble(facts, findings, silences.to_vec()), turns)
-}

@@ -18,7 +18,7 @@ use crate::{
     sys::Clock,
     types::{
         WallNs,
-        wire::health::{Level, Report},
+        wire::health::{Level, Report, Value},
     },
 };
 
@@ -91,7 +91,10 @@ async fn healthz(State(reports): State<Reports>, uri: Uri) -> (StatusCode, Strin
     if uri.query().is_some_and(|q| q.split('&').any(|pair| pair.split('=').next() == Some("verbose"))) {
         let mut troubles = BTreeMap::<_, usize>::new();
         for finding in report.troubles() {
-            *troubles.entry((std::cmp::Reverse(finding.level), finding.probe)).or_default() += 1;
+            // Many cameras with the same trouble have one finding.
+            let cameras =
+                finding.values.values().find_map(|v| if let Value::Cameras(all) = v { Some(all.len()) } else { None });
+            *troubles.entry((std::cmp::Reverse(finding.level), finding.probe)).or_default() += cameras.unwrap_or(1);
         }
         for ((level, probe), count) in troubles {
             // Writing to a string cannot fail.
@@ -189,8 +192,10 @@ mod tests {
             .to_vec();
         told.findings.push(Finding::new(Probe::Units, Some(Subject::Other("mum".to_owned())), Level::Warn, "x", AT));
         told.findings.push(Finding { silenced: Some(AT), ..Finding::new(Probe::Load, None, Level::Fail, "x", AT) });
+        let many = Finding::new(Probe::Gaps, None, Level::Warn, "many", AT);
+        told.findings.push(many.with("cameras", Value::Cameras(vec![1, 2, 3, 4])));
         let asked = Asked::new(Some(told));
-        let text = "fail\nfail footage 2\nwarn footage 1\nwarn units 1\n";
+        let text = "fail\nfail footage 2\nwarn footage 1\nwarn gaps 4\nwarn units 1\n";
         for path in ["/healthz?verbose", "/healthz?verbose=1", "/healthz?a=b&verbose"] {
             assert_eq!(asked.get(path).await, (503, text.to_owned()), "{path}");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::Facts;
+use super::{facts::Facts, silence};
 use crate::{
     site::{Camera, Site},
     types::{
@@ -20,6 +20,8 @@ const FORMAT: u16 = 1;
 /// What is said of these facts. The findings are those of [`super::judge::judge`] after damping. What looking has cost the processor is
 /// known to who looked: `cost_us` is 0 here.
 pub fn assemble(facts: &Facts, mut findings: Vec<Finding>, silences: Vec<Silence>) -> Report {
+    // What is held though it was not found, too.
+    silence::apply(&silences, &mut findings, facts.at);
     findings.sort_by(|a, b| (a.probe, &a.subject).cmp(&(b.probe, &b.subject)));
     let loud = findings.iter().filter(|f| f.silenced.is_none());
     let level = loud.map(|f| f.level).max().unwrap_or_default();
@@ -150,4 +152,129 @@ fn checkpoint(facts: &Facts) -> Option<Witnessed> {
 /// How many entries a checkpoint covers: the second line of the note (C2SP tlog-checkpoint).
 pub(super) fn signed_entries(checkpoint: &str) -> Option<u64> {
     checkpoint.lines().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        health::{
+            facts::{NoAnswer, NoSite},
+            fixture::{self, NOW, ago, kept, look, newest, root, told},
+            judge::judge,
+            steady::Steady,
+        },
+        types::wire::{
+            Breaks,
+            health::{Level, Probe, Subject},
+        },
+    };
+
+    fn told_of(facts: &Facts) -> Report {
+        assemble(facts, judge(facts), Vec::new())
+    }
+
+    #[test]
+    fn a_report_says_what_is_known() {
+        let mut facts = fixture::well(3);
+        facts.gap_totals.insert(("c2".parse().unwrap(), StreamKind::Main), 77.5);
+        told(&mut facts).streams[2].gap_seconds_day = 60.0;
+        told(&mut facts).streams[2].gap_seconds_today = 50.0;
+        kept(&mut facts).volumes[1].breaks = Some(Breaks { day: 50, at: NOW, missing: ByteSize(9) });
+        // A number says nothing of the order in the file.
+        facts.numbers.insert("c1".parse().unwrap(), 8);
+        let report = told_of(&facts);
+        assert_eq!((report.format, report.at, report.level), (1, NOW, Level::Ok));
+        assert_eq!(report.recording, Some(("0.1.0".into(), ago(29 * fixture::DAY))));
+        let cameras: Vec<_> = report.cameras.iter().map(|c| (c.number, c.name.as_deref(), c.required)).collect();
+        assert_eq!(cameras, [(2, Some("Cổng 2"), true), (3, Some("Cổng 3"), true), (8, Some("Cổng 1"), true)]);
+        let camera = &report.cameras[0];
+        assert_eq!((camera.min_days, camera.kept_days, camera.clock_error), (Some(20), Some(27.58), Some(0.3)));
+        let stream = StreamHealth {
+            stream: StreamKind::Main,
+            newest_committed: Some(ago(3)),
+            gap_seconds_today: Some(50.0),
+            gap_seconds_day: Some(60.0),
+            gap_seconds_total: 77.5,
+            lost_packets: Some(0),
+        };
+        assert_eq!(camera.streams, [stream]);
+        let volume = &report.volumes[1];
+        assert_eq!((volume.name.as_str(), volume.healthy, volume.shortfall), ("a2", true, ByteSize(9)));
+        assert_eq!(
+            (volume.committed, volume.temperature, volume.commit_p99_us),
+            (Some(ago(2)), Some(38.0), Some(80_000))
+        );
+        assert_eq!(report.generation.as_ref().map(|g| g.number), Some(12));
+        let [checkpoint] = &report.checkpoints[..] else { panic!("{:?}", report.checkpoints) };
+        assert_eq!((checkpoint.ledger.as_str(), checkpoint.entries, checkpoint.at), ("record", 90_000, ago(40)));
+        assert!(report.findings.is_sorted_by_key(|f| (f.probe, f.subject.clone())));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_made_up() {
+        let mut facts = fixture::well(3);
+        facts.status = Err(NoAnswer::Down);
+        facts.retention = None;
+        facts.root = None;
+        let report = told_of(&facts);
+        assert_eq!(
+            (report.level, report.recording.is_some(), report.generation.is_some()),
+            (Level::Fail, false, false)
+        );
+        let stream = &report.cameras[0].streams[0];
+        assert_eq!((stream.gap_seconds_day, stream.gap_seconds_today, stream.lost_packets), (None, None, None));
+        assert_eq!(stream.newest_committed, Some(ago(3)), "by what lies on the disk");
+        let volume = &report.volumes[0];
+        assert_eq!((volume.healthy, volume.size, volume.committed), (false, None, Some(ago(2))));
+        assert!(report.checkpoints.is_empty() && report.cameras[0].kept_days.is_none());
+        facts.site = Err(NoSite::Absent);
+        let report = told_of(&facts);
+        assert!(report.recorder.is_none() && report.cameras.is_empty() && report.volumes.is_empty());
+    }
+
+    #[test]
+    fn a_camera_out_of_its_hours_is_not_required() {
+        let mut facts = fixture::of(fixture::site(1, "schedule = [\"mon 06:00-18:00\"]\nrecord = [\"sub\"]", ""));
+        let one = told_of(&facts).cameras.remove(0);
+        assert_eq!((one.required, one.streams.len(), one.streams[0].stream), (false, 1, StreamKind::Sub));
+        newest(&mut facts, "c1", StreamKind::Sub, None);
+        assert_eq!(told_of(&facts).cameras[0].streams[0].newest_committed, None);
+    }
+
+    #[test]
+    fn what_was_announced_does_not_count_and_is_shown() {
+        let mut facts = fixture::well(3);
+        root(&mut facts).drift = vec!["x".into()];
+        newest(&mut facts, "c2", StreamKind::Main, Some(ago(300)));
+        let silence = |from, until, cameras: &[u32]| Silence {
+            id: uuid::Uuid::nil(),
+            from,
+            until,
+            probes: vec![Probe::Footage],
+            cameras: cameras.to_vec(),
+            by: "Dũng".into(),
+            reason: "mast".into(),
+        };
+        let later = NOW + Duration::from_secs(60);
+        let all = [silence(ago(60), later, &[2]), silence(later, later + Duration::from_secs(60), &[])];
+        let mut steady = Steady::default();
+        look(&facts, &all, &mut steady, 0);
+        let (report, turns) = look(&facts, &all, &mut steady, 30_000_000_000);
+        assert_eq!((report.level, report.silences.len()), (Level::Warn, 1), "only what is announced now");
+        let camera = report.findings.iter().find(|f| f.subject == Some(Subject::Camera(2))).unwrap();
+        assert_eq!((camera.level, camera.silenced), (Level::Fail, Some(later)));
+        assert_eq!(turns.iter().map(|t| &*t.finding.code).collect::<Vec<_>>(), ["drift"]);
+        assert_eq!(report.troubles().len(), 1);
+        facts.at = later + Duration::from_secs(60);
+        let now = facts.at;
+        for camera in ["c1", "c3"] {
+            newest(&mut facts, camera, StreamKind::Main, Some(now));
+        }
+        let (report, turns) = look(&facts, &all, &mut steady, 60_000_000_000);
+        assert!(turns.iter().any(|t| t.finding.subject == Some(Subject::Camera(2))), "it lasts: {turns:?}");
+        assert_eq!(report.level, Level::Fail);
+    }
 }

@@ -8,6 +8,7 @@ mod blkid;
 mod content;
 mod fingerprint;
 mod footage;
+mod glance;
 mod label;
 mod lsblk;
 mod model;
@@ -16,6 +17,7 @@ mod smart;
 mod system;
 
 pub use footage::{Footage, footage_in};
+pub use glance::{Glance, glance};
 pub use label::{PARTITION_TYPE, SEAL, mapping, parse_label, partition_label, subsystem};
 pub use model::{Content, Disk, Inventory, Link, Mount, NOT_ROOT, OurVolume, Smart, Unit};
 pub use probe::{Roots, Survey, Use, probe, survey};

@@ -157,12 +157,12 @@ pub fn survey(commands: &dyn Commands, roots: &Roots) -> Survey {
     Survey { inventory, uses }
 }
 
-fn run(commands: &dyn Commands, program: &str, args: &[&str]) -> io::Result<Output> {
+pub(super) fn run(commands: &dyn Commands, program: &str, args: &[&str]) -> io::Result<Output> {
     commands.run(program, args, b"", LIMIT)
 }
 
 /// The disks' lasting names by the kernel's names.
-fn by_id(dir: &Path) -> BTreeMap<String, Vec<String>> {
+pub(super) fn by_id(dir: &Path) -> BTreeMap<String, Vec<String>> {
     let mut names = BTreeMap::<String, Vec<String>>::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let Ok(target) = fs::canonicalize(entry.path()) else { continue };
@@ -228,7 +228,7 @@ fn look(commands: &dyn Commands, device: &Path) -> Look {
     }
 }
 
-fn health(commands: &dyn Commands, device: &Path) -> Option<Smart> {
+pub(super) fn health(commands: &dyn Commands, device: &Path) -> Option<Smart> {
     let device = device.display().to_string();
     let args: Vec<&str> = smart::ARGS.into_iter().chain([device.as_str()]).collect();
     // Its exit code says what is wrong with the disk, and the JSON says it better.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     backup::{BACKUP, BACKUP_TIMER, is_volume_mount},
     model::Step,
-    units::{RECORD, Units, WEB, is_mount},
+    units::{HEALTH, RECORD, Units, WEB, is_mount},
 };
 
 fn drop_in(service: &str) -> String {
@@ -85,6 +85,10 @@ pub fn steps(before: Option<&Units>, after: &Units, record_changed: bool) -> Vec
     if differs(WEB) {
         steps.push(Step::Restart { unit: WEB.into() });
     }
+    // It has site and secrets from the service manager, which hands them over at the start.
+    if differs(HEALTH) || record_changed && after.contains_key(&drop_in(HEALTH)) {
+        steps.push(Step::Restart { unit: HEALTH.into() });
+    }
     if differs(BACKUP_TIMER) {
         steps.push(Step::Restart { unit: BACKUP_TIMER.into() });
     } else if gone.contains(&&drop_in(BACKUP_TIMER)) {
@@ -117,6 +121,8 @@ mod tests {
         running: std::collections::BTreeMap<String, String>,
         switched: bool,
         fed: bool,
+        /// Whether health has taken site and secrets over.
+        handed: bool,
     }
 
     fn run(machine: &mut Machine, steps: &[Step]) {
@@ -138,6 +144,7 @@ mod tests {
                 }
                 Step::Restart { unit } => {
                     machine.fed |= unit == RECORD;
+                    machine.handed |= unit == HEALTH;
                     drop(machine.running.insert(unit.clone(), loaded(machine, unit)));
                 }
                 Step::Reload { unit } => {
@@ -167,6 +174,7 @@ mod tests {
             }
             units.insert(drop_in(RECORD), format!("recorder {recorder}"));
             units.insert(drop_in(WEB), format!("name {name}"));
+            units.insert(drop_in(HEALTH), format!("hash {recorder} {name}"));
             if let Some((time, disk)) = backup {
                 units.insert(drop_in(BACKUP_TIMER), format!("at {time}"));
                 units.extend(disk.map(|disk| (BACKUP_DISK.to_owned(), format!("What={disk}\n"))));
@@ -189,7 +197,7 @@ mod tests {
         for (name, text) in after.iter().filter(|(n, _)| is_mount(n)) {
             assert_eq!(machine.running.get(name), Some(text), "{name}");
         }
-        for service in [RECORD, WEB, BACKUP_TIMER] {
+        for service in [RECORD, WEB, HEALTH, BACKUP_TIMER] {
             assert_eq!(machine.running.get(service), after.get(&drop_in(service)), "{service}");
         }
         let strays: Vec<_> = machine.running.keys().filter(|n| is_mount(n) && !after.contains_key(*n)).collect();
@@ -200,11 +208,12 @@ mod tests {
         #[test]
         fn steps_lead_from_before_to_after(before in arbitrary_units(), after in arbitrary_units(), record in any::<bool>()) {
             let mut machine = in_force(&before);
-            machine.fed = false;
+            (machine.fed, machine.handed) = (false, false);
             let steps = steps(Some(&before), &after, record);
             run(&mut machine, &steps);
             check(&machine, &after);
             prop_assert!(!record || machine.fed, "the recorder has read the site again");
+            prop_assert!(!record || machine.handed, "health has site and secrets");
             // Again: nothing changes any more.
             let once = machine.clone();
             run(&mut machine, &steps);
@@ -215,17 +224,19 @@ mod tests {
         #[test]
         fn equal_units_ask_for_nothing(units in arbitrary_units()) {
             prop_assert_eq!(steps(Some(&units), &units, false), Vec::new());
-            let reload = vec![Step::Switch, Step::Reload { unit: RECORD.into() }];
+            let reload =
+                vec![Step::Switch, Step::Reload { unit: RECORD.into() }, Step::Restart { unit: HEALTH.into() }];
             prop_assert_eq!(steps(Some(&units), &units, true), reload);
         }
 
-        /// Adding a volume restarts nothing.
+        /// Adding a volume restarts nothing but health, by which nothing is lost.
         #[test]
         fn a_new_volume_stops_nothing(before in arbitrary_units()) {
             let mut after = before.clone();
             after.insert("new.mount".into(), "What=new\n".into());
             let steps = steps(Some(&before), &after, true);
-            let harmless = |s: &Step| !matches!(s, Step::Stop { .. } | Step::Restart { .. });
+            let health = Step::Restart { unit: HEALTH.into() };
+            let harmless = |s: &Step| *s == health || !matches!(s, Step::Stop { .. } | Step::Restart { .. });
             prop_assert!(steps.iter().all(harmless), "{steps:?}");
         }
     }

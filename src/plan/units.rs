@@ -17,6 +17,8 @@ pub type Units = BTreeMap<String, String>;
 pub const RECORD: &str = "custodian-record.service";
 /// The service that serves the pages.
 pub const WEB: &str = "custodian-web.service";
+/// The service that reports how the recorder is.
+pub const HEALTH: &str = "custodian-health.service";
 
 /// How every generated unit begins: by this line apply knows its own.
 pub const HEADER: &str = "# Made by custodian apply from site.toml. Changes here are lost.\n";
@@ -91,6 +93,7 @@ pub fn units(site: &Site, recorder: &RecorderId) -> Units {
     }
     units.insert(format!("{RECORD}.d/site.conf"), record(recorder, &machine.volumes));
     units.insert(format!("{WEB}.d/site.conf"), web(site));
+    units.insert(format!("{HEALTH}.d/site.conf"), health(site, recorder, &machine.volumes));
     if let Some(backup) = site.backup() {
         backup::units(site, backup, recorder, &mut units);
     }
@@ -104,8 +107,13 @@ pub(super) fn comes(mount: &str) -> String {
 
 /// A folder that a service may write to, if it is there.
 pub(super) fn writable(path: &Path) -> String {
+    format!("ReadWritePaths={}\n", quoted(path))
+}
+
+/// A path that need not be there, as systemd reads it in a list.
+fn quoted(path: &Path) -> String {
     let path = literal(&path.display().to_string()).replace('\\', "\\\\").replace('"', "\\\"");
-    format!("ReadWritePaths=\"-{path}\"\n")
+    format!("\"-{path}\"")
 }
 
 fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
@@ -169,6 +177,21 @@ fn record(recorder: &RecorderId, volumes: &[Volume]) -> String {
     text
 }
 
+/// Which recorder this is, and folders for footage outside of where health may not look anyway. It takes site.toml over when it starts: that
+/// its fingerprint stands here makes a change of it a reason to start anew.
+fn health(site: &Site, recorder: &RecorderId, volumes: &[Volume]) -> String {
+    let mut text =
+        format!("{HEADER}# {}\n[Service]\nEnvironment=CUSTODIAN_RECORDER={recorder}\n", super::hex(&site.hash()));
+    for volume in volumes {
+        if let VolumePlace::Path(path) = &volume.place {
+            text += "InaccessiblePaths=";
+            text += &quoted(path);
+            text.push('\n');
+        }
+    }
+    text
+}
+
 /// The pages read these when they start: that they stand here makes a change of them a reason to start anew.
 fn web(site: &Site) -> String {
     let one_line = |text: &str| text.replace(|c: char| c.is_control(), " ");
@@ -226,13 +249,14 @@ main = "rtsp://10.0.0.1/1"
         assert_eq!(
             names,
             [
+                "custodian-health.service.d/site.conf",
                 "custodian-record.service.d/site.conf",
                 "custodian-web.service.d/site.conf",
                 r"dev-disk-by\x2did-ata\x2dWDC_WD120EFBX_1234\x2dpart1.device.d/custodian.conf",
                 r"var-lib-custodian-volumes-a\x2d1.mount",
             ]
         );
-        let mount = &units[names[3]];
+        let mount = &units[names[4]];
         for line in [
             "What=/dev/disk/by-id/ata-WDC_WD120EFBX_1234-part1",
             "Where=/var/lib/custodian/volumes/a-1",
@@ -241,6 +265,11 @@ main = "rtsp://10.0.0.1/1"
             assert!(mount.lines().any(|l| l == line), "{line} in {mount}");
         }
         assert!(units[names[0]].contains("CUSTODIAN_RECORDER=a\n"));
+        assert!(units[names[1]].contains("CUSTODIAN_RECORDER=a\n"));
+        let (other, before) = (SITE.replace("Cổng", "Cổng chính"), &units[names[0]]);
+        let other = super::units(&crate::site::parse(&other, "site.toml").unwrap(), &"a".parse().unwrap());
+        assert_ne!(&other[names[0]], before, "health takes each change of the site over");
+        assert_eq!(other[names[1]], units[names[1]], "the recorder reads it by itself");
         assert!(units.values().all(|text| text.starts_with(HEADER)));
     }
 
@@ -249,6 +278,7 @@ main = "rtsp://10.0.0.1/1"
         let units = of("b");
         assert!(!units.keys().any(|n| n.contains("b2")), "{units:?}");
         assert!(units["custodian-record.service.d/site.conf"].contains("ReadWritePaths=\"-/srv/b 2\"\n"));
+        assert!(units["custodian-health.service.d/site.conf"].contains("InaccessiblePaths=\"-/srv/b 2\"\n"));
         let mount = &units["var-lib-custodian-volumes-b1.mount"];
         assert!(mount.contains("What=/dev/mapper/custodian-b1\n"), "{mount}");
         assert!(mount.contains("Requires=custodian-unlock-b1.service\n"), "{mount}");

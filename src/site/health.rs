@@ -39,7 +39,7 @@ pub struct Push {
     pub url_secret: SecretName,
     /// Name of its bearer token in secrets.toml.
     pub token_secret: Option<SecretName>,
-    /// How often.
+    /// In which interval the monitor expects to be told; it is told at half of it.
     pub interval: Duration,
     /// Whether names may be told.
     pub names: bool,

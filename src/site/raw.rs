@@ -269,7 +269,7 @@ table! {
         required url_secret: SecretName,
         /// The name of its bearer token in secrets.toml. `gatus` wants one, `http` sends one if it is given, the others know none.
         optional token_secret: SecretName,
-        /// How often, "10 s" to "1 d": half of what the service expects. Default: "60 s".
+        /// In which interval the monitor expects to be told, "10 s" to "1 d". It is told at half of it. Default: "60 s".
         optional interval: Length,
         /// Whether names of cameras may be told. Default: false.
         optional names: bool,

@@ -1,5 +1,6 @@
 //! Applying on a machine with a real systemd: the services in their sandboxes, trials that end by themselves, reboots.
 
+mod health_unit;
 mod services;
 mod system_disk;
 
@@ -289,7 +290,7 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
     // Who reads footage or speaks to stores leaves entries of their own, and no other's: neither can it remove what root has left.
     let spool = "/var/lib/custodian/ledger-spool";
     let looks = machine.run(&["stat", "--format=%a %U %G", spool]);
-    assert_eq!(looks.trim(), "3770 custodian-record custodian-record");
+    assert_eq!(looks.trim(), "3770 custodian-record custodian-spool");
     machine.run(&["touch", "/var/lib/custodian/ledger-spool/of-root"]);
     for user in ["custodian-verify", "custodian-backup"] {
         let (own, of_root) = (format!("{spool}/{user}"), format!("{spool}/of-root"));

@@ -16,6 +16,8 @@ mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod health;
+mod health_look;
 mod holds;
 mod layering;
 mod ledger;

@@ -35,6 +35,10 @@ fn services(dir: &Path) -> Vec<PathBuf> {
         "backup.timer",
         "verify.service",
         "verify.timer",
+        "health.service",
+        "health-secrets.service",
+        "look.service",
+        "look.timer",
     ];
     let services = services.map(|s| format!("custodian-{s}"));
     let place = |name: &String| {
@@ -81,7 +85,7 @@ fn a_mistake_in_a_unit_is_found() {
 /// Below 2.0 out of 10, for all but apply, which is root's.
 #[test]
 fn services_are_locked_up() {
-    for service in ["record", "web", "backup", "verify"] {
+    for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look"] {
         let file = modules().join(format!("custodian-{service}.service"));
         let judge = |threshold| analyze(&["security", "--offline=true", threshold], std::slice::from_ref(&file));
         let Some(out) = judge("--threshold=19") else { return };
@@ -93,7 +97,7 @@ fn services_are_locked_up() {
 /// They compete with the recorder for processor and disks, and by their groups they could ask it for live pictures.
 #[test]
 fn what_runs_beside_the_recorder_stands_back() {
-    for service in ["backup", "verify"] {
+    for service in ["backup", "verify", "look"] {
         let unit = fs::read_to_string(modules().join(format!("custodian-{service}.service"))).unwrap();
         for line in ["CPUSchedulingPolicy=idle", "CPUWeight=idle", "IOSchedulingClass=idle", "IOWeight=10"] {
             assert!(unit.lines().any(|l| l == line), "{service}: {line}");
@@ -169,7 +173,7 @@ fn names_are_those_that_systemd_gives() {
 fn users_and_folders_of_the_units_are_declared() {
     let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
     let (users, folders) = (read("sysusers.d/custodian.conf"), read("tmpfiles.d/custodian.conf"));
-    for service in ["record", "web", "backup", "verify"] {
+    for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look"] {
         for line in read(&format!("custodian-{service}.service")).lines() {
             let declared = |kind: &str, name: &str| users.lines().any(|l| l.starts_with(&format!("{kind} {name} ")));
             match line.split_once('=') {

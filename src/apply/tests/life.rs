@@ -52,6 +52,69 @@ fn a_dead_disk_holds_up_nothing() {
 }
 
 #[test]
+fn that_nobody_is_told_how_the_recorder_is_holds_up_nothing() {
+    let world = World::new();
+    let one = site("one", &[("v1", "x")]);
+    let wanted = |site: &Site| {
+        let mut request = world.request(site, None);
+        request.units.insert(format!("{}.d/site.conf", plan::HEALTH), format!("{HEADER}{}\n", site.name));
+        request.plan.steps = plan::steps(None, &request.units, true);
+        request
+    };
+    world.services.lock().unwrap().dead.push(plan::HEALTH.into());
+    let report = world.act(|env| apply(env, wanted(&one))).unwrap();
+    let health = report.steps.iter().find(|d| d.step == plan::Step::Restart { unit: plan::HEALTH.into() }).unwrap();
+    assert!(matches!(&health.outcome, Outcome::NotYet(why) if why.contains("it fails")), "{health:?}");
+    assert!(list(&RealFiles, &world.path("state")).unwrap()[0].confirmed);
+    // Of the recorder it is an error.
+    world.services.lock().unwrap().dead.push(RECORD.into());
+    let refused = world.act(|env| apply(env, wanted(&site("two", &[("v1", "x")]))));
+    assert!(matches!(refused, Err(ApplyError::Unfinished { .. })), "{refused:?}");
+}
+
+#[test]
+fn what_drifts_is_seen_and_what_is_others_is_not() {
+    let world = World::new();
+    let (one, two) = (site("one", &[("v1", "x"), ("v2", "y")]), site("two", &[("v1", "x")]));
+    let seen = |n| drift(&RealFiles, &world.path("state"), &world.path("units"), n).unwrap();
+    world.apply(&one).unwrap();
+    assert_eq!(seen(1), []);
+    fs::write(world.path("units/other.mount"), "[Mount]\n").unwrap();
+    fs::write(world.path("units/stray.mount"), format!("{HEADER}What=gone\n")).unwrap();
+    fs::write(world.path("units/v1.mount"), "[Mount]\nWhat=z\n").unwrap();
+    fs::remove_file(world.path("units/v2.mount")).unwrap();
+    let of = |name: &str| format!("{name}.mount");
+    assert_eq!(seen(1), [Drift::Differs(of("v1")), Drift::Missing(of("v2")), Drift::Stray(of("stray"))]);
+    world.act(activate).unwrap();
+    assert_eq!(seen(1), [], "the next boot puts it right");
+    for (name, seen_as) in [("site.toml", Drift::Site), ("secrets.toml", Drift::Secrets)] {
+        let path = world.path("state/generations/1").join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}#\n")).unwrap();
+        assert_eq!(seen(1), [seen_as], "{name}");
+        fs::write(&path, text).unwrap();
+    }
+    // People stay when a site goes back: what was put together then is what was applied.
+    world.apply(&Site { people: "eve", ..two }).unwrap();
+    assert_eq!(seen(2), []);
+    let back = world.act(|env| rollback(env, Some(1), "test", FREE)).unwrap();
+    assert_eq!((back.generation, seen(3)), (Some(3), vec![]));
+    assert_eq!(in_work_since(&RealFiles, &world.path("state")).unwrap(), None);
+}
+
+#[test]
+fn until_when_a_trial_goes_is_told_as_long_as_it_is_one() {
+    let world = World::new();
+    let ends = |n| trial_ends(&RealFiles, &world.path("state"), n).unwrap();
+    world.apply(&site("one", &[])).unwrap();
+    let trial = world.attempt(&site("two", &[]), MINUTE).unwrap();
+    assert_eq!((ends(1), ends(2)), (None, trial.trial_until));
+    assert!(ends(2).is_some());
+    world.act(confirm).unwrap();
+    assert_eq!(ends(2), None);
+}
+
+#[test]
 fn a_stale_plan_is_refused_and_says_why() {
     let world = World::new();
     let (one, two) = (site("one", &[]), site("two", &[]));

@@ -100,7 +100,7 @@ struct Services {
     fed: Option<String>,
     timers: BTreeMap<u64, Duration>,
     restarts: u32,
-    /// Disks that do not answer.
+    /// Disks that do not answer, and services that fail.
     dead: Vec<String>,
 }
 
@@ -147,6 +147,9 @@ impl Manager for FakeManager<'_> {
         self.change(|s| drop(s.running.remove(unit)))
     }
     fn restart(&self, unit: &str) -> Result<Outcome, ManagerError> {
+        if self.world.services.lock().unwrap().dead.contains(&unit.to_owned()) {
+            return Err(ManagerError::Refused { command: "restart".into(), why: "it fails".into() });
+        }
         let up = self.up(unit);
         self.change(|s| {
             s.restarts += u32::from(s.running.contains_key(unit));

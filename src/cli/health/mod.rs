@@ -1,7 +1,7 @@
 //! `custodian health`: how the recorder is, worst first; and the service that looks.
 
 mod say;
-mod silence;
+pub(super) mod silence;
 
 use std::{
     env,
@@ -17,11 +17,12 @@ use super::{NOT_ALL, check::site_file, chosen, print_error, table, time::Shown};
 use crate::{
     lang::t,
     services::{
-        health::{self, Options},
+        health::{self, Options, look, prepare},
         paths::{self, Paths},
         socket::{self, AskError},
     },
     site,
+    sys::RealFiles,
     types::{
         Lang, RecorderId,
         wire::health::{Level, Report},
@@ -33,8 +34,12 @@ use crate::{
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["prepare", "look"])]
     serve: bool,
+    #[arg(long, conflicts_with = "look")]
+    prepare: bool,
+    #[arg(long)]
+    look: bool,
     #[arg(long)]
     json: bool,
     #[arg(long)]
@@ -95,7 +100,20 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     match args.verb {
         Some(Verb::Silence(silence)) => silence::run(silence, lang),
         None if args.serve => {
-            health::serve(&args.place.options(), |sight| drop(tokio::spawn(health::alarms(sight))))?;
+            health::serve(&args.place.options(), health::ways::go)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None if args.prepare => {
+            let to = if args.place.is_standard() {
+                PathBuf::from(prepare::CREDENTIAL)
+            } else {
+                Paths::new(&args.place.state).health_run().join("custodian.health-secrets")
+            };
+            prepare::prepare(&RealFiles, &args.place.state, &to)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None if args.look => {
+            look::look(&args.place.state, &Paths::new(&args.place.state).look())?;
             Ok(ExitCode::SUCCESS)
         }
         None => show(&args, lang),
@@ -116,18 +134,17 @@ fn ask(paths: &Paths) -> anyhow::Result<Option<Report>> {
 fn show(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let paths = Paths::new(&args.place.state);
     let (shown, lang) = args.place.manners(args.utc, lang);
-    let report = match ask(&paths)? {
-        Some(report) => report,
-        None => {
-            let socket = paths.health_socket().display().to_string();
-            // Without root a look would find nothing where there is something.
-            if args.place.is_standard() && !geteuid().is_root() {
-                print_error(&t(lang, "health_cli.down_ask_root", &[("socket", &socket)]));
-                return Ok(ExitCode::FAILURE);
-            }
-            print_error(&t(lang, "health_cli.down", &[("socket", &socket)]));
-            health::glance(&args.place.options())?
+    let report = if let Some(report) = ask(&paths)? {
+        report
+    } else {
+        let socket = paths.health_socket().display().to_string();
+        // Without root a look would find nothing where there is something.
+        if args.place.is_standard() && !geteuid().is_root() {
+            print_error(&t(lang, "health_cli.down_ask_root", &[("socket", &socket)]));
+            return Ok(ExitCode::FAILURE);
         }
+        print_error(&t(lang, "health_cli.down", &[("socket", &socket)]));
+        health::glance(&args.place.options())?
     };
     if args.json {
         table::print(&(serde_json::to_string_pretty(&say::json(&report, shown.time_zone()))? + "\n"))?;

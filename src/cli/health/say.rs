@@ -155,7 +155,7 @@ impl Say<'_> {
                     self.age(camera, stream),
                     gaps(stream.gap_seconds_today),
                     gaps(stream.gap_seconds_day),
-                    own(self.kept(camera)).into(),
+                    own(kept(camera)).into(),
                     own(camera.clock_error.map_or_else(|| UNKNOWN.into(), |s| format!("{s:+.1} s"))).into(),
                 ]);
             }
@@ -168,12 +168,6 @@ impl Say<'_> {
             return self.t("not_wanted", &[]).into();
         }
         stream.newest_committed.map_or_else(|| UNKNOWN.into(), |at| time::length(self.report.at.since(at)).into())
-    }
-
-    /// `31.5/30`: what is kept, of what is promised.
-    fn kept(&self, camera: &CameraHealth) -> String {
-        let kept = camera.kept_days.map_or_else(|| UNKNOWN.to_owned(), |days| format!("{days:.1}"));
-        camera.min_days.map_or(kept.clone(), |promised| format!("{kept}/{promised}"))
     }
 
     fn volumes(&self) -> Table {
@@ -230,3 +224,13 @@ fn gaps(seconds: Option<f64>) -> Cell {
         Some(seconds) => Cell::new(time::length((seconds * 1e9) as i64), Mood::Warn),
     }
 }
+
+/// `31.5/30`: what is kept, of what is promised.
+fn kept(camera: &CameraHealth) -> String {
+    let kept = camera.kept_days.map_or_else(|| UNKNOWN.to_owned(), |days| format!("{days:.1}"));
+    camera.min_days.map_or(kept.clone(), |promised| format!("{kept}/{promised}"))
+}
+
+#[cfg(test)]
+#[path = "say_tests.rs"]
+mod tests;

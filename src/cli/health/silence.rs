@@ -47,7 +47,7 @@ pub(super) struct Args {
 }
 
 /// Days are written as often as hours.
-fn length(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn length(text: &str) -> Result<Duration, String> {
     let days = text.trim().strip_suffix('d').and_then(|days| days.trim().parse::<u64>().ok());
     let length = match days {
         Some(days) => Duration::from_secs(days.saturating_mul(86_400)),

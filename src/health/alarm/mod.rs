@@ -23,7 +23,6 @@ use jiff::tz::TimeZone;
 use lettre::{Address, message::Mailbox};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use self::{
     mail::Mail,
@@ -120,7 +119,6 @@ pub struct Alarms {
     outbox: Mutex<Outbox>,
     states: Mutex<Vec<Endpoint>>,
     news: Vec<Notify>,
-    leaving: CancellationToken,
     zone: TimeZone,
     names: bool,
     clock: Arc<dyn Clock>,
@@ -165,16 +163,7 @@ impl Alarms {
         let news = wants.iter().map(|_| Notify::new()).collect();
         let names = receivers.iter().any(|r| r.names);
         let outbox = Mutex::new(Outbox::open(files, folder.join(FILE), wants));
-        Self {
-            receivers,
-            outbox,
-            states: Mutex::new(states),
-            news,
-            leaving: CancellationToken::new(),
-            zone,
-            names,
-            clock,
-        }
+        Self { receivers, outbox, states: Mutex::new(states), news, zone, names, clock }
     }
 
     /// Takes in a look: to be called with each one, and before it is noted elsewhere that its turns were told. Whom it concerns is told
@@ -193,28 +182,21 @@ impl Alarms {
         self.receivers.iter().map(|r| r.name.clone()).zip(lock(&self.states).iter().cloned()).collect()
     }
 
-    /// Tells what is to be told, until [`Alarms::leave`]. Who is cut off before may say again what was being said.
+    /// Tells what is to be told. Ends never; to be aborted.
     pub async fn run(self: Arc<Self>) {
         join_all((0..self.receivers.len()).map(|n| Arc::clone(&self).serve(n))).await;
-    }
-
-    /// Lets [`Alarms::run`] end once nobody is being told anything.
-    pub fn leave(&self) {
-        self.leaving.cancel();
+        std::future::pending::<()>().await;
     }
 
     async fn serve(self: Arc<Self>, n: usize) {
         let mut failures = 0;
-        while !self.leaving.is_cancelled() {
+        loop {
             match Arc::clone(&self).once(n).await {
-                Tried::Idle => {
-                    self.leaving.run_until_cancelled(self.news[n].notified()).await;
-                }
+                Tried::Idle => self.news[n].notified().await,
                 Tried::Told => failures = 0,
                 Tried::Failed(failure) => {
                     failures += 1;
-                    let pause = tokio::time::sleep(pause(failures, &failure, jitter()));
-                    self.leaving.run_until_cancelled(pause).await;
+                    tokio::time::sleep(pause(failures, &failure, jitter())).await;
                 }
             }
         }

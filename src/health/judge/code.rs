@@ -88,6 +88,7 @@ codes! {
         RECORDED = "recorded" Fine [count age];
         PARTLY = "partly" Fine [count of];
         IDLE = "idle" Fine [];
+        FULL = "full" Damped [count];
         NONE = "none" Damped [at cameras];
         NONE_EVER = "none_ever" Damped [cameras];
         MANY = "many" Damped [count of cameras];

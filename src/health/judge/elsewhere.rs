@@ -80,10 +80,10 @@ pub(super) fn push(look: &Look<'_>) -> Vec<Finding> {
             found.push(failing.with("at", Value::Time(since)).with("why", why()));
         }
     }
-    let reached = Value::Count((endpoints.len() - found.len()) as u64);
-    found.insert(
-        0,
-        code::push::TAKEN.fine(look).with("count", reached).with("of", Value::Count(endpoints.len() as u64)),
-    );
+    let (of, reached) = (endpoints.len(), endpoints.len() - found.len());
+    if reached > 0 {
+        let taken = code::push::TAKEN.fine(look).with("count", Value::Count(reached as u64));
+        found.insert(0, taken.with("of", Value::Count(of as u64)));
+    }
     found
 }

@@ -25,9 +25,12 @@ pub(super) fn judge(look: &Look<'_>) -> Vec<Finding> {
     let stopped: Vec<_> = look.facts.retention.iter().flat_map(|r| &r.cameras).filter(|c| c.stopped).collect();
     // Of a camera that has stopped because the disks are full of promised footage, `kept` tells.
     let is_stopped = |c: &Watched<'_>| stopped.iter().any(|s| s.camera == c.camera.id);
-    let required: Vec<&Watched<'_>> = look.cameras.iter().filter(|c| c.required && !is_stopped(c)).collect();
+    let (full, required): (Vec<_>, Vec<_>) = look.cameras.iter().filter(|c| c.required).partition(|c| is_stopped(c));
     if required.is_empty() {
-        return vec![code::footage::IDLE.fine(look)];
+        return vec![match full.len() {
+            0 => code::footage::IDLE.fine(look),
+            count => code::footage::FULL.plain(Level::Fail, look).with("count", Value::Count(count as u64)),
+        }];
     }
     let (mut late, mut oldest, mut newest) = (Vec::new(), Duration::ZERO, None);
     for camera in &required {

@@ -15,8 +15,13 @@ mod maintenance;
 mod recorder;
 mod volumes;
 
+#[cfg(test)]
+mod tests;
+
 use std::{cell::OnceCell, time::Duration};
 
+#[cfg(test)]
+pub(crate) use code::ALL as CODES;
 pub(crate) use code::{Code, Kind};
 
 use super::{

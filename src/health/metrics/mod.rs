@@ -11,7 +11,7 @@ mod tests;
 use self::text::{Family, Kind};
 use crate::types::{
     WallNs,
-    wire::health::{CameraHealth, Level, Machine, Probe, Report, StreamHealth, Subject, VolumeHealth},
+    wire::health::{CameraHealth, Finding, Level, Machine, Probe, Report, StreamHealth, Subject, Value, VolumeHealth},
 };
 
 pub use self::text::Format;
@@ -58,9 +58,20 @@ fn level(level: Level) -> f64 {
 }
 
 /// The worst of the findings that `counts` and nobody has announced.
-fn worst(report: &Report, counts: impl Fn(Probe, Option<&Subject>) -> bool) -> Level {
-    let all = report.findings.iter().filter(|f| f.silenced.is_none() && counts(f.probe, f.subject.as_ref()));
+fn worst(report: &Report, counts: impl Fn(&Finding) -> bool) -> Level {
+    let all = report.findings.iter().filter(|f| f.silenced.is_none() && counts(f));
     all.map(|f| f.level).max().unwrap_or_default()
+}
+
+/// Whether a finding is about a camera: alone, or together with others that have the same trouble.
+fn is_about(finding: &Finding, camera: u32) -> bool {
+    let among = |value: &Value| matches!(value, Value::Cameras(all) if all.contains(&camera));
+    finding.subject == Some(Subject::Camera(camera)) || finding.values.values().any(among)
+}
+
+/// Whether a finding says that footage that was promised is not there. That a camera is recorded no more, or less well, is another matter.
+fn is_missing(finding: &Finding) -> bool {
+    finding.probe == Probe::Kept && matches!(finding.code.as_str(), "lost" | "unreadable" | "short" | "many")
 }
 
 fn of_report(report: &Report) -> Vec<Family> {
@@ -71,7 +82,7 @@ fn of_report(report: &Report) -> Vec<Family> {
         let mut found = report.findings.iter().filter(|f| f.probe == probe).peekable();
         if found.peek().is_some() {
             let any = found.any(|f| f.silenced.is_some());
-            probes = probes.with([("probe", probe.to_string())], level(worst(report, |p, _| p == probe)));
+            probes = probes.with([("probe", probe.to_string())], level(worst(report, |f| f.probe == probe)));
             silenced = silenced.with([("probe", probe.to_string())], f64::from(any));
         }
     }
@@ -136,8 +147,7 @@ fn of_cameras(report: &Report) -> Vec<Family> {
     };
     // A recording that is younger than its promise lacks nothing: only where the probe says that footage is missing is it counted.
     let short = |camera: &CameraHealth| {
-        let about = Subject::Camera(camera.number);
-        let missing = worst(report, |p, subject| p == Probe::Kept && subject == Some(&about)) > Level::Ok;
+        let missing = report.findings.iter().any(|f| is_missing(f) && is_about(f, camera.number));
         let promised = f64::from(camera.min_days?);
         Some(if missing { (promised - camera.kept_days?).max(0.0) * DAY } else { 0.0 })
     };
@@ -150,10 +160,7 @@ fn of_cameras(report: &Report) -> Vec<Family> {
                 "custodian_camera_level",
                 "The worst that was found about a camera and not announced: 0 ok, 1 warn, 2 fail.",
             ),
-            &|c| {
-                let about = Subject::Camera(c.number);
-                Some(level(worst(report, |_, subject| subject == Some(&about))))
-            },
+            &|c| Some(level(worst(report, |f| is_about(f, c.number)))),
         ),
         stream(
             gauge(

@@ -44,7 +44,7 @@ pub(in crate::health) fn report() -> Report {
         level: Level::Fail,
         findings: vec![
             Finding::new(Probe::Footage, Some(Subject::Camera(3)), Level::Ok, "ok", AT),
-            Finding::new(Probe::Kept, Some(Subject::Camera(3)), Level::Fail, "broken", AT),
+            Finding::new(Probe::Kept, Some(Subject::Camera(3)), Level::Fail, "lost", AT),
             Finding { silenced: Some(AT), ..Finding::new(Probe::Backup, None, Level::Warn, "old", AT) },
             Finding::new(
                 Probe::Units,

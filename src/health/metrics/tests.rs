@@ -46,6 +46,29 @@ fn what_is_not_known_is_left_out() {
     assert!(!render(&mad, Format::Text).contains("clock_offset"));
 }
 
+#[test]
+fn only_what_is_missing_is_short_whoever_announced_it() {
+    let text = |finding: Finding| render(&Report { findings: vec![finding], ..report() }, Format::Text);
+    let about = |n, code| Finding::new(Probe::Kept, Some(Subject::Camera(n)), Level::Fail, code, testing::AT);
+    let short = |text: &str, camera: u32| {
+        let name = format!("custodian_retention_shortfall_seconds{{camera=\"{camera}\"}} ");
+        text.lines().find_map(|l| l.strip_prefix(&name)).unwrap().to_owned()
+    };
+    for (code, seconds) in [("lost", "734400"), ("unreadable", "734400"), ("short", "734400"), ("stopped", "0")] {
+        let text = text(Finding { silenced: Some(testing::AT), ..about(4, code) });
+        assert_eq!((short(&text, 3).as_str(), short(&text, 4).as_str()), ("0", seconds), "{code}");
+        assert!(text.contains("custodian_camera_level{camera=\"4\"} 0\n"), "it was announced");
+    }
+    // Many that have the same trouble have one finding.
+    let many = Finding { subject: None, ..about(0, "many") }.with("cameras", Value::Cameras(vec![4, 5]));
+    let text = text(many);
+    assert_eq!((short(&text, 3).as_str(), short(&text, 4).as_str()), ("0", "734400"));
+    assert!(
+        text.contains("custodian_camera_level{camera=\"4\"} 2\n")
+            && text.contains("custodian_camera_level{camera=\"3\"} 0\n")
+    );
+}
+
 /// What a command says of a text.
 fn judged(mut command: Command, text: &str) -> (bool, String) {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -28,16 +28,16 @@ pub(super) struct Pace {
     failed: u32,
     /// Beats in a row that were refused as wrong.
     wrong: u32,
-    /// When it was asked last, if there is a limit on how often within a minute.
-    asked: Option<VecDeque<Instant>>,
+    /// How often it may be asked within a minute, and when it was asked last.
+    per_minute: Option<usize>,
+    asked: VecDeque<Instant>,
 }
 
 impl Pace {
     /// For a monitor that expects a beat every `interval`; the first is due now.
     pub(super) fn new(interval: Duration, per_minute: Option<usize>, now: Instant) -> Self {
         let every = (interval / 2).max(SHORTEST);
-        let asked = per_minute.map(|n| std::iter::repeat_n(now - Duration::from_mins(1), n).collect());
-        Self { every, beat: now + every, failed: 0, wrong: 0, asked }
+        Self { every, beat: now + every, failed: 0, wrong: 0, per_minute, asked: VecDeque::new() }
     }
 
     /// How often it is told.
@@ -47,15 +47,17 @@ impl Pace {
 
     /// A request begins.
     pub(super) fn asks(&mut self, now: Instant) {
-        if let Some(asked) = &mut self.asked {
-            asked.pop_front();
-            asked.push_back(now);
+        let Some(most) = self.per_minute else { return };
+        self.asked.push_back(now);
+        while self.asked.len() > most {
+            self.asked.pop_front();
         }
     }
 
     /// It ended like this: when the next one begins. `jitter` is from 0 to below 1.
     pub(super) fn after(&mut self, now: Instant, verdict: &Verdict, jitter: f64) -> Instant {
-        let polite = self.asked.as_ref().and_then(|a| a.front()).map_or(now, |t| *t + Duration::from_mins(1)).max(now);
+        let full = self.per_minute.is_some_and(|most| self.asked.len() == most);
+        let polite = self.asked.front().filter(|_| full).map_or(now, |first| now.max(*first + Duration::from_mins(1)));
         match verdict {
             Verdict::Taken { .. } => {
                 self.wrong = 0;
@@ -85,9 +87,9 @@ impl Pace {
     fn next_beat(&mut self, earliest: Instant) -> Instant {
         self.failed = 0;
         let at = self.beat.max(earliest);
-        let passed = (at - self.beat).div_duration_f64(self.every).floor();
-        // From 0 to what fits into ten minutes.
-        self.beat += self.every.mul_f64(passed + 1.0);
+        let passed = (at - self.beat).as_nanos() / self.every.as_nanos();
+        // Nobody waits so long that it does not fit.
+        self.beat += self.every.saturating_mul(u32::try_from(passed + 1).unwrap_or(u32::MAX));
         at
     }
 }

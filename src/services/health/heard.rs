@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{health::facts::Endpoint, types::WallNs};
@@ -20,18 +20,27 @@ pub struct Heard {
     pub certificates: BTreeMap<String, WallNs>,
 }
 
-/// Where the ways out leave it; health reads it at each look.
-#[derive(Debug, Clone, Default)]
-pub struct Ear(Arc<Mutex<Heard>>);
+/// Adds what one of the ways out knows.
+pub(super) type Source = Box<dyn Fn(&mut Heard) + Send>;
+
+/// Whom health asks at each look.
+#[derive(Clone, Default)]
+pub struct Ear(Arc<Mutex<Vec<Source>>>);
 
 impl Ear {
-    /// Changes what is known.
-    pub fn tell(&self, change: impl FnOnce(&mut Heard)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn sources(&self) -> MutexGuard<'_, Vec<Source>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on these are asked, and no others.
+    pub(super) fn ask(&self, sources: Vec<Source>) {
+        *self.sources() = sources;
     }
 
     /// What is known now.
     pub fn heard(&self) -> Heard {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut heard = Heard::default();
+        self.sources().iter().for_each(|source| source(&mut heard));
+        heard
     }
 }

@@ -11,6 +11,7 @@ use super::{
     heard::Ear,
     source::{Said, Source},
     state::{Memory, Numbers, Silences, Turns},
+    ways::First,
 };
 use crate::{
     health::{judge, report, silence, steady::Steady},
@@ -40,6 +41,7 @@ pub(super) struct Looker {
     turns: Turns,
     silences: Arc<Mutex<Silences>>,
     ear: Ear,
+    first: First,
     world: World,
     spool: PathBuf,
     /// How many entries the ledger has at least.
@@ -49,7 +51,7 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    pub(super) fn new(paths: &Paths, world: World, source: Source, ear: Ear) -> Self {
+    pub(super) fn new(paths: &Paths, world: World, source: Source, (ear, first): (Ear, First)) -> Self {
         let (files, dir) = (&*world.files, paths.health());
         Self {
             numbers: Numbers::read(files, &dir),
@@ -58,6 +60,7 @@ impl Looker {
             silences: Arc::new(Mutex::new(Silences::read(files, &dir))),
             gatherer: Gatherer::new(paths.clone(), world.clone(), source),
             ear,
+            first,
             spool: paths.ledger_spool(),
             entries: 0,
             trouble: None,
@@ -104,11 +107,13 @@ impl Looker {
         let mut found = judge::judge(&facts);
         silence::apply(&silences, &mut found, facts.at);
         let (findings, turns) = self.turns.settle(found, (facts.at, boot), self.entries);
+        let mut report = report::assemble(&facts, findings, silences);
+        // They keep it before it is noted here that it was told.
+        self.first.tell(&turns, &report);
         troubles.extend(self.turns.tell((&*files, &self.spool), self.numbers.all(), boot).err());
         troubles.extend(self.turns.save(&*files, boot, false).err());
         troubles.extend(self.memory.save(&*files, boot, false).err());
         self.say(&troubles);
-        let mut report = report::assemble(&facts, findings, silences);
         let said = self.gatherer.source.read().clone();
         let every = said.site.as_ref().map_or(EVERY, |(site, _)| site.health().every);
         report.cost_us = (spent + processor_time().saturating_sub(began)).as_micros().try_into().unwrap_or(u64::MAX);

@@ -1,24 +1,25 @@
 //! The health service: looks at the recorder again and again, from outside, and says how it is. It goes on whether the recorder runs,
-//! hangs, is dead or never started; none of its ways out holds up a look.
+//! hangs, is dead or never started; none of its ways out holds up a look. [`look`] and [`prepare`] are what root does for it.
 
-mod alarming;
 pub mod announcing;
 mod gather;
 mod heard;
+pub mod look;
 mod looker;
+pub mod prepare;
 mod serve;
 mod socket;
 mod source;
 mod state;
+pub mod ways;
 
 use std::{path::PathBuf, sync::Arc};
 
+use self::{gather::World, looker::Looker, source::Source};
 pub use self::{
-    alarming::alarms,
     heard::{Ear, Heard},
     serve::{Sight, serve},
 };
-use self::{gather::World, looker::Looker, source::Source};
 use crate::{
     services::paths::Paths,
     sys::{RealClock, RealCommands, RealFiles},
@@ -57,7 +58,7 @@ fn world() -> World {
 /// If there can be no runtime to ask with.
 pub fn glance(options: &Options) -> std::io::Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut looker = Looker::new(&Paths::new(&options.state), world(), options.source(), Ear::default());
+    let mut looker = Looker::new(&Paths::new(&options.state), world(), options.source(), Default::default());
     let question = looker.question();
     let answers = runtime.block_on(question.ask());
     Ok(looker.glance(answers))

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Notify, broadcast, watch},
+    sync::{broadcast, watch},
     time::Instant,
 };
 
@@ -19,6 +19,7 @@ use super::{
     looker::{Look, Looker},
     socket::{self, Desk},
     source::Said,
+    ways::First,
 };
 use crate::{
     health::facts::NoSite,
@@ -26,6 +27,7 @@ use crate::{
         lock::Lock,
         paths::Paths,
         socket::{For, listen},
+        vendor::{self, Vendor},
     },
     site::{Site, secrets::Secrets},
     sys::{Files, RealFiles, notify, processor_time},
@@ -55,20 +57,24 @@ pub struct Sight {
     pub secrets: watch::Receiver<Arc<Secrets>>,
     /// Where the ways out leave what health is to know of them.
     pub ear: Ear,
+    /// Who is told of turns first.
+    pub first: First,
+    /// Whether the vendor is let in; none: that cannot be read, and nobody is.
+    pub vendor: Option<Arc<Vendor>>,
     /// Where the ways out may keep what must survive a restart, below this folder.
     pub paths: Paths,
 }
 
 /// What goes out to those who use a [`Sight`].
 struct Told {
-    latest: watch::Sender<Option<Arc<Report>>>,
+    latest: Arc<watch::Sender<Option<Arc<Report>>>>,
     turns: broadcast::Sender<Turn>,
     site: watch::Sender<Option<(Arc<Site>, RecorderId)>>,
     secrets: watch::Sender<Arc<Secrets>>,
 }
 
 impl Told {
-    fn new(paths: &Paths, ear: &Ear) -> (Self, Sight) {
+    fn new(paths: &Paths, (ear, first): &(Ear, First), vendor: Option<Arc<Vendor>>) -> (Self, Sight) {
         let (latest, latest_of) = watch::channel(None);
         let (site, site_of) = watch::channel(None);
         let (secrets, secrets_of) = watch::channel(Arc::default());
@@ -79,9 +85,11 @@ impl Told {
             site: site_of,
             secrets: secrets_of,
             ear: ear.clone(),
+            first: first.clone(),
+            vendor,
             paths: paths.clone(),
         };
-        (Self { latest, turns, site, secrets }, sight)
+        (Self { latest: Arc::new(latest), turns, site, secrets }, sight)
     }
 
     fn tell(&self, look: Look) {
@@ -118,25 +126,26 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     make(&paths)?;
     let _lock = Lock::take(&paths.health().join("health.lock"), "health is looked after")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
-        // One looks; one looks up names for the ways out, which may take as long as it likes.
-        .max_blocking_threads(2)
+        // One looks; the others look up names for the ways out, note what the vendor asks and gather it, which may take as long as it likes.
+        .max_blocking_threads(6)
         .enable_all()
         .build()?;
     let world = super::world();
-    let ear = Ear::default();
-    let looker = Looker::new(&paths, world.clone(), options.source(), ear.clone());
-    let (told, sight) = Told::new(&paths, &ear);
-    let again = Arc::new(Notify::new());
-    let desk = Desk { silences: looker.silences(), world, again: again.clone() };
+    let told_by: (Ear, First) = Default::default();
+    let looker = Looker::new(&paths, world.clone(), options.source(), told_by.clone());
+    let vendor = vendor(&paths, &world);
+    let (told, sight) = Told::new(&paths, &told_by, vendor.clone());
+    let (silences, latest, site) = (looker.silences(), told.latest.clone(), sight.site.clone());
+    let desk = Desk { silences, world, latest, vendor, site };
     let looker = Arc::new(Mutex::new(looker));
     let ended = runtime.block_on(async {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone()))?;
-        answer(&paths.health_control_socket(), For::Owner, socket::control(desk))?;
+        answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone(), desk.clone()))?;
+        answer(&paths.health_control_socket(), For::Owner, socket::control(desk.clone()))?;
         ways_out(sight);
         notify::ready();
         tokio::select! {
-            never = go_on(&looker, &told, &again) => match never {},
+            never = go_on(&looker, &told, desk) => match never {},
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
@@ -154,9 +163,29 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     ended
 }
 
+/// The vendor's permission. What cannot be read lets nobody in.
+fn vendor(paths: &Paths, world: &super::World) -> Option<Arc<Vendor>> {
+    let boot = RealFiles.read("/proc/sys/kernel/random/boot_id".as_ref()).ok().flatten().unwrap_or_default();
+    let place = vendor::Place {
+        folder: paths.health(),
+        spool: paths.ledger_spool(),
+        files: world.files.clone(),
+        clock: world.clock.clone(),
+        boot: String::from_utf8_lossy(&boot).trim().to_owned(),
+    };
+    match Vendor::open(place) {
+        Ok(vendor) => Some(Arc::new(vendor)),
+        Err(e) => {
+            log::error!("the vendor is not let in: the permission in {} cannot be read: {e}", paths.health().display());
+            None
+        }
+    }
+}
+
 /// The folders, one level each; on an appliance they are there.
 fn make(paths: &Paths) -> anyhow::Result<()> {
-    for dir in [paths.state(), &paths.health(), &paths.run(), &paths.health_run()] {
+    let run = paths.health_run();
+    for dir in [Some(paths.state()), Some(&*paths.health()), run.parent(), Some(&run)].into_iter().flatten() {
         if !dir.is_dir() {
             RealFiles.make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
@@ -176,15 +205,17 @@ fn answer(path: &Path, whom: For, router: axum::Router) -> anyhow::Result<()> {
 }
 
 /// Looks again and again.
-async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, again: &Notify) -> std::convert::Infallible {
+async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, desk: Desk) -> std::convert::Infallible {
     let (beat, mut pace) = (Arc::new(Mutex::new(Instant::now())), Duration::from_secs(30));
     let due = Arc::new(Mutex::new(pace));
     tokio::spawn(watchdog(beat.clone(), due.clone()));
     loop {
         let began = Instant::now();
         match look(looker).await {
-            Ok(look) => {
+            Ok(mut look) => {
                 pace = look.every;
+                // What was announced while it was looked.
+                look.report = desk.announced(&look.report);
                 notify::status(&in_a_line(&look));
                 told.tell(look);
                 *beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -192,10 +223,7 @@ async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, again: &Notify) -> std:
             }
             Err(e) => log::error!("a look came to nothing: {e}"),
         }
-        tokio::select! {
-            () = tokio::time::sleep_until(began + pace) => {}
-            () = again.notified() => {}
-        }
+        tokio::time::sleep_until(began + pace).await;
     }
 }
 

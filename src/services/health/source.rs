@@ -113,7 +113,25 @@ mod tests {
 
     use super::*;
 
-    const SITE: &str = "[site]\nname = \"S\"\ntimezone = \"UTC\"\nlanguage = \"en\"\n[recorder.a]\n";
+    const SITE: &str = r#"
+[site]
+name = "S"
+timezone = "UTC"
+language = "en"
+[area.yard]
+name = "Yard"
+kind = "public"
+[recorder.a]
+[[recorder.a.volume]]
+name = "a1"
+path = "/srv/a1"
+[camera.gate]
+name = "Gate"
+area = "yard"
+recorder = "a"
+main = "rtsp://10.0.0.5/1"
+bitrate = "2 Mbit/s"
+"#;
 
     #[test]
     fn a_site_that_is_absent_or_broken_is_a_fact_and_one_that_comes_is_read() {
@@ -131,7 +149,8 @@ mod tests {
         assert_eq!((site.name(), recorder.as_str()), ("S", "a"));
         let (again, _) = source.read().site.clone().unwrap();
         assert!(Arc::ptr_eq(&site, &again), "it has not changed");
-        fs::write(&file, SITE.to_owned() + "[recorder.b]\n").unwrap();
+        fs::write(&file, SITE.to_owned() + "[recorder.b]\n[[recorder.b.volume]]\nname = \"b1\"\npath = \"/srv/b1\"\n")
+            .unwrap();
         let Err(NoSite::Broken(why)) = source.read().site.clone() else { panic!("which one is it?") };
         assert!(why.contains("a, b"), "{why}");
     }

@@ -3,6 +3,7 @@
 //! It ends by itself: when its time is over by the wall clock or by the time since boot, whichever comes first, so that no step of the
 //! clock prolongs it; and with the boot that it began in.
 
+pub mod opening;
 pub mod routes;
 
 use std::{

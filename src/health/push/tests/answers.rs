@@ -174,7 +174,7 @@ async fn nobody_listens() {
 
 #[tokio::test]
 async fn an_unknown_name() {
-    let pusher = pusher(PushKind::Http, "http://monitor.invalid/");
+    let pusher = pusher(PushKind::Http, &format!("http://{}.invalid/", "x".repeat(64)));
     assert_eq!(pusher.tell(Level::Ok).await, later("its name is not known to the name service", None));
 }
 

@@ -43,7 +43,7 @@ async fn each_trouble_once() {
     listen();
     let mut work = Work::of(PushKind::Healthchecks, |n| {
         let said = match n {
-            0..3 => answer(404, None, ""),
+            0..=2 => answer(404, None, ""),
             // One that is over before the next beat is none.
             4 => answer(500, None, ""),
             6..25 => Err(Trouble::Refused),

@@ -20,14 +20,14 @@ struct Scripted {
     script: Script,
     n: AtomicUsize,
     start: Instant,
-    heard: Arc<Mutex<Vec<(f64, String)>>>,
+    heard: Arc<Mutex<Vec<(Duration, String)>>>,
 }
 
 impl Carry for Scripted {
     fn carry<'a>(&'a self, request: &'a Request, _: WallNs) -> BoxFuture<'a, Result<Answer, Trouble>> {
         async {
             let text = request.body.as_ref().map(|(_, b)| String::from_utf8_lossy(b).into_owned()).unwrap_or_default();
-            self.heard.lock().unwrap().push((self.start.elapsed().as_secs_f64(), text));
+            self.heard.lock().unwrap().push((self.start.elapsed(), text));
             let (takes, answer) = (self.script)(self.n.fetch_add(1, Ordering::SeqCst));
             tokio::time::sleep(takes).await;
             answer
@@ -40,11 +40,12 @@ impl Carry for Scripted {
 pub(super) struct Work {
     reports: Option<watch::Sender<Option<Arc<Report>>>>,
     state: Arc<Mutex<Endpoint>>,
-    heard: Arc<Mutex<Vec<(f64, String)>>>,
+    heard: Arc<Mutex<Vec<(Duration, String)>>>,
     looks: i64,
     _task: tokio::task::JoinSet<()>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one of the things that a script can say")]
 pub(super) fn answer(status: u16, retry_after: Option<u64>, body: &str) -> Result<Answer, Trouble> {
     Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body: body.into(), body_limit: None })
 }
@@ -88,13 +89,11 @@ impl Work {
 
     /// When requests came, seconds after the start.
     fn times(&self) -> Vec<f64> {
-        self.heard.lock().unwrap().iter().map(|(t, _)| *t).collect()
+        self.heard.lock().unwrap().iter().map(|(t, _)| t.as_secs_f64()).collect()
     }
 
     fn whole_times(&self) -> Vec<u64> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a test")]
-        let whole = |t: f64| t.round() as u64;
-        self.times().into_iter().map(whole).collect()
+        self.heard.lock().unwrap().iter().map(|(t, _)| (*t + Duration::from_millis(500)).as_secs()).collect()
     }
 
     pub(super) fn texts(&self) -> Vec<String> {
@@ -136,8 +135,8 @@ async fn what_fails_is_tried_again_with_newer_news() {
     }
     for (time, text) in work.heard.lock().unwrap().iter() {
         // The report of that second.
-        let at = NOW.offset((time.floor() as i64 + 1) * 1_000_000_000).timestamp();
-        assert!(text.contains(&format!("\"at\":\"{at}\"")), "{time} {text}");
+        let at = NOW.offset((i64::try_from(time.as_secs()).unwrap() + 1) * 1_000_000_000).timestamp();
+        assert!(text.contains(&format!("\"at\":\"{at}\"")), "{time:?} {text}");
     }
     assert_eq!(work.state().failing_since, None);
 }

@@ -1,6 +1,6 @@
 //! A server that shows what it is asked byte by byte, and answers what the test says.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -35,7 +35,7 @@ impl Mock {
     }
 
     pub(in crate::health) async fn accept(&self) -> TcpStream {
-        self.listener.accept().await.unwrap().0
+        tokio::time::timeout(Duration::from_secs(30), self.listener.accept()).await.expect("nobody asks").unwrap().0
     }
 
     /// The next request. Each comes on a connection of its own.

@@ -95,3 +95,14 @@ fn what_is_no_checkpoint_is_not_sent() {
     report.checkpoints[0].checkpoint = whole;
     assert_eq!(Beat::of(&report, false, Duration::MAX).checkpoints.len(), 1);
 }
+
+/// As docs/ref/health.md has it.
+#[test]
+fn with_its_name_a_checkpoint_is_a_signed_note_again() {
+    let report = report(Level::Ok, &Names::ours());
+    let (_, body) = sent(PushKind::Healthchecks, "https://m.example/ping/key/check", false, &report);
+    let line: Vec<_> = body.lines().nth(1).unwrap().split(' ').collect();
+    let ["ledger", "record", entries, root, signature] = line[..] else { panic!("{line:?}") };
+    let name = "custodian/hill/attic/record";
+    assert_eq!(format!("{name}\n{entries}\n{root}\n\n— {name} {signature}\n"), report.checkpoints[0].checkpoint);
+}

@@ -112,7 +112,8 @@ mod tests {
             ("-0", Some(0.0)),
             ("n/a", None),
         ] {
-            assert_eq!(of_timesyncd(&status(text)), offset, "{text}");
+            let nanoseconds = |s: Option<f64>| s.map(|s| (s * 1e9).round());
+            assert_eq!(nanoseconds(of_timesyncd(&status(text))), nanoseconds(offset), "{text}");
         }
         assert_eq!(of_timesyncd("       Server: n/a\n"), None);
     }

@@ -79,11 +79,8 @@ impl Gatherer {
         let (clock, commands, files) = (&*self.world.clock, &*self.world.commands, &*self.world.files);
         let (at, boot) = (clock.wall(), clock.monotonic());
         self.kept_clock.look(clock, commands);
-        // A recorder elsewhere than in the standard folder is a trial, and no unit.
-        let is_service = self.paths.state() == Path::new(paths::STATE);
-        if is_service {
-            self.units.look(boot, commands, answers.status.is_err());
-        }
+        let is_unit = self.paths.state() == Path::new(paths::STATE);
+        self.units.look(boot, commands, answers.status.is_err(), is_unit);
         if let Some((span, missing)) = answers.gaps {
             memory.count(span, missing);
         }

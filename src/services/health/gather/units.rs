@@ -20,14 +20,14 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// `silent`: the recorder does not answer now.
-    pub(super) fn look(&mut self, now: Monotonic, commands: &dyn Commands, silent: bool) {
+    /// `silent`: the recorder does not answer now. `is_unit`: it is one; a trial elsewhere than in the standard folder is none.
+    pub(super) fn look(&mut self, now: Monotonic, commands: &dyn Commands, silent: bool, is_unit: bool) {
         let news = silent || self.silent;
         self.silent = silent;
         if news || self.asked.is_none_or(|asked| now.since(asked) >= PAUSE) {
             self.asked = Some(now);
             self.failed = failed(commands);
-            self.recorder = recorder(commands);
+            self.recorder = if is_unit { recorder(commands) } else { None };
         }
     }
 }
@@ -73,29 +73,31 @@ mod tests {
         ));
         let second = |s: i64| Monotonic(s * 1_000_000_000);
         let mut watched = Watched::default();
-        watched.look(second(0), &commands, false);
+        watched.look(second(0), &commands, false, true);
         let failed: Vec<&str> = watched.failed.iter().flatten().map(String::as_str).collect();
         assert_eq!(failed, ["custodian-backup.service", "sshd.service"]);
         assert_eq!(watched.recorder, Some(("activating".into(), 3)));
-        watched.look(second(30), &commands, false);
+        watched.look(second(30), &commands, false, true);
         assert_eq!(commands.asked().len(), 2);
-        watched.look(second(31), &commands, true);
+        watched.look(second(31), &commands, true, true);
         assert_eq!(commands.asked().len(), 4, "it is silent");
-        watched.look(second(32), &commands, false);
+        watched.look(second(32), &commands, false, true);
         assert_eq!(commands.asked().len(), 6, "it speaks again: its state has changed");
-        watched.look(second(33), &commands, false);
+        watched.look(second(33), &commands, false, true);
         assert_eq!(commands.asked().len(), 6);
-        watched.look(second(93), &commands, false);
+        watched.look(second(93), &commands, false, true);
         assert_eq!(commands.asked().len(), 8);
+        watched.look(second(200), &commands, false, false);
+        assert_eq!((commands.asked().len(), &watched.recorder), (9, &None), "a trial");
     }
 
     #[test]
     fn where_nobody_says_anything_nothing_is_known() {
         let mut watched = Watched::default();
-        watched.look(Monotonic(0), &FakeCommands::new(|_, _| Err(io::ErrorKind::NotFound.into())), false);
+        watched.look(Monotonic(0), &FakeCommands::new(|_, _| Err(io::ErrorKind::NotFound.into())), false, true);
         assert_eq!((&watched.failed, &watched.recorder), (&None, &None));
         let absent = says("", "NRestarts=0\nLoadState=not-found\nActiveState=inactive\n");
-        watched.look(Monotonic(0), &FakeCommands::new(absent), true);
+        watched.look(Monotonic(0), &FakeCommands::new(absent), true, true);
         assert_eq!((&watched.failed, &watched.recorder), (&Some(BTreeSet::new()), &None));
     }
 }

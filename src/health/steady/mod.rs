@@ -233,7 +233,7 @@ impl Entry {
 
     /// What is said is as silent as what was found.
     fn heed(&mut self, finding: &Finding) {
-        if finding.level > Level::Ok {
+        if finding.level > Level::Ok && self.said.level > Level::Ok {
             self.said.silenced = finding.silenced;
         }
     }
@@ -276,3 +276,6 @@ impl Entry {
         Some(Turn { at: now, from, finding: self.said.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,10 @@ impl<'a> Words<'a> {
             let (probe, subject) = (self.probe(finding.probe), self.subject(finding));
             return self.t("health.over", &[("probe", &probe), ("subject", &subject)]);
         }
-        self.filled(&key(finding), finding)
+        let sentence = self.filled(&key(finding), finding);
+        // It may begin with what it is about.
+        let mut letters = sentence.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
     }
 
     /// What to do; nothing where it is in order, or where something else is to be done first.
@@ -115,7 +118,7 @@ impl<'a> Words<'a> {
     fn length(&self, seconds: f64) -> String {
         let sign = if seconds < 0.0 { "−" } else { "" };
         let s = seconds.abs();
-        if s < 0.0995 {
+        if s > 0.0 && s < 0.0995 {
             return format!("{sign}{}", self.unit("milliseconds", &format!("{:.0}", s * 1000.0)));
         }
         if s < 9.95 {
@@ -177,3 +180,6 @@ fn tenths(n: f64) -> String {
     let text = format!("{:.1}", (n * 10.0).floor() / 10.0);
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Security updates that wait, where Debian's package manager keeps lists. The appliance has none, and then nothing is known.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    health::facts::{RootLook, Updates},
+    sys::Commands,
+    types::WallNs,
+};
+
+/// It works out what depends on what.
+const LIMIT: Duration = Duration::from_mins(1);
+/// Says what an upgrade would do, and does nothing.
+const SIMULATE: [&str; 5] = ["--simulate", "--quiet=2", "--option", "Debug::NoLocking=true", "dist-upgrade"];
+
+/// Where the package manager keeps what it knows.
+pub struct Apt {
+    /// Lists of packages, as they were fetched last.
+    pub lists: PathBuf,
+    /// What is installed.
+    pub installed: PathBuf,
+}
+
+impl Apt {
+    /// The machine's own.
+    pub(super) fn new() -> Self {
+        Self { lists: "/var/lib/apt/lists".into(), installed: "/var/lib/dpkg/status".into() }
+    }
+
+    /// What waits; none: that cannot be known here. It is worked out anew only where something has changed since `before`.
+    pub(super) fn look(&self, commands: &dyn Commands, before: Option<&RootLook>) -> Option<Updates> {
+        let names = fs::read_dir(&self.lists).ok()?.flatten().filter_map(|e| e.file_name().into_string().ok());
+        if !names.into_iter().any(|name| name.ends_with("Release") || name.ends_with("_Packages")) {
+            return None;
+        }
+        // What is fetched passes through that folder.
+        let looked = changed(&self.lists).max(changed(&self.lists.join("partial")));
+        if let Some(before) = before
+            && let Some(updates) = &before.updates
+            && updates.looked == looked
+            && changed(&self.installed).is_some_and(|at| at < before.at)
+        {
+            return Some(updates.clone());
+        }
+        let said = commands.run("apt-get", &SIMULATE, b"", LIMIT).ok().filter(crate::sys::Output::ok)?;
+        Some(Updates { security: security(&String::from_utf8_lossy(&said.stdout)), looked, offered: None })
+    }
+}
+
+fn changed(path: &Path) -> Option<WallNs> {
+    let meta = fs::metadata(path).ok()?;
+    Some(WallNs(meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())))
+}
+
+/// How many of the packages that would be installed come from Debian's or Ubuntu's archive of security updates (apt-get(8), `--simulate`):
+/// `Inst libssl3 [3.0.15-1] (3.0.17-1 Debian-Security:12/stable-security [amd64])`.
+fn security(text: &str) -> u64 {
+    text.lines().filter(|line| line.starts_with("Inst ") && line.to_ascii_lowercase().contains("-security")).count()
+        as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        sys::{FakeCommands, Output},
+        types::wire,
+    };
+
+    const SAID: &str = "Inst libssl3 [3.0.15-1~deb12u1] (3.0.17-1~deb12u2 Debian-Security:12/stable-security [amd64])\n\
+                        Inst base-files [12.4] (12.4+deb12u11 Debian:12.11/stable [amd64])\n\
+                        Conf libssl3 (3.0.17-1~deb12u2 Debian-Security:12/stable-security [amd64])\n\
+                        Inst openssl [3.0.2] (3.0.2-0ubuntu1.19 Ubuntu:22.04/jammy-updates, Ubuntu:22.04/jammy-security [amd64])\n";
+
+    fn seen(updates: Option<Updates>, at: WallNs) -> RootLook {
+        RootLook {
+            format: 1,
+            at,
+            disks: [].into(),
+            generation: None::<wire::health::GenerationHealth>,
+            drift: Vec::new(),
+            backups: None,
+            updates,
+        }
+    }
+
+    #[test]
+    fn updates_are_counted_where_there_are_lists_and_only_when_something_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let apt = Apt { lists: dir.path().join("lists"), installed: dir.path().join("status") };
+        let commands =
+            FakeCommands::new(|_, _: &[&str]| Ok(Output { code: Some(0), stdout: SAID.into(), stderr: String::new() }));
+        assert_eq!(apt.look(&commands, None), None, "no package manager");
+        fs::create_dir(&apt.lists).unwrap();
+        fs::create_dir(apt.lists.join("partial")).unwrap();
+        fs::write(&apt.installed, "x").unwrap();
+        assert_eq!(apt.look(&commands, None), None, "it never fetched lists");
+        assert!(commands.asked().is_empty());
+        fs::write(apt.lists.join("deb.debian.org_debian_dists_bookworm_InRelease"), "x").unwrap();
+        let first = apt.look(&commands, None).unwrap();
+        assert_eq!((first.security, first.offered.clone(), first.looked.is_some()), (2, None, true));
+        // Seen after all that had changed.
+        let later = WallNs(changed(&apt.installed).unwrap().0 + 1);
+        assert_eq!(apt.look(&commands, Some(&seen(Some(first.clone()), later))), Some(first.clone()));
+        assert_eq!(commands.asked().len(), 1);
+        // Packages were installed since.
+        assert!(apt.look(&commands, Some(&seen(Some(first.clone()), WallNs(0)))).is_some());
+        assert_eq!(commands.asked().len(), 2);
+        // Lists were fetched since.
+        let stale = Updates { looked: Some(WallNs(1)), ..first };
+        assert!(apt.look(&commands, Some(&seen(Some(stale), later))).is_some());
+        assert_eq!(commands.asked().len(), 3);
+        let broken = FakeCommands::new(|_, _: &[&str]| Ok(Output { code: Some(100), ..Output::default() }));
+        assert_eq!(apt.look(&broken, None), None, "that nothing waits is not known");
+    }
+}
