@@ -156,7 +156,7 @@ impl Doctor<'_> {
             lines.extend([String::new(), self.t("silenced", &[("count", &said.announced.to_string())])]);
         }
         if !said.troubles.is_empty() {
-            lines.extend([String::new(), self.t("again", &[])]);
+            lines.extend([String::new(), self.t("bundle", &[]), self.t("again", &[])]);
         }
         // Names and details come from files and cameras: nothing in them moves the cursor.
         let plain = |line: &String| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();

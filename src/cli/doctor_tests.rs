@@ -192,7 +192,7 @@ fn every_command_of_ours_that_is_to_be_copied_is_one() {
     let mut copied = 0;
     for lang in Lang::ALL {
         let steps = topics().filter_map(|topic| raw(lang, &format!("doctor.{topic}_steps")));
-        for text in steps.chain(raw(lang, "doctor.again")) {
+        for text in steps.chain(["again", "bundle"].into_iter().filter_map(|key| raw(lang, &format!("doctor.{key}")))) {
             assert_eq!(text.matches('`').count() % 2, 0, "{text}");
             for command in text.split('`').skip(1).step_by(2).filter(|c| c.starts_with("custodian ")) {
                 tried(&cli, command).unwrap_or_else(|e| panic!("{lang}: {e}"));

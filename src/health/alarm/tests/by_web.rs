@@ -141,5 +141,5 @@ async fn names_stay_here_where_the_site_does_not_allow_them() {
     let (asked, tried) = tokio::join!(mock.answers(ok("")), office.once(0));
     assert_eq!(tried, Tried::Told);
     assert!(!asked.contains("gate") && !asked.contains("Cổng"), "{asked}");
-    assert!(json(&asked)["sentence"].as_str().unwrap().starts_with("camera 4 is not recorded"), "{asked}");
+    assert!(json(&asked)["sentence"].as_str().unwrap().starts_with("Camera 4 is not recorded"), "{asked}");
 }
