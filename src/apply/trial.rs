@@ -109,7 +109,10 @@ pub(super) fn read(files: &dyn Files, state: &Path) -> Result<Option<Trial>, App
 pub(super) fn end(env: &Env<'_>) -> Result<(), ApplyError> {
     if let Some(trial) = read(env.files, &env.state)? {
         if let Err(e) = env.manager.disarm(trial.generation) {
-            log::warn!("the timer of generation {}'s trial is left to run out: {e}", trial.generation);
+            log::warn!(
+                GENERATION = trial.generation, CAUSE:% = e;
+                "the timer of generation {}'s trial is left to run out: {e}", trial.generation
+            );
         }
         let path = env.state.join(FILE);
         env.files.remove(&path).map_err(failed("cannot remove", &path))?;
