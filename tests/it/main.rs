@@ -10,6 +10,7 @@ mod browser;
 mod capture;
 mod disks;
 mod disks_fail;
+mod events;
 mod faults;
 #[path = "../support/footage.rs"]
 mod footage;
