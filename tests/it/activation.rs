@@ -1,5 +1,6 @@
 //! Applying on a machine with a real systemd: the services in their sandboxes, trials that end by themselves, reboots.
 
+mod journal;
 mod services;
 mod system_disk;
 
