@@ -3,7 +3,7 @@
 //! Read from top to bottom, the modules tell the story: the words of the system, the machine, what a school wants
 //! (`site`), what the machine has (`inventory`, `disks`), the steps between the two (`plan`) and their execution (`apply`), what
 //! happened for good (`ledger`), where footage lies (`store`), how it comes in (`capture`), how long it stays (`retention`), how it goes
-//! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), and the programs that
+//! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), and the programs that
 //! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
 //!
 //! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
@@ -22,6 +22,7 @@
 //! capture → types sys site store
 //! retention → types sys site store ledger
 //! backup → types sys site store
+//! health → types lang sys site
 //! retrieve → types sys store
 //! web → types lang
 //! demo → types sys site
@@ -35,6 +36,7 @@ pub mod capture;
 pub mod cli;
 pub mod demo;
 pub mod disks;
+pub mod health;
 pub mod inventory;
 pub mod lang;
 pub mod ledger;

@@ -182,7 +182,7 @@ impl Supervisor {
     }
 
     /// Does something again and again on the dispatcher for as long as that serves the cameras, and not a moment longer.
-    pub fn every(&self, pace: Duration, act: impl Fn() + Send + 'static) {
+    pub fn every(&self, pace: Duration, mut act: impl FnMut() + Send + 'static) {
         self.dispatcher.spawn(async move {
             let mut ticks = tokio::time::interval(pace);
             loop {

@@ -8,9 +8,11 @@ mod backup;
 mod check;
 mod clip;
 mod demo;
+mod diagnose;
 mod disk;
 mod gaps;
 mod generations;
+mod health;
 mod help;
 mod hold;
 mod inventory;
@@ -69,6 +71,7 @@ enum Command {
     Clip(clip::Args),
     Hold(hold::Args),
     Retention(retention::Args),
+    Health(health::Args),
     Ledger(ledger::Args),
     Check(check::Args),
     Plan(plan::Args),
@@ -77,6 +80,7 @@ enum Command {
     Rollback(generations::RollbackArgs),
     Generations(generations::ListArgs),
     Diff(generations::DiffArgs),
+    Diagnose(diagnose::Args),
     Reindex(reindex::Args),
     Verify(verify::Args),
     Volume(volume::Args),
@@ -116,6 +120,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Clip(args) => clip::run(&args, cli.lang),
         Command::Hold(args) => hold::run(args, cli.lang),
         Command::Retention(args) => retention::run(&args, cli.lang),
+        Command::Health(args) => health::run(args, cli.lang),
         Command::Ledger(args) => ledger::run(&args, cli.lang),
         Command::Check(args) => check::run(&args, cli.lang),
         Command::Plan(args) => plan::run(args, cli.lang),
@@ -124,6 +129,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => generations::rollback(args, cli.lang),
         Command::Generations(args) => generations::list(args, cli.lang),
         Command::Diff(args) => generations::diff(args, cli.lang),
+        Command::Diagnose(args) => diagnose::run(&args, cli.lang),
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::types::{
     CameraId, Cause, RecorderId, RunId, SegmentId, Span, StreamId, StreamKind, VolumeName, WallNs, merkle::Hash,
+    wire::health::Level,
 };
 
 /// Version of the entries that this program writes.
@@ -125,6 +126,28 @@ pub enum Change {
     Extended,
     /// Let go.
     Released,
+}
+
+/// What became of an announcement that work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SilenceChange {
+    /// From now on nobody is alarmed.
+    Begun,
+    /// It is over, by itself or by somebody's word.
+    Ended,
+}
+
+/// What became of the vendor's permission to reach this recorder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemoteChange {
+    /// The school allows it.
+    Allowed,
+    /// Something was asked for.
+    Used,
+    /// It is over, by itself or by somebody's word.
+    Ended,
 }
 
 /// A checkpoint of another log, with what it takes to check it.
@@ -324,6 +347,61 @@ pub enum What {
         manifest: Hash,
         /// What could not be backed up: how many files of each kind, and paths of footage.
         missing: Vec<String>,
+    },
+    /// Something has become better or worse, as health saw it.
+    Alarm {
+        /// What was looked at: `footage`, `volume` and the like.
+        probe: String,
+        /// The camera that it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        camera: Option<CameraId>,
+        /// What else it is about: a volume, a unit, an endpoint by its number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+        /// How it is from now on.
+        level: Level,
+        /// How it was.
+        from: Level,
+        /// What was found.
+        code: String,
+        /// Whether it comes and goes so often that it is held at its worst.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsteady: bool,
+    },
+    /// Work was announced, during which nobody is alarmed, or it is over.
+    Silence {
+        /// Which.
+        silence: uuid::Uuid,
+        /// What became of it.
+        change: SilenceChange,
+        /// Until when; it ends by itself. Of one that is over: when it ended.
+        until: WallNs,
+        /// Which probes; none named: all.
+        probes: Vec<String>,
+        /// Which cameras; none named: all, and what is about no camera.
+        cameras: Vec<CameraId>,
+        /// Who announced or ended it; none: it ended by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Salted>,
+        /// Why it was announced.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Salted>,
+    },
+    /// The vendor may reach this recorder, did so, or may no longer.
+    Remote {
+        /// What became of it.
+        change: RemoteChange,
+        /// Until when it is allowed.
+        until: WallNs,
+        /// What was asked for: `GET /metrics` and the like.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<String>,
+        /// Who allowed or ended it; none: it ended by itself, or the vendor used it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Salted>,
+        /// Why it was allowed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Salted>,
     },
 }
 

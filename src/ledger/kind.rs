@@ -5,7 +5,7 @@ use crate::types::CameraId;
 
 impl What {
     /// Names of all kinds of entries.
-    pub const KINDS: [&'static str; 18] = [
+    pub const KINDS: [&'static str; 21] = [
         "log-begins",
         "other-log",
         "omitted",
@@ -24,6 +24,9 @@ impl What {
         "room",
         "verified",
         "backup",
+        "alarm",
+        "silence",
+        "remote",
     ];
 
     /// The name of its kind, as it stands in the entry.
@@ -47,6 +50,9 @@ impl What {
             Self::Room { .. } => "room",
             Self::Verified { .. } => "verified",
             Self::Backup { .. } => "backup",
+            Self::Alarm { .. } => "alarm",
+            Self::Silence { .. } => "silence",
+            Self::Remote { .. } => "remote",
         }
     }
 
@@ -58,7 +64,10 @@ impl What {
             | Self::Gap { camera: of, .. }
             | Self::Breach { camera: of, .. }
             | Self::Room { camera: of, .. } => of == camera,
-            Self::Hold { cameras, .. } => cameras.is_empty() || cameras.contains(camera),
+            Self::Alarm { camera: of, .. } => of.as_ref() == Some(camera),
+            Self::Hold { cameras, .. } | Self::Silence { cameras, .. } => {
+                cameras.is_empty() || cameras.contains(camera)
+            }
             _ => false,
         }
     }
@@ -94,8 +103,11 @@ mod tests {
             |id| samples().iter().filter(|e| e.what.concerns(id)).map(|e| e.what.kind()).collect::<Vec<_>>();
         assert_eq!(
             concerned(&gate),
-            ["segment", "segment", "retired", "gap", "gap", "hold", "hold", "breach", "room", "room"]
+            [
+                "segment", "segment", "retired", "gap", "gap", "hold", "hold", "breach", "room", "room", "alarm",
+                "silence", "silence"
+            ]
         );
-        assert_eq!(concerned(&other), ["hold"], "one that is for all cameras");
+        assert_eq!(concerned(&other), ["hold", "silence"], "those that are for all cameras");
     }
 }

@@ -1,7 +1,7 @@
 //! An entry of each kind at least, for tests.
 
-use super::{Change, Entry, Reason, Salted, SegmentEntry, Vouched, What};
-use crate::types::{Cause, CauseKind, RunId, Span, StreamId, StreamKind, WallNs, merkle::leaf};
+use super::{Change, Entry, Reason, RemoteChange, Salted, SegmentEntry, SilenceChange, Vouched, What};
+use crate::types::{Cause, CauseKind, RunId, Span, StreamId, StreamKind, WallNs, merkle::leaf, wire::health::Level};
 
 /// 2026-11-22T08:30:00Z.
 const NOON: WallNs = WallNs(1_795_336_200_000_000_000);
@@ -75,6 +75,31 @@ pub(crate) fn samples() -> Vec<Entry> {
         bytes: 96_000_000_000,
         damaged: damaged.iter().map(|text| (*text).to_owned()).collect(),
     };
+    let alarm = |probe: &str, camera, subject: Option<&str>, levels: (Level, Level), unsteady| What::Alarm {
+        probe: probe.into(),
+        camera,
+        subject: subject.map(Into::into),
+        level: levels.1,
+        from: levels.0,
+        code: "old".into(),
+        unsteady,
+    };
+    let silence = |change, cameras, by, reason| What::Silence {
+        silence: uuid::Uuid::from_bytes([8; 16]),
+        change,
+        until: NOON.offset(7_200_000_000_000),
+        probes: vec!["volume".into(), "footage".into()],
+        cameras,
+        by,
+        reason,
+    };
+    let remote = |change, route: Option<&str>, by, reason| What::Remote {
+        change,
+        until: NOON.offset(7_200_000_000_000),
+        route: route.map(Into::into),
+        by,
+        reason,
+    };
     let head = || Vouched {
         checkpoint: format!("custodian/school/a/record\n70000\n{}\n\n— x y\n", "A".repeat(44)),
         vkey: "custodian/school/a/record+00000000+x".into(),
@@ -124,6 +149,14 @@ pub(crate) fn samples() -> Vec<Entry> {
         verified(&["gate, 2026-11-22 15:00:07: changed"]),
         backup(&[]),
         backup(&["hall: file is gone"]),
+        alarm("footage", Some(camera()), None, (Level::Ok, Level::Fail), false),
+        alarm("volume", None, Some("a1"), (Level::Fail, Level::Ok), false),
+        alarm("clock", None, None, (Level::Warn, Level::Warn), true),
+        silence(SilenceChange::Begun, vec![camera()], Some(someone("lan")), Some(someone("a new switch"))),
+        silence(SilenceChange::Ended, Vec::new(), None, None),
+        remote(RemoteChange::Allowed, None, Some(someone("head")), Some(someone("a fault"))),
+        remote(RemoteChange::Used, Some("GET /metrics"), None, None),
+        remote(RemoteChange::Ended, None, None, None),
     ];
     all.into_iter().map(|what| Entry::new(NOON, "a".parse().unwrap(), what)).collect()
 }

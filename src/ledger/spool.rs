@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     LONGEST,
-    entry::What,
+    entry::{RemoteChange, SilenceChange, What},
     error::{LedgerError, failed},
 };
 use crate::{sys::Files, types::WallNs};
@@ -120,9 +120,15 @@ pub(super) fn look(files: &dyn Files, spool: &Path) -> Result<Vec<Taken>, Ledger
     Ok(all)
 }
 
-/// The kinds of entry that backups and verification leave, under users of their own.
+/// The kinds of entry that backups, verification and health leave, under users of their own. That alarms are silenced and that the vendor
+/// is let in are root's to say.
 fn is_anybodys(what: &What) -> bool {
-    matches!(what, What::Verified { .. } | What::Backup { .. })
+    match what {
+        What::Verified { .. } | What::Backup { .. } | What::Alarm { .. } => true,
+        What::Silence { change, .. } => *change == SilenceChange::Ended,
+        What::Remote { change, .. } => *change != RemoteChange::Allowed,
+        _ => false,
+    }
 }
 
 fn read(bytes: &[u8], id: &str) -> Result<Left, String> {
@@ -198,6 +204,16 @@ mod tests {
         assert!(!files.list(spool).unwrap().iter().any(|n| spool.join(n) == pipe));
         let long = leave(&files, spool, WallNs(3), stopped(&"x".repeat(70_000)));
         assert!(matches!(long, Err(LedgerError::TooLong(_))));
+    }
+    #[test]
+    fn health_may_say_what_it_saw_and_that_a_permission_is_over() {
+        let said = |what: &What| (what.kind(), is_anybodys(what));
+        let all: Vec<_> = crate::ledger::samples::samples().iter().map(|entry| said(&entry.what)).collect();
+        let of = |kind| all.iter().filter(|(k, _)| *k == kind).map(|(_, may)| *may).collect::<Vec<_>>();
+        assert_eq!(of("alarm"), [true, true, true]);
+        assert_eq!((of("silence"), of("remote")), (vec![false, true], vec![false, true, true]));
+        assert_eq!((of("verified"), of("backup"), of("hold")), (vec![true; 2], vec![true; 2], vec![false; 2]));
+        assert_eq!(all.iter().filter(|(_, may)| *may).count(), 10, "and nothing else");
     }
     #[test]
     fn other_users_leave_only_what_is_theirs() {

@@ -387,10 +387,9 @@ fn rules(before: &Site, after: &Site, all: &mut Vec<Change>) {
     if before.approvals() != after.approvals() {
         all.push(Change::guarded(What::Approvals));
     }
-    if before.push() != after.push() {
-        all.push(Change::guarded(What::Health));
-    } else if before.warn() != after.warn() {
-        all.push(Change::plain(What::Health));
+    if before.health() != after.health() {
+        let guarded = super::health::is_guarded(before.health(), after.health());
+        all.push(Change { guarded, ..Change::plain(What::Health) });
     }
     if before.backup() != after.backup() {
         all.push(Change::guarded(What::Backup));

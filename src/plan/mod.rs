@@ -8,6 +8,7 @@ mod capacity;
 mod changes;
 mod disks;
 pub mod guard;
+mod health;
 mod layout;
 mod lint;
 mod model;

@@ -3,7 +3,9 @@
 pub mod applying;
 pub mod backup;
 pub mod demo;
+pub mod diagnose;
 pub mod disks;
+pub mod health;
 pub mod holding;
 mod in_force;
 mod lock;
@@ -12,4 +14,5 @@ pub mod planning;
 pub mod record;
 pub mod recovering;
 pub mod socket;
+pub mod vendor;
 pub mod verify;

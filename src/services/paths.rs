@@ -14,6 +14,12 @@ pub const STATE: &str = "/var/lib/custodian";
 /// Where the sockets are that go with [`STATE`].
 pub const RUN: &str = "/run/custodian";
 
+/// Where health answers, with [`STATE`].
+pub const HEALTH_RUN: &str = "/run/custodian-health";
+
+/// Where it is said how the recorder is, with [`STATE`].
+pub const STATUS_RUN: &str = "/run/custodian-status";
+
 /// The state folder and what is in it.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -83,6 +89,7 @@ impl Paths {
     }
 
     /// Where the sockets are: `/run/custodian` for the standard state folder, else beside the state. The same for all services.
+    /// Whoever comes here can ask for pictures.
     pub fn run(&self) -> PathBuf {
         if self.state == Path::new(STATE) { PathBuf::from(RUN) } else { self.state.join("run") }
     }
@@ -92,9 +99,34 @@ impl Paths {
         self.run().join("media.sock")
     }
 
+    /// A folder of its own for what says how the recorder is, so that whoever may know that comes no nearer to pictures.
+    pub fn status_run(&self) -> PathBuf {
+        if self.state == Path::new(STATE) { PathBuf::from(STATUS_RUN) } else { self.run().join("status") }
+    }
+
     /// Health asks here.
     pub fn status_socket(&self) -> PathBuf {
-        self.run().join("status.sock")
+        self.status_run().join("status.sock")
+    }
+
+    /// Here the recorder leaves evidence of its commits: [`crate::types::wire::health::Committed`] in a file for each volume.
+    pub fn commits(&self) -> PathBuf {
+        self.status_run().join("commit")
+    }
+
+    /// Health answers here: `/run/custodian-health` for the standard state folder, else beside the state.
+    pub fn health_run(&self) -> PathBuf {
+        if self.state == Path::new(STATE) { PathBuf::from(HEALTH_RUN) } else { self.run().join("health") }
+    }
+
+    /// Whoever may know how the recorder is asks here.
+    pub fn health_socket(&self) -> PathBuf {
+        self.health_run().join("health.sock")
+    }
+
+    /// Root tells health here: silences, and the vendor's permission.
+    pub fn health_control_socket(&self) -> PathBuf {
+        self.health_run().join("health-control.sock")
     }
 
     /// Apply, and `record --reload`, speak here.
@@ -107,9 +139,21 @@ impl Paths {
         self.state.join("verify")
     }
 
-    /// Makes the state folder, the recorder's own and the run folder, one level each.
+    /// What health keeps: its user has a folder of its own in the standard state folder, and one below any other.
+    pub fn health(&self) -> PathBuf {
+        self.state.join("health")
+    }
+
+    /// Where root leaves what only it can see.
+    pub fn look(&self) -> PathBuf {
+        let standard = self.state == Path::new(STATE);
+        let dir = if standard { PathBuf::from("/run/custodian-look") } else { self.run().join("look") };
+        dir.join("look.json")
+    }
+
+    /// Makes the state folder, the recorder's own and the run folders, one level each.
     pub fn make(&self) -> io::Result<()> {
-        for dir in [self.state.clone(), self.record(), self.run()] {
+        for dir in [self.state.clone(), self.record(), self.run(), self.status_run()] {
             match std::fs::create_dir(&dir) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(io::Error::new(e.kind(), format!("cannot make {}: {e}", dir.display())));

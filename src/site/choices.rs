@@ -177,6 +177,24 @@ choices! {
         Http = "http",
     }
 
+    /// Ways to tell somebody of an alarm.
+    AlarmKind ("kind of alarm") {
+        /// Mail, by SMTP.
+        Email = "email",
+        /// A POST with JSON.
+        Webhook = "webhook",
+    }
+
+    /// How a connection to a mail server is protected.
+    SmtpSecurity ("protection") {
+        /// Encrypted from the beginning (port 465).
+        Tls = "tls",
+        /// Encrypted before anything is said (port 587).
+        Starttls = "starttls",
+        /// Not at all (port 25): only for a server in the school's own network.
+        None = "none",
+    }
+
     /// Kinds of place for backups.
     BackupKind ("kind of place") {
         /// A further disk in the machine.

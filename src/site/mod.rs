@@ -6,7 +6,9 @@
 
 mod camera_url;
 mod choices;
+mod health;
 mod model;
+mod network;
 mod problem;
 mod raw;
 mod read;
@@ -20,6 +22,7 @@ mod source;
 mod syntax;
 mod validate;
 mod values;
+mod web_address;
 
 use std::{
     fs, io,
@@ -28,11 +31,13 @@ use std::{
 };
 
 pub use choices::{
-    AreaKind, BackupKind, BackupWhat, Paper, Permission, Privacy, Promise, PushKind, Transport, Unlock, WhenShort,
+    AlarmKind, AreaKind, BackupKind, BackupWhat, Paper, Permission, Privacy, Promise, PushKind, SmtpSecurity,
+    Transport, Unlock, WhenShort,
 };
+pub use health::{Alarm, AlarmPlace, Door, Fail, Health, Push, Warn};
 pub use model::{
-    Approval, Area, Backup, BackupPlace, Camera, Matter, Person, Push, Recorder, Register, Retention, Role, Site,
-    VOLUMES, Volume, VolumePlace, Warn, mount_point,
+    Approval, Area, Backup, BackupPlace, Camera, Matter, Person, Recorder, Register, Retention, Role, Site, VOLUMES,
+    Volume, VolumePlace, mount_point,
 };
 pub use problem::{Code, Errors, Report};
 pub use recipient::Recipient;
@@ -40,6 +45,7 @@ pub use s3_address::{BadS3Address, S3Address};
 pub use schedule::Hours;
 pub use schema::{json as schema, reference};
 pub use secrets::{Credentials, Secret, Secrets};
+pub use web_address::{BadToken, BadWebAddress, bearer, web_address};
 
 use self::{
     read::{Reader, Value},

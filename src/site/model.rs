@@ -1,7 +1,7 @@
 //! A site as the rest of custodian sees it: complete, checked, defaults filled in. Only [`super::parse`] makes one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,7 +11,8 @@ use jiff::{civil, tz::TimeZone};
 use url::Url;
 
 use super::{
-    choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, Transport, Unlock, WhenShort},
+    choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, Transport, Unlock, WhenShort},
+    health::{Health, Warn},
     read::At,
     recipient::Recipient,
     schedule::Hours,
@@ -39,8 +40,7 @@ pub struct Site {
     pub(super) roles: BTreeMap<RoleId, Role>,
     pub(super) people: BTreeMap<PersonId, Person>,
     pub(super) approvals: BTreeMap<Matter, Approval>,
-    pub(super) push: Vec<Push>,
-    pub(super) warn: Warn,
+    pub(super) health: Health,
     pub(super) backup: Option<Backup>,
     pub(super) update_window: Vec<Hours>,
     pub(super) hash: [u8; 32],
@@ -252,40 +252,6 @@ pub struct Approval {
     pub valid: Duration,
 }
 
-/// An endpoint that health is pushed to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Push {
-    /// What kind of service.
-    pub kind: PushKind,
-    /// Name of its address in secrets.toml.
-    pub url_secret: SecretName,
-    /// How often.
-    pub interval: Duration,
-    /// Whether names may be told.
-    pub names: bool,
-}
-
-/// From when on something is a warning.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warn {
-    /// Age of a camera's newest second on disk.
-    pub newest: Duration,
-    /// Missing footage of a camera within a day.
-    pub gaps: Duration,
-    /// How far ahead a breach of the promise is announced.
-    pub forecast: Duration,
-    /// Temperature of a disk, °C.
-    pub disk_temperature: u32,
-    /// Offset of the recorder's clock.
-    pub clock: Duration,
-    /// Offset of a camera's clock.
-    pub camera_clock: Duration,
-    /// Time before a certificate's end.
-    pub certificate: Duration,
-    /// Age of the newest backup.
-    pub backup: Duration,
-}
-
 /// What is backed up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
@@ -452,14 +418,19 @@ impl Site {
         &self.approvals
     }
 
-    /// Endpoints for health.
-    pub fn push(&self) -> &[Push] {
-        &self.push
+    /// How health is reported.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
-    /// Thresholds for health.
+    /// What `[health]` names of secrets.toml: all that health may know of it.
+    pub fn health_secrets(&self) -> BTreeSet<&SecretName> {
+        self.secrets_used.iter().filter(|(key, _)| key.starts_with("health.")).map(|(_, used)| &used.value).collect()
+    }
+
+    /// Thresholds for warnings.
     pub fn warn(&self) -> &Warn {
-        &self.warn
+        &self.health.warn
     }
 
     /// Backups.

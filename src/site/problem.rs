@@ -71,6 +71,20 @@ codes! {
     SecretKey "secret-key",
     BackupInside "backup-inside",
     BadS3 "bad-s3",
+    LengthRange "length-range",
+    BadListen "bad-listen",
+    BadMail "bad-mail",
+    BadHost "bad-host",
+    BadProxy "bad-proxy",
+    BadCertificates "bad-certificates",
+    PrivateKey "private-key",
+    BadUnit "bad-unit",
+    NotFor "not-for",
+    DoorOpen "door-open",
+    PlainPassword "plain-password",
+    FailMilder "fail-milder",
+    BadAddress "bad-address",
+    BadToken "bad-token",
 }
 
 /// One mistake.

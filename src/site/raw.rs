@@ -3,7 +3,11 @@
 
 use super::{
     camera_url::CameraUrl,
-    choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, Transport, Unlock, WhenShort},
+    choices::{
+        AlarmKind, AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, SmtpSecurity, Transport,
+        Unlock, WhenShort,
+    },
+    network::{Certificates, Listen, Mail, MailServer, ProxyUrl, TunnelUnit},
     read::{At, Named, OneOrMore, table},
     recipient::Recipient,
     schedule::Hours,
@@ -11,7 +15,7 @@ use super::{
 };
 use crate::types::{
     AreaId, BitRate, ByteSize, CameraId, CredentialsName, Lang, PersonId, RecorderId, RoleId, SecretName, StreamKind,
-    VolumeName,
+    VolumeName, wire::health::Level,
 };
 
 /// A list with the place of each element.
@@ -235,12 +239,26 @@ table! {
         optional valid: Length,
     }
 
-    /// How the recorder's health is reported.
+    /// How the recorder's health is reported. Never a picture, and no names unless a key here allows them.
     Health {
+        /// How often the recorder is looked at, "5 s" to "10 min". Default: "30 s".
+        optional interval: Length,
         /// Endpoints that are told regularly that all is well, or what is not.
-        later push: OneOrMore<Push>,
+        optional push: OneOrMore<Push>,
+        /// Who is told once when something begins, and once when it ends.
+        optional alarm: OneOrMore<Alarm>,
+        /// An address where monitoring may ask for health and metrics, over TLS. Without it they are answered on the machine only.
+        optional pull: Pull,
+        /// An address where the vendor may ask, over TLS, while the school allows it.
+        optional vendor: Vendor,
+        /// The proxy for pushes and webhooks, `http://host:port` or `https://host:port`. Default: none.
+        optional proxy: ProxyUrl,
+        /// Certificates (PEM) of authorities that are believed beside those of the system, by pushes, webhooks and mail.
+        optional ca: Certificates,
         /// From when on something is a warning.
         optional warn: Warn,
+        /// From when on it is a failure.
+        optional fail: Fail,
     }
 
     /// An endpoint.
@@ -249,30 +267,116 @@ table! {
         required kind: PushKind,
         /// The name of its address in secrets.toml: who has the address can report in our name.
         required url_secret: SecretName,
-        /// How often. Half of what the service expects. Default: "60 s".
+        /// The name of its bearer token in secrets.toml. `gatus` wants one, `http` sends one if it is given, the others know none.
+        optional token_secret: SecretName,
+        /// How often, "10 s" to "1 d": half of what the service expects. Default: "60 s".
         optional interval: Length,
         /// Whether names of cameras may be told. Default: false.
         optional names: bool,
     }
 
+    /// Somebody who is told.
+    Alarm {
+        /// By mail or by a POST.
+        required kind: AlarmKind,
+        /// From which level on. Default: warn.
+        optional from_level: Level,
+        /// For `email`: its receivers.
+        optional to: List<Mail>,
+        /// For `email`: its sender.
+        optional from: Mail,
+        /// For `email`: the mail server, a name or an IP address, with `:port` if that is not the usual one.
+        optional server: MailServer,
+        /// For `email`: how the connection is protected. Default: tls.
+        optional security: SmtpSecurity,
+        /// For `email`: the user name at the server, where it wants one.
+        optional username: Text,
+        /// For `email`: the name of the password in secrets.toml.
+        optional password_secret: SecretName,
+        /// For `webhook`: the name of its address in secrets.toml.
+        optional url_secret: SecretName,
+        /// For `webhook`: the name of its bearer token in secrets.toml.
+        optional token_secret: SecretName,
+        /// Whether names of cameras may be told. Default: true for `email`, false for `webhook`.
+        optional names: bool,
+        /// In which language. Default: the site's.
+        optional language: Lang,
+    }
+
+    /// Where monitoring may ask. `token_secret` or `client_ca` or both.
+    Pull {
+        /// IP address and port, such as "10.1.2.3:9464" or "[fd00::3]:9464"; "0.0.0.0:9464" for each recorder of a site with several.
+        required listen: Listen,
+        /// The name of the bearer token in secrets.toml that who asks must have.
+        optional token_secret: SecretName,
+        /// Certificates (PEM) of the authorities one of which must vouch for who asks.
+        optional client_ca: Certificates,
+    }
+
+    /// Where the vendor may ask. `token_secret` or `client_ca` or both.
+    Vendor {
+        /// IP address and port, such as "10.9.0.2:9465" or "[fd00::3]:9465".
+        required listen: Listen,
+        /// The name of the bearer token in secrets.toml that the vendor must have.
+        optional token_secret: SecretName,
+        /// Certificates (PEM) of the authorities one of which must vouch for the vendor.
+        optional client_ca: Certificates,
+        /// The unit that makes the tunnel, such as "wg-quick@vendor.service". It runs while the school allows the vendor in.
+        optional tunnel: TunnelUnit,
+    }
+
     /// From when on something is a warning.
     Warn {
-        /// Age of a camera's newest second on disk. Default: "30 s".
-        later newest: Length,
-        /// Missing footage of a camera within a day. Default: "10 min".
-        later gaps: Length,
+        /// Age of a camera's newest second on disk, "10 s" to "1 d". Default: "30 s".
+        optional newest: Length,
+        /// Missing footage of a camera within a day, at most "1 d". Default: "10 min".
+        optional gaps: Length,
         /// How far ahead a breach of the promise is announced. Default: "7 d".
         optional forecast: Length,
         /// Temperature of a disk, in degrees Celsius. Default: 55.
-        later disk_temperature: Whole<20, 90>,
+        optional disk_temperature: Whole<20, 90>,
+        /// Temperature of the machine, in degrees Celsius. Default: 85.
+        optional temperature: Whole<20, 120>,
         /// How far the recorder's clock may be off. Default: "2 s".
-        later clock: Length,
+        optional clock: Length,
         /// How far a camera's clock may be off. Default: "60 s".
-        later camera_clock: Length,
-        /// How long before its end a certificate is renewed. Default: "21 d".
-        later certificate: Length,
+        optional camera_clock: Length,
+        /// How long before its end a certificate is to be renewed. Default: "21 d".
+        optional certificate: Length,
         /// Age of the newest backup. Default: "2 d".
-        later backup: Length,
+        optional backup: Length,
+        /// Age of the last verification of the footage. Default: "40 d".
+        optional verification: Length,
+        /// For how long nobody outside has taken a checkpoint of the ledger. Default: "7 d".
+        optional witness: Length,
+        /// 99 of 100 writes and commits take no longer. Default: "1 s".
+        optional latency: Length,
+        /// Use of the system disk, of a hundred. Default: 85.
+        optional system_disk: Whole<1, 100>,
+        /// Use of the memory, of a hundred. Default: 90.
+        optional memory: Whole<1, 100>,
+        /// Load over five minutes, per processor, of a hundred. Default: 200.
+        optional load: Whole<10, 10000>,
+    }
+
+    /// From when on something is a failure. Never milder than the warning for the same.
+    Fail {
+        /// Age of a camera's newest second on disk, "10 s" to "1 d". Default: "2 min".
+        optional newest: Length,
+        /// Missing footage of a camera within a day, at most "1 d". Default: "60 min".
+        optional gaps: Length,
+        /// How far ahead a breach of the promise is one. Default: "1 d".
+        optional forecast: Length,
+        /// Temperature of a disk, in degrees Celsius. Default: 65.
+        optional disk_temperature: Whole<20, 90>,
+        /// How far the recorder's clock may be off. Default: "60 s".
+        optional clock: Length,
+        /// How long before a certificate's end. Default: "2 d".
+        optional certificate: Length,
+        /// Age of the newest backup. Default: "7 d".
+        optional backup: Length,
+        /// Use of the system disk, of a hundred. Default: 95.
+        optional system_disk: Whole<1, 100>,
     }
 
     /// What is backed up, and where to.

@@ -127,6 +127,10 @@ mod tests {
             "[person.<id>]",
             "[approval.key_room]",
             "[[health.push]]",
+            "[[health.alarm]]",
+            "[health.pull]",
+            "[health.vendor]",
+            "[health.fail]",
             "[[backup.to]]",
         ] {
             assert!(text.contains(&format!("### `{table}`")), "{table} in\n{text}");

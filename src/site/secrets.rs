@@ -16,6 +16,7 @@ use super::{
     read::{At, Named, Node, Reader, Value, in_order, table},
     source::{Bytes, Source},
     syntax,
+    web_address::{BadToken, BadWebAddress, bearer, web_address},
 };
 use crate::{
     site::{S3Address, Site},
@@ -227,6 +228,12 @@ impl Secrets {
         self.others.get(name)
     }
 
+    /// All that must never leave, user names included: for taking it out of texts.
+    pub fn revealed(&self) -> impl Iterator<Item = &str> {
+        let credentials = self.credentials.values().flat_map(|c| [c.username.as_str(), c.password.reveal()]);
+        credentials.chain(self.others.values().map(Secret::reveal))
+    }
+
     /// Whether all that a site relies on is there. Errors point into the site's file, at the first use of what is missing.
     pub fn cover(&self, site: &Site) -> Result<(), Errors> {
         let mut problems = Vec::new();
@@ -251,6 +258,21 @@ impl Secrets {
             if let Err(why) = address.reveal().parse::<S3Address>() {
                 let problem = Problem::new(Code::BadS3, used.at.clone(), key).with("found", &used.value);
                 problems.push(problem.with("why", format!("@s3_{}", why.as_str())));
+            }
+        }
+        for (key, used) in site.secrets_used.iter().filter(|(key, _)| key.starts_with("health.")) {
+            let Some(secret) = self.others.get(&used.value) else { continue };
+            let door = ["health.pull.", "health.vendor."].iter().any(|d| key.starts_with(d));
+            let (code, why) = if key.ends_with(".url_secret") {
+                (Code::BadAddress, web_address(secret.reveal()).err().map(BadWebAddress::as_str))
+            } else if key.ends_with(".token_secret") {
+                (Code::BadToken, bearer(secret.reveal(), door).err().map(BadToken::as_str))
+            } else {
+                continue;
+            };
+            if let Some(why) = why {
+                let problem = Problem::new(code, used.at.clone(), key).with("found", &used.value);
+                problems.push(problem.with("why", format!("@{why}")));
             }
         }
         if problems.is_empty() {

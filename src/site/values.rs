@@ -12,7 +12,7 @@ use super::{
 };
 use crate::types::{
     AreaId, BitRate, ByteSize, CameraId, CredentialsName, Lang, PersonId, RecorderId, RoleId, SecretName, StreamKind,
-    VolumeName,
+    VolumeName, wire::health::Level,
 };
 
 /// What the identifiers of [`crate::types`] accept, as a regular expression.
@@ -48,7 +48,7 @@ ids! {
 }
 
 /// Parses a text that may be repeated to the reader.
-fn parsed<T: FromStr>(node: &Node<'_>, r: &mut Reader, code: Code) -> Option<T> {
+pub(super) fn parsed<T: FromStr>(node: &Node<'_>, r: &mut Reader, code: Code) -> Option<T> {
     let text = r.text(node)?;
     let value = text.parse().ok();
     if value.is_none() {
@@ -363,6 +363,17 @@ impl Value for Lang {
 
     fn schema() -> serde_json::Value {
         json!({ "title": "language", "enum": Self::ALL.map(Self::as_str) })
+    }
+}
+
+/// Of alarms: that all is well is no alarm.
+impl Value for Level {
+    fn read(node: &Node<'_>, _: &Bytes, r: &mut Reader) -> Option<Self> {
+        choice(node, r, &[("warn", Self::Warn), ("fail", Self::Fail)])
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "title": "level", "enum": ["warn", "fail"] })
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     segment::Written,
     streams::Streams,
     volume::Volume,
-    worker::{Report, Timing, Worker},
+    worker::{Report, Timing, Worker, WorkerSeen},
 };
 use crate::{
     sys::{Clock, Disk, Space},
@@ -73,6 +73,10 @@ pub struct Setup {
     pub downtime: Cause,
 }
 
+/// What was seen of the threads of volumes when they were last looked at.
+#[derive(Debug, Default)]
+pub struct Seen(BTreeMap<VolumeName, WorkerSeen>);
+
 struct Inner {
     streams: Mutex<Streams>,
     index: Arc<IndexQueue>,
@@ -98,9 +102,13 @@ impl Inner {
 }
 
 impl Report for Inner {
-    fn committed(&self, volume: &VolumeName, written: &[Written]) {
+    fn committed(&self, volume: &VolumeName, written: &[Written], at: WallNs) {
         let mut streams = self.streams();
+        let mut commits = streams.commits.remove(volume).unwrap_or_default();
+        commits.at = at;
         for w in written {
+            let newest = commits.newest.entry(w.row.id.stream).or_insert(w.row.span.end);
+            *newest = w.row.span.end.max(*newest);
             let state = streams.states.entry(w.row.id.stream).or_default();
             state.committed = state.committed.max(Some(w.row.span.end));
             let here = (w.row.id.run, volume.clone());
@@ -108,6 +116,7 @@ impl Report for Inner {
                 streams.live.remove(&here);
             }
         }
+        streams.commits.insert(volume.clone(), commits);
         drop(streams);
         self.index.put(|batch| {
             for w in written {
@@ -238,7 +247,25 @@ impl Store {
 
     /// State of the volumes.
     pub fn volumes(&self) -> Vec<wire::VolumeStatus> {
-        self.workers().values().map(|w| w.status()).collect()
+        let mut all: Vec<_> = self.workers().values().map(|w| w.status()).collect();
+        let streams = self.inner.streams();
+        all.iter_mut().for_each(|v| v.committed = streams.commits.get(&v.name).map(|c| c.at));
+        all
+    }
+
+    /// What was committed since the process started, by volume.
+    pub fn commits(&self) -> Vec<wire::health::Committed> {
+        self.inner.streams().committed()
+    }
+
+    /// Looks at whether the threads of volumes go on, and marks those failed whose disks do not answer. What is said is a reason to start
+    /// anew: a thread that has ended, or stands still beside a disk that is well. It waits for nobody.
+    pub fn standstill(&self, seen: &mut Seen) -> Option<String> {
+        // Somebody is taking a volume into use: the next look will do.
+        let workers = self.workers.try_read().ok()?;
+        let mut of =
+            workers.iter().map(|(name, worker)| (name, worker.standstill(seen.0.entry(name.clone()).or_default())));
+        of.find_map(|(name, what)| Some(format!("volume {name}: its {}", what?)))
     }
 
     /// Where the volumes are.
@@ -440,6 +467,8 @@ impl Footage for Store {
     }
 
     fn set_gap(&self, stream: StreamId, gap: Option<GapBefore>) {
+        // A camera that leaves the site and comes back is somebody who knows nothing of it.
+        self.inner.streams().states.entry(stream).or_default().pending.clone_from(&gap);
         self.inner.index.put(|batch| {
             batch.open_gaps.insert(stream, gap);
         });

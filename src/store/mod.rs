@@ -16,7 +16,7 @@ pub mod verify;
 pub mod volume;
 mod worker;
 
-pub use footage::{Place, Setup, Store, VolumeSetup};
+pub use footage::{Place, Seen, Setup, Store, VolumeSetup};
 pub use probe::reserve;
 pub use retire::{Condemned, RetireError, Retired};
 pub use worker::Timing;
@@ -64,8 +64,8 @@ pub trait Footage: Send + Sync + 'static {
     /// Corrected end of what the stream has recorded so far, fragments still in memory included.
     fn last_end(&self, stream: StreamId) -> Option<WallNs>;
 
-    /// What the first run of a stream since the start of the process carries if nothing fresher is known: why there was no
-    /// footage until now. `None` once a fragment was written, and for a stream that never had footage.
+    /// What the next run of a stream carries if nothing fresher is known: why there has been no footage since its last. `None`
+    /// once a fragment was written, and for a stream that never had footage.
     fn pending_gap(&self, stream: StreamId) -> Option<GapBefore>;
 
     /// The volume for a stream's next segments: the one it had, while that is healthy and admits it; never `avoid`. `None` if there is

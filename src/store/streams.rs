@@ -1,9 +1,12 @@
 //! What each stream has so far, and where it belongs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::identity::{Identities, Trace};
-use crate::types::{CameraId, Cause, GapBefore, RunId, StreamId, StreamKey, VolumeName, WallNs};
+use crate::types::{
+    CameraId, Cause, GapBefore, RunId, StreamId, StreamKey, VolumeName, WallNs,
+    wire::health::{Committed, CommittedStream},
+};
 
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
@@ -49,6 +52,15 @@ impl StreamState {
     }
 }
 
+/// What was committed on a volume since the process started.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    /// When the last commit ended.
+    pub at: WallNs,
+    /// Corrected end of the newest footage of each stream.
+    pub newest: HashMap<StreamId, WallNs>,
+}
+
 #[derive(Debug)]
 pub(super) struct Streams {
     pub identities: Identities,
@@ -57,6 +69,7 @@ pub(super) struct Streams {
     pub live: HashSet<(RunId, VolumeName)>,
     /// Those of them that take no more fragments, and whose last segment is about to be closed.
     pub ending: HashSet<(RunId, VolumeName)>,
+    pub commits: BTreeMap<VolumeName, Commits>,
     /// Grows with each change of what the file on the volumes says.
     pub version: u64,
     /// Why nothing was recorded before this process.
@@ -70,6 +83,7 @@ impl Streams {
             states: HashMap::new(),
             live: HashSet::new(),
             ending: HashSet::new(),
+            commits: BTreeMap::new(),
             version: 1,
             downtime,
         }
@@ -83,6 +97,19 @@ impl Streams {
         let changed = self.identities.learn(traces);
         self.version += 1;
         if changed { self.identities.keys() } else { Vec::new() }
+    }
+
+    /// What was committed since the process started, by volume.
+    pub(super) fn committed(&self) -> Vec<Committed> {
+        let keys = self.identities.keys();
+        let of = |(volume, commits): (&VolumeName, &Commits)| {
+            let stream = |key: &StreamKey| {
+                let newest = *commits.newest.get(&key.id)?;
+                Some(CommittedStream { camera: key.camera.clone(), stream: key.kind, newest })
+            };
+            Committed { volume: volume.clone(), at: commits.at, streams: keys.iter().filter_map(stream).collect() }
+        };
+        self.commits.iter().map(of).collect()
     }
 
     /// A stream's first footage makes it one that the volumes know.

@@ -24,6 +24,7 @@ use crate::{
 mod damaged;
 mod faults;
 mod retire;
+mod standstill;
 
 const T0: i64 = 1_795_337_700_000_000_000;
 const S: i64 = 1_000_000_000;

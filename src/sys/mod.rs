@@ -15,7 +15,7 @@ mod random;
 mod synchronised;
 mod terminal;
 
-pub use clock::{Clock, FakeClock, Monotonic, RealClock};
+pub use clock::{Clock, FakeClock, Monotonic, RealClock, processor_time};
 pub use cold::ColdFile;
 pub use command::{Commands, FakeCommands, Output, RealCommands};
 pub use disk::{Disk, DiskFile, Faults, FaultyDisk, RealDisk, Space, forget_cached};

@@ -1,5 +1,10 @@
 //! Words to the service manager (sd_notify(3)). Without one, nothing happens.
 
+/// Whether there is a service manager to speak to.
+pub fn is_heard() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The service is up.
 pub fn ready() {
     send(&[sd_notify::NotifyState::Ready]);

@@ -61,8 +61,8 @@ events! {
     RECORDER_STOPPED = "ca3d0b5b079f4708a79cfb1a7f0d8c5d";
     /// The recorder had not been stopped in order before it was started.
     RECORDER_KILLED = "81335021435342569ad1d2d1d60a063b";
-    /// The thread that serves the cameras stands still: the service manager is about to start the recorder anew.
-    CAPTURE_HANGS = "8660ecc7a02745ce88b8c29292c1d76d";
+    /// The recorder does not go on: the service manager is about to start it anew.
+    RECORDER_HANGS = "8660ecc7a02745ce88b8c29292c1d76d";
     /// A camera brings no pictures; said once until the cause is another one.
     CAMERA_LOST = "52c6bad1ab144ebe89ffe2f79bf05cf4";
     /// A camera that was lost brings pictures again, and has for a while.

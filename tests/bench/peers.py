@@ -106,7 +106,7 @@ class Custodian(Recorder):
         self.spawn([program, "record", "--site", self.dir / "site.toml", "--recorder", "a", "--state", self.dir / "state"])
 
     def ready(self):
-        status = get(self.dir / "state/run/status.sock", "/v1/status")
+        status = get(self.dir / "state/run/status/status.sock", "/v1/status")
         if not status:
             return False
         main = [s for s in status["streams"] if s["recorded"]]

@@ -193,6 +193,22 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
     assert!(may("custodian-record", "-r", "/var/lib/custodian/current/secrets.toml"));
     assert!(!may("custodian-record", "-w", "/var/lib/custodian"), "or it could say what root puts in force");
 
+    // Who reports how the recorder is asks for that, sees what was committed, and comes to nothing else.
+    wait_for("what was committed", Duration::from_secs(10), || {
+        may("custodian-health", "-r", "/run/custodian-status/commit/v1.json").then_some(())
+    });
+    assert!(may("custodian-health", "-w", "/run/custodian-status/status.sock"));
+    assert!(!may("custodian-health", "-w", "/run/custodian-status/commit"));
+    for way in ["/run/custodian", "/var/lib/custodian/record", "/var/lib/custodian/current/site.toml"] {
+        assert!(!may("custodian-health", "-r", way) && !may("custodian-health", "-x", way), "{way}");
+    }
+    assert!(!may("custodian-web", "-w", "/run/custodian-status/status.sock"));
+    assert_eq!(machine.run(&["id", "-nG", "custodian-health"]).trim(), "custodian-health custodian-status");
+    wait_for("the line that systemd shows", Duration::from_secs(30), || {
+        let line = machine.run(&["systemctl", "show", "--property=StatusText", "--value", "custodian-record.service"]);
+        (line.trim() == "recording 2 of 2 streams; 1 of 1 volumes").then_some(())
+    });
+
     assert_eq!(failed_units(&machine), "");
 
     // No change: at once.
@@ -247,10 +263,10 @@ fn loop_a_machine_applies_tries_reboots_and_goes_back() {
     assert!(confirmed.contains("Generation 4 is confirmed."), "{confirmed}");
     assert!(!machine.run(&["systemctl", "list-timers", "--all"]).contains("custodian-trial"));
 
-    // A recorder that hangs is started anew.
+    // A recorder that hangs is started anew: after the 3 s that it has here, and the 1 s between two of them.
     let pid = recorder_pid(&machine);
     machine.run(&["kill", "-STOP", &pid]);
-    wait_for("another recorder", Duration::from_secs(30), || {
+    wait_for("another recorder", Duration::from_secs(10), || {
         let other = recorder_pid(&machine);
         (other != pid && other != "0").then_some(())
     });

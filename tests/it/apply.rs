@@ -305,7 +305,7 @@ fn a_recorder_follows_what_is_applied_and_feeds_its_watchdog() {
     recorded(&cameras.names[..2]);
     let sockets = machine.path("state/run");
     let mode = |name: &str| fs::metadata(sockets.join(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("control.sock"), mode("status.sock")), (0o600, 0o660));
+    assert_eq!((mode("control.sock"), mode("status/status.sock")), (0o600, 0o660));
 
     // One camera more: it is recorded, and the others lose nothing.
     machine.site("second", &of(3));

@@ -333,7 +333,7 @@ fn hostile_callers_at_the_sockets_stop_nothing() {
     let site = cameras.site();
     let recorder = site.record();
     recorder.wait_until_recording(&cameras.names);
-    let sockets = ["media.sock", "status.sock", "control.sock"].map(|s| site.path("state/run").join(s));
+    let sockets = ["media.sock", "status/status.sock", "control.sock"].map(|s| site.path("state/run").join(s));
     let long = "a".repeat(1 << 20);
     let mut lines = vec![
         "GARBAGE\r\n\r\n".to_owned(),

@@ -6,7 +6,10 @@ use std::{
     process::{Command, Output},
 };
 
-use custodian::plan::Units;
+use custodian::{
+    plan::Units,
+    services::paths::{self, Paths},
+};
 
 /// systemd's judge, if it is installed.
 fn analyze(args: &[&str], files: &[PathBuf]) -> Option<Output> {
@@ -98,6 +101,34 @@ fn what_runs_beside_the_recorder_stands_back() {
         let in_group = unit.lines().any(|l| l.starts_with("SupplementaryGroups=custodian "));
         assert!(!in_group || unit.contains("\nInaccessiblePaths=-/run/custodian\n"), "{service}");
     }
+}
+
+#[test]
+fn health_comes_to_what_the_recorder_says_of_itself_and_to_nothing_else() {
+    let lines = |file: &str| -> Vec<Vec<String>> {
+        let text = fs::read_to_string(modules().join(file)).unwrap();
+        let words = |l: &str| l.split_whitespace().map(str::to_owned).collect();
+        text.lines().filter(|l| !l.starts_with('#')).map(words).collect()
+    };
+    let users = lines("sysusers.d/custodian.conf");
+    let members = users.iter().filter(|l| l[0] == "m").map(|l| (l[1].as_str(), l[2].as_str()));
+    let (health, others): (Vec<_>, Vec<_>) = members.partition(|(user, _)| *user == "custodian-health");
+    assert_eq!(health, [("custodian-health", "custodian-status")]);
+    // Nobody else needs it, and the recorder's own group is not that of the folder.
+    assert!(!others.is_empty() && others.iter().all(|(_, group)| *group != "custodian-status"), "{others:?}");
+    let paths = Paths::new(paths::STATE);
+    for (at, group) in [(paths.status_run(), "custodian-status"), (paths.run(), "custodian")] {
+        let folders = lines("tmpfiles.d/custodian.conf");
+        let folder = folders.iter().find(|l| *l[1] == *at.to_str().unwrap()).expect("it is made at boot");
+        assert_eq!(folder[2..5], ["2750", "custodian-record", group]);
+    }
+    for path in [paths.status_socket(), paths.commits()] {
+        assert_eq!(path.parent(), Some(&*paths.status_run()));
+    }
+    assert!(!paths.status_run().starts_with(paths.run()) && paths.media_socket().starts_with(paths.run()));
+    let unit = fs::read_to_string(modules().join("custodian-record.service")).unwrap();
+    let writable = unit.lines().find_map(|l| l.strip_prefix("ReadWritePaths=")).unwrap();
+    assert!(writable.split(' ').any(|p| Path::new(p) == paths.status_run()), "{writable}");
 }
 
 #[test]

@@ -145,6 +145,11 @@ impl Site {
         self.dir.path().join(name)
     }
 
+    /// One of the recorder's sockets.
+    fn socket(&self, name: &str) -> PathBuf {
+        self.path(if name == "status.sock" { "state/run/status" } else { "state/run" }).join(name)
+    }
+
     /// Where the footage of a camera may be.
     pub fn volumes(&self) -> Vec<PathBuf> {
         self.volumes.iter().map(|(name, at)| self.behind(name).unwrap_or_else(|| self.path(at))).collect()
@@ -220,13 +225,24 @@ impl Site {
         self.record_as(&self.path("state/current/site.toml"))
     }
 
+    /// Starts the recorder under a service manager that listens at that socket and wants to hear within `limit` that it is alive.
+    pub fn record_under(&self, manager: &std::path::Path, limit: Duration) -> Recorder<'_> {
+        let words = [("NOTIFY_SOCKET", manager.into()), ("WATCHDOG_USEC", limit.as_micros().to_string().into())];
+        self.start(&self.path("site.toml"), &words)
+    }
+
     fn record_as(&self, file: &std::path::Path) -> Recorder<'_> {
+        self.start(file, &[])
+    }
+
+    fn start(&self, file: &std::path::Path, environment: &[(&str, std::ffi::OsString)]) -> Recorder<'_> {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_custodian"))
             .args(["record", "--recorder", "a", "--site"])
             .arg(file)
             .arg("--state")
             .arg(self.path("state"))
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -283,7 +299,7 @@ impl Recorder<'_> {
 
     /// What a socket answers to a GET; `None` while it doesn't, or if it refuses.
     pub fn try_get<T: DeserializeOwned>(&self, socket: &str, path: &str) -> Option<T> {
-        let mut stream = UnixStream::connect(self.site.path("state/run").join(socket)).ok()?;
+        let mut stream = UnixStream::connect(self.site.socket(socket)).ok()?;
         // HTTP/1.0: the answer is not chunked, and ends with the connection.
         write!(stream, "GET {path} HTTP/1.0\r\nHost: recorder\r\n\r\n").ok()?;
         let mut answer = Vec::new();
@@ -295,7 +311,7 @@ impl Recorder<'_> {
 
     /// Sends a GET and does not wait for the answer.
     pub fn ask_and_leave(&self, socket: &str, path: &str) -> UnixStream {
-        let mut stream = UnixStream::connect(self.site.path("state/run").join(socket)).unwrap();
+        let mut stream = UnixStream::connect(self.site.socket(socket)).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\nHost: recorder\r\n\r\n").unwrap();
         stream
     }

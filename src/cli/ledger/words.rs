@@ -3,8 +3,8 @@
 use crate::{
     cli::{gaps::in_words, time::Shown},
     lang::t,
-    ledger::{Entry, Record, SegmentEntry, What},
-    types::{ByteSize, CameraId, Cause, Lang, Span},
+    ledger::{Entry, Record, RemoteChange, Salted, SegmentEntry, SilenceChange, What},
+    types::{ByteSize, CameraId, Cause, Lang, Span, WallNs, wire::health::Level},
 };
 
 /// When something happened, and what. Of an entry that a later version made: the entry itself.
@@ -20,6 +20,10 @@ pub(super) fn record(record: &Record, shown: &Shown, lang: Lang) -> (String, Str
 fn log_and_size(note: &str) -> (&str, &str) {
     let mut lines = note.lines();
     (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+}
+
+fn person(by: Option<&Salted>) -> String {
+    by.map_or_else(|| "–".to_owned(), Salted::short)
 }
 
 struct Words<'a> {
@@ -133,7 +137,44 @@ impl Words<'_> {
                 let key = if missing.is_empty() { "backup" } else { "backup_missing" };
                 self.t(key, &[&values[..], &[("missing", &missing.join("; "))]].concat())
             }
+            What::Alarm { probe, camera, subject, level, from, code, unsteady } => {
+                let whom = camera.as_ref().map(CameraId::as_str).or(subject.as_deref());
+                let what = whom.map_or_else(|| probe.clone(), |whom| format!("{probe} {whom}"));
+                self.alarm(&what, (*from, *level), code, *unsteady)
+            }
+            What::Silence { silence, change, until, probes, cameras, by, .. } => {
+                let (id, cameras) = (silence.as_simple().to_string(), self.cameras(cameras));
+                let probes = if probes.is_empty() { self.t("all_probes", &[]) } else { probes.join(", ") };
+                let (until, person) = (self.shown.second(*until), person(by.as_ref()));
+                let values = [("id", &id[..8]), ("until", &until), ("probes", &probes), ("cameras", &cameras)];
+                let key = match (change, by) {
+                    (SilenceChange::Begun, _) => "silence_begun",
+                    (SilenceChange::Ended, Some(_)) => "silence_ended",
+                    (SilenceChange::Ended, None) => "silence_over",
+                };
+                self.t(key, &[&values[..], &[("person", person.as_str())]].concat())
+            }
+            What::Remote { change, until, route, by, .. } => {
+                self.remote(*change, *until, route.as_deref().unwrap_or("–"), by.as_ref())
+            }
         }
+    }
+
+    fn alarm(&self, what: &str, (from, to): (Level, Level), code: &str, unsteady: bool) -> String {
+        let level = |level: Level| self.t(&format!("level_{level}"), &[]);
+        let values = [("what", what), ("level", &level(to)), ("from", &level(from)), ("code", code)];
+        let text = self.t("alarm", &values);
+        if unsteady { text + &self.t("alarm_unsteady", &[]) } else { text }
+    }
+
+    fn remote(&self, change: RemoteChange, until: WallNs, route: &str, by: Option<&Salted>) -> String {
+        let key = match (change, by) {
+            (RemoteChange::Allowed, _) => "remote_allowed",
+            (RemoteChange::Used, _) => "remote_used",
+            (RemoteChange::Ended, Some(_)) => "remote_ended",
+            (RemoteChange::Ended, None) => "remote_over",
+        };
+        self.t(key, &[("until", &self.shown.second(until)), ("route", route), ("person", &person(by))])
     }
 
     fn segment(&self, segment: &SegmentEntry) -> String {
@@ -198,6 +239,9 @@ mod tests {
             for reason in [Reason::MaxDays, Reason::Room, Reason::Target] {
                 let name = serde_json::to_value(reason).unwrap().as_str().unwrap().replace('-', "_");
                 assert_ne!(t(lang, &format!("ledger.reason_{name}"), &[]), format!("ledger.reason_{name}"));
+            }
+            for level in [Level::Ok, Level::Warn, Level::Fail] {
+                assert_ne!(t(lang, &format!("ledger.level_{level}"), &[]), format!("ledger.level_{level}"));
             }
             for change in [Change::Added, Change::Extended, Change::Released] {
                 let name = serde_json::to_value(change).unwrap().as_str().unwrap().to_owned();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, Query, State},
+    extract::{Path, Query, RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -17,7 +17,10 @@ use super::{
     live,
     retention::{self, TrustError},
 };
-use crate::types::{CameraId, StreamKind, event, wire};
+use crate::{
+    retrieve::params,
+    types::{CameraId, StreamKind, event, wire},
+};
 
 fn problem(status: StatusCode, error: impl Into<String>) -> Response {
     (status, Json(wire::Problem { error: error.into() })).into_response()
@@ -28,6 +31,7 @@ pub(super) fn status(shared: &Arc<Shared>) -> Router {
         .route("/v1/status", get(report))
         .route("/v1/holds", get(holds_health))
         .route("/v1/retention", get(kept))
+        .route("/v1/gaps", get(gaps))
         .with_state(shared.clone())
 }
 
@@ -43,6 +47,20 @@ async fn report(State(shared): State<Arc<Shared>>) -> Response {
     // Asks the index.
     match tokio::task::spawn_blocking(move || super::status::status(&shared)).await {
         Ok(status) => Json(status).into_response(),
+        Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
+}
+
+async fn gaps(State(shared): State<Arc<Shared>>, RawQuery(raw): RawQuery) -> Response {
+    let asked = params::Query::parse(raw.as_deref().unwrap_or_default()).and_then(|q| q.span());
+    let span = match asked {
+        Ok(span) => span,
+        Err(e) => return problem(StatusCode::BAD_REQUEST, e.to_string()),
+    };
+    // Asks the index.
+    match tokio::task::spawn_blocking(move || super::status::gaps(&shared, span)).await {
+        Ok(Ok(gaps)) => Json(gaps).into_response(),
+        Ok(Err(e)) => problem(StatusCode::SERVICE_UNAVAILABLE, crate::types::story(&e)),
         Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
     }
 }

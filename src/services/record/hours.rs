@@ -76,6 +76,11 @@ impl Wanted {
         self.streams.iter().map(one).collect()
     }
 
+    /// Whether the site wants a stream recorded, in its hours.
+    pub(super) fn wants(&self, camera: &CameraId, kind: StreamKind) -> bool {
+        self.streams.iter().any(|s| s.camera == *camera && s.kind == kind && self.is_chosen(s))
+    }
+
     /// Cameras that are out of their hours.
     pub(super) fn off(&self) -> &BTreeSet<CameraId> {
         &self.off

@@ -4,6 +4,7 @@
 mod api;
 mod comparing;
 mod config;
+mod evidence;
 mod holds;
 mod hours;
 mod journal;
@@ -17,6 +18,7 @@ mod start;
 mod status;
 mod upkeep;
 mod volumes;
+mod watchdog;
 
 use std::{
     collections::BTreeSet,
@@ -88,6 +90,7 @@ pub struct Recorder {
     upkeep: Vec<std::thread::JoinHandle<()>>,
     feeders: journal::Feeders,
     sweeper: std::thread::JoinHandle<()>,
+    evidence: evidence::Evidence,
     _lock: lock::Lock,
 }
 
@@ -128,6 +131,7 @@ impl Recorder {
             batch.meta.insert(start::STOPPED.into(), who.to_owned());
         });
         self.shared.store.stop();
+        self.evidence.stop();
         for thread in self.upkeep {
             thread.thread().unpark();
             if thread.join().is_err() {

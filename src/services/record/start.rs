@@ -2,20 +2,19 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use anyhow::Context as _;
 
 use super::{
-    Options, Recorder, Shared, api, config, holds, hours, journal,
+    Options, Recorder, Shared, api, config,
+    evidence::Evidence,
+    holds, hours, journal,
     lock::Lock,
     playback, retention, upkeep,
     volumes::{self, Absent},
+    watchdog,
 };
 use crate::{
     capture::{Env, Settings, Supervisor},
@@ -62,7 +61,7 @@ impl Recorder {
         let context = volumes::Context { index: paths.index(), recorder: recorder.clone(), deposits: deposits.clone() };
         let places = volumes::places(&site, &recorder);
         let volume_count = places.len();
-        let expected = places.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<_> = places.iter().map(|(name, _)| name.clone()).collect();
         let (volumes, absent) = volumes::open_all(places, &context, &*clock);
         let killed = || Cause::new(CauseKind::Restart, "killed, crashed, or without power");
         let before = reader
@@ -102,7 +101,7 @@ impl Recorder {
         })?);
         let events = store.events();
         playback::note_roots(&index, &store);
-        let beginning = journal::Beginning { site: &site, recorder: &recorder, expected, after: before };
+        let beginning = journal::Beginning { site: &site, recorder: &recorder, expected: names.clone(), after: before };
         let journal = journal::open(&paths, &clock, &deposits, beginning)?;
         let supervisor = Supervisor::start(Env {
             clock: clock.clone(),
@@ -149,46 +148,11 @@ impl Recorder {
             MESSAGE_ID = event::RECORDER_STARTED, RECORDER = shared.recorder.as_str(), COUNT = recorded;
             "recorder {}: {recorded} streams to record", shared.recorder
         );
-        if let Some(limit) = notify::watchdog() {
-            feed_watchdog(&shared, limit / 3)?;
-        }
+        let evidence = Evidence::start(&shared, &names)?;
         notify::ready();
-        notify::status(&format!("recording {recorded} streams"));
-        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, sweeper, _lock: lock })
+        watchdog::start(&shared)?;
+        Ok(Self { shared, sockets, upkeep: vec![upkeep], feeders, sweeper, evidence, _lock: lock })
     }
-}
-
-/// Tells the service manager that the dispatcher serves the cameras. It never waits for a disk: a hung one is the store's affair and
-/// no reason to start anew. The word itself goes out from a thread of its own, for a service manager that hangs is none either.
-fn feed_watchdog(shared: &Arc<Shared>, pace: Duration) -> anyhow::Result<()> {
-    let beats = Arc::new(AtomicU64::new(0));
-    let beat = beats.clone();
-    shared.supervisor.every(pace, move || _ = beat.fetch_add(1, Ordering::Relaxed));
-    let recorder = Arc::downgrade(shared);
-    std::thread::Builder::new().name("watchdog".into()).spawn(move || {
-        let (mut seen, mut silent) = (0, Duration::ZERO);
-        loop {
-            std::thread::park_timeout(pace);
-            let Some(shared) = recorder.upgrade() else { return };
-            // To stop takes its time, and the service manager limits that itself.
-            let stopping = shared.stopping.load(Ordering::SeqCst);
-            let now = beats.load(Ordering::Relaxed);
-            if now != seen || stopping {
-                (seen, silent) = (now, Duration::ZERO);
-                notify::alive();
-            } else {
-                silent += pace;
-                log::error!(
-                    MESSAGE_ID = event::CAPTURE_HANGS,
-                    RECORDER = shared.recorder.as_str(), SECONDS = silent.as_secs();
-                    "the thread that serves the cameras stands still for {} s: the recorder is about to be started anew",
-                    silent.as_secs()
-                );
-            }
-            drop(shared);
-        }
-    })?;
-    Ok(())
 }
 
 /// What is found of an earlier time.

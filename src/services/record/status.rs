@@ -4,14 +4,19 @@ use std::sync::PoisonError;
 
 use super::Shared;
 use crate::{
-    store::{Footage as _, index::Reader},
-    types::{ByteSize, CauseKind, Span, StreamId, WallNs, wire},
+    store::{
+        Footage as _,
+        index::{IndexError, Reader},
+    },
+    types::{ByteSize, CauseKind, Span, WallNs, wire},
 };
+
+const DAY_NS: i64 = 86_400_000_000_000;
 
 pub(super) fn status(shared: &Shared) -> wire::Status {
     let now = shared.clock.wall();
     let site = shared.site();
-    let midnight = midnight(now, site.timezone());
+    let (midnight, day) = (midnight(now, site.timezone()), now.offset(-DAY_NS));
     let index = Reader::open(&shared.paths.index()).and_then(|index| index.streams().map(|_| index));
     let index_problem = index.as_ref().err().map(|e| crate::types::story(e)).or_else(|| shared.index.problem());
     // A copy: the dispatcher asks for it too, and must not wait for the index.
@@ -22,7 +27,9 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         .into_iter()
         .map(|s| {
             let id = shared.store.stream_id(&s.camera, s.stream);
-            let gaps = index.as_ref().ok().filter(|_| s.recorded).map(|index| gap_seconds(index, id, midnight, now));
+            let gaps = index.as_ref().ok().filter(|_| s.recorded);
+            let gaps = gaps.and_then(|index| index.gaps(id, Span { start: midnight.min(day), end: now }).ok());
+            let missing = |start| missing(gaps.as_deref().unwrap_or_default(), Span { start, end: now });
             let out_of_hours = !s.recorded && off.contains(&s.camera);
             wire::StreamStatus {
                 camera: s.camera,
@@ -35,7 +42,8 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
                 bit_rate: s.bit_rate,
                 frame_rate: s.frame_rate,
                 newest_committed: shared.store.committed(id),
-                gap_seconds_today: gaps.unwrap_or_default(),
+                gap_seconds_today: missing(midnight),
+                gap_seconds_day: missing(day),
                 lost_packets: s.lost_packets,
                 clock_error: s.clock_error,
                 volume: shared.store.volume_of(id),
@@ -69,11 +77,25 @@ fn midnight(now: WallNs, zone: &jiff::tz::TimeZone) -> WallNs {
     day.map_or(now, |day| day.timestamp().into())
 }
 
-fn gap_seconds(index: &Reader, stream: StreamId, from: WallNs, to: WallNs) -> f64 {
-    let Some(span) = Span::new(from, to) else { return 0.0 };
-    let gaps = index.gaps(stream, span).unwrap_or_default();
+/// Seconds without footage within a span, as far as it lies in the past, of each stream that the site wants recorded.
+pub(super) fn gaps(shared: &Shared, span: Span) -> Result<Vec<wire::health::GapSeconds>, IndexError> {
+    let index = Reader::open(&shared.paths.index())?;
+    let past = Span { start: span.start, end: span.end.min(shared.clock.wall()).max(span.start) };
+    let wanted = |s: &crate::capture::CaptureStatus| {
+        shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).wants(&s.camera, s.stream)
+    };
+    let one = |s: crate::capture::CaptureStatus| {
+        let gaps = index.gaps(shared.store.stream_id(&s.camera, s.stream), past)?;
+        Ok(wire::health::GapSeconds { camera: s.camera, stream: s.stream, seconds: missing(&gaps, past) })
+    };
+    shared.supervisor.status().into_iter().filter(wanted).map(one).collect()
+}
+
+/// Seconds of a span that lie in gaps.
+fn missing(gaps: &[wire::Gap], span: Span) -> f64 {
     // What the site does not want is not missing.
     let gaps = gaps.iter().filter(|g| g.cause.kind != CauseKind::Site);
-    let ns: i64 = gaps.filter_map(|g| Span::new(g.start, g.end.unwrap_or(to))?.intersect(span)).map(Span::len_ns).sum();
+    let within = |g: &wire::Gap| Span::new(g.start, g.end.unwrap_or(span.end))?.intersect(span);
+    let ns: i64 = gaps.filter_map(within).map(Span::len_ns).sum();
     ns as f64 / 1e9
 }

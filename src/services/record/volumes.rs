@@ -58,6 +58,7 @@ impl Absent {
             queued: ByteSize(0),
             writer_latency: None,
             commit_latency: None,
+            committed: None,
         }
     }
 

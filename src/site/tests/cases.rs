@@ -111,6 +111,64 @@ pub(super) const CASES: &[Case] = &[
         "to =",
     ),
     (Code::NobodyHolds, "[\"guard\", \"leadership\"]", "[\"guard\"]", "by ="),
+    (Code::LengthRange, "url_secret = \"kuma\"", "url_secret = \"kuma\"\ninterval = \"9 s\"", "interval"),
+    (Code::LengthRange, "url_secret = \"kuma\"", "url_secret = \"kuma\"\ninterval = \"25 h\"", "interval"),
+    (Code::LengthRange, "[[health.push]]", "[health]\ninterval = \"11 min\"\n[[health.push]]", "interval"),
+    (Code::LengthRange, "[health.pull]", "[health.warn]\nnewest = \"5 s\"\n[health.pull]", "newest"),
+    (Code::LengthRange, "[health.pull]", "[health.fail]\ngaps = \"2 d\"\n[health.pull]", "gaps"),
+    (Code::BadDuration, "[health.pull]", "[health.fail]\ngaps = \"2 days\"\n[health.pull]", "gaps"),
+    (Code::BadNumber, "[health.pull]", "[health.warn]\nmemory = 101\n[health.pull]", "memory"),
+    (Code::BadListen, "10.1.2.3:9464", "10.1.2.3", "listen"),
+    (Code::BadListen, "10.1.2.3:9464", "recorder.lan:9464", "listen"),
+    (Code::BadMail, "cntt@truong.example.vn", "cntt", "to ="),
+    (Code::BadMail, "dau-ghi@truong.example.vn", "Đầu ghi <x@y.vn>", "from ="),
+    (Code::BadHost, "\"mail.truong.example.vn\"", "\"smtp://mail.truong.example.vn\"", "server ="),
+    (Code::BadProxy, "[[health.push]]", "[health]\nproxy = \"http://u:p@h:3128\"\n[[health.push]]", "proxy"),
+    (Code::BadCertificates, "[[health.push]]", "[health]\nca = \"/etc/ssl/ca.pem\"\n[[health.push]]", "ca ="),
+    (Code::PrivateKey, "[[health.push]]", "[health]\nca = \"-----BEGIN PRIVATE KEY-----\"\n[[health.push]]", "ca ="),
+    (
+        Code::BadUnit,
+        "[health.pull]",
+        "[health.vendor]\nlisten = \"10.9.0.2:1\"\ntoken_secret = \"v\"\ntunnel = \"custodian-record.service\"\n[health.pull]",
+        "tunnel",
+    ),
+    (Code::NotFor, "url_secret = \"kuma\"", "url_secret = \"kuma\"\ntoken_secret = \"t\"", "token_secret"),
+    (Code::NotFor, "from = ", "url_secret = \"hook\"\nfrom = ", "url_secret"),
+    (
+        Code::NotFor,
+        "[health.pull]",
+        "[[health.alarm]]\nkind = \"webhook\"\nurl_secret = \"hook\"\nsecurity = \"tls\"\n[health.pull]",
+        "security",
+    ),
+    (Code::DoorOpen, "token_secret = \"prometheus\"", "", "listen = \"10.1.2.3"),
+    (Code::PlainPassword, "username = ", "security = \"none\"\nusername = ", "security"),
+    (Code::FailMilder, "[health.pull]", "[health.warn]\nnewest = \"3 min\"\n[health.pull]", "newest"),
+    (Code::FailMilder, "[health.pull]", "[health.fail]\nforecast = \"8 d\"\n[health.pull]", "forecast"),
+    (
+        Code::FailMilder,
+        "[health.pull]",
+        "[health.warn]\nsystem_disk = 90\n[health.fail]\nsystem_disk = 89\n[health.pull]",
+        "system_disk = 89",
+    ),
+    (Code::MissingKey, "\"uptime-kuma\"", "\"gatus\"", "[[health.push]]"),
+    (Code::MissingKey, "server = \"mail.truong.example.vn\"", "", "[[health.alarm]]"),
+    (Code::MissingKey, "password_secret = \"mail\"", "", "username"),
+    (Code::MissingKey, "username = \"dau-ghi\"", "", "password_secret"),
+    (Code::MissingKey, "[health.pull]", "[[health.alarm]]\nkind = \"webhook\"\n[health.pull]", "[[health.alarm]]"),
+    (Code::EmptyList, "to = [\"cntt@truong.example.vn\"]", "to = []", "to ="),
+    (Code::Twice, "to = [\"cntt", "to = [\"cntt@truong.example.vn\", \"cntt", "to ="),
+    (
+        Code::Twice,
+        "[[health.alarm]]",
+        "[[health.push]]\nkind = \"http\"\nurl_secret = \"kuma\" # twice\n[[health.alarm]]",
+        "url_secret = \"kuma\" # twice",
+    ),
+    (
+        Code::Twice,
+        "[health.pull]",
+        "[health.vendor]\nlisten = \"0.0.0.0:9464\"\ntoken_secret = \"vendor\"\n[health.pull]",
+        "listen = \"0.0.0.0",
+    ),
 ];
 
 /// The base with a case's change. What is replaced stands in it once, or its first occurrence is meant.
@@ -145,7 +203,15 @@ fn each_mistake_is_found_where_it_is_and_brings_no_other() {
 
 #[test]
 fn every_code_has_a_case() {
-    let elsewhere = [Code::NoCamera, Code::NoRecorder, Code::NoCredentials, Code::NoSecret, Code::BadS3];
+    let elsewhere = [
+        Code::NoCamera,
+        Code::NoRecorder,
+        Code::NoCredentials,
+        Code::NoSecret,
+        Code::BadS3,
+        Code::BadAddress,
+        Code::BadToken,
+    ];
     let tested: BTreeSet<Code> = CASES.iter().map(|c| c.0).chain(elsewhere).collect();
     assert_eq!(Code::ALL.iter().copied().filter(|c| !tested.contains(c)).collect::<Vec<_>>(), []);
 }
@@ -209,11 +275,14 @@ fn after_broken_syntax_nothing_is_missed_that_may_be_there() {
     assert!(!codes.contains(&"no-such") && !codes.contains(&"missing-key"), "{codes:?}");
 }
 
+/// All that the base relies on.
+const SECRETS: &str = "[credentials.viewer]\nusername = \"u\"\npassword = \"p\"\n[secrets]\nkuma = \"https://x\"\n\
+                       mail = \"hunter1\"\nprometheus = \"0123456789abcdef\"\n";
+
 #[test]
 fn what_a_site_relies_on_must_be_in_the_secrets() {
     let site = parse(BASE, "site.toml").expect("the base is right");
-    let full = "[credentials.viewer]\nusername = \"u\"\npassword = \"p\"\n[secrets]\nkuma = \"https://x\"\n";
-    let secrets = secrets::parse(full, "secrets.toml").expect("right");
+    let secrets = secrets::parse(SECRETS, "secrets.toml").expect("right");
     assert!(secrets.cover(&site).is_ok());
     let other = "[credentials.viewers]\nusername = \"u\"\npassword = \"p\"\n";
     let errors = secrets::parse(other, "secrets.toml").expect("right").cover(&site).expect_err("two are missing");
@@ -228,9 +297,7 @@ fn the_address_of_a_store_is_looked_at_where_it_is_relied_on() {
     let site =
         parse(&BASE.replace("{ kind = \"directory\", path = \"/mnt/nas\" }", place), "site.toml").expect("right");
     let with = |address: &str| {
-        let all = format!(
-            "[credentials.viewer]\nusername = \"u\"\npassword = \"p\"\n[secrets]\nkuma = \"https://x\"\noffsite = \"{address}\"\n"
-        );
+        let all = format!("{SECRETS}offsite = \"{address}\"\n");
         secrets::parse(&all, "secrets.toml").expect("right").cover(&site)
     };
     assert!(with("https://key:hunter2@s3.example.org/school").is_ok());
@@ -239,4 +306,36 @@ fn the_address_of_a_store_is_looked_at_where_it_is_relied_on() {
     assert_eq!((report.code, report.key.as_str()), ("bad-s3", "backup.to[0].url_secret"));
     assert!(report.message.contains("no KEY:SECRET@"), "{}", report.message);
     assert!(!format!("{errors} {}", errors.render(Lang::En, false)).contains("hunter2"));
+}
+
+#[test]
+fn what_health_is_given_is_looked_at_where_it_is_relied_on() {
+    let site = parse(BASE, "site.toml").expect("right");
+    let with = |old: &str, new: &str| {
+        assert!(SECRETS.contains(old));
+        secrets::parse(&SECRETS.replace(old, new), "secrets.toml").expect("right").cover(&site)
+    };
+    assert!(with("https://x", "http://[fd00::1]:3001/api/push/hunter2").is_ok());
+    for (old, new, code, key, says) in [
+        ("https://x", "hunter2.example.vn", "bad-address", "health.push[0].url_secret", "no address"),
+        ("https://x", "ftp://hunter2/", "bad-address", "health.push[0].url_secret", "neither https"),
+        ("0123456789abcdef", "hunter2", "bad-token", "health.pull.token_secret", "shorter than 16"),
+        ("0123456789abcdef", "hunter2 hunter2 hunter2", "bad-token", "health.pull.token_secret", "a space"),
+    ] {
+        let errors = with(old, new).expect_err(new);
+        let report = errors.reports(Lang::En).remove(0);
+        assert_eq!((report.code, report.key.as_str()), (code, key));
+        assert!(report.message.contains(says), "{}", report.message);
+        assert!(!format!("{errors} {}", errors.render(Lang::En, false)).contains("hunter2"));
+    }
+}
+
+#[test]
+fn one_table_without_a_list_is_told_once() {
+    let text = BASE.replacen(
+        "[[health.push]]\nkind = \"uptime-kuma\"",
+        "[health.push]\nkind = \"gatus\"\ntoken_secret = 3",
+        1,
+    );
+    assert_eq!(reports(&text).iter().map(|r| r.code).collect::<Vec<_>>(), ["wrong-type"]);
 }

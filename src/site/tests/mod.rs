@@ -86,6 +86,18 @@ valid = "3 d"
 kind = "uptime-kuma"
 url_secret = "kuma"
 
+[[health.alarm]]
+kind = "email"
+to = ["cntt@truong.example.vn"]
+from = "dau-ghi@truong.example.vn"
+server = "mail.truong.example.vn"
+username = "dau-ghi"
+password_secret = "mail"
+
+[health.pull]
+listen = "10.1.2.3:9464"
+token_secret = "prometheus"
+
 [backup]
 recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
 at = "02:30"

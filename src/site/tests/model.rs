@@ -5,10 +5,11 @@ use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
 use super::{BASE, EXAMPLE};
 use crate::{
     site::{
-        BackupPlace, LoadError, Matter, Retention, Transport, VolumePlace, WhenShort, load, parse,
+        AlarmPlace, BackupPlace, LoadError, Matter, PushKind, Retention, SmtpSecurity, Transport, VolumePlace,
+        WhenShort, load, parse,
         secrets::{self, SecretsError},
     },
-    types::{ByteSize, StreamKind},
+    types::{ByteSize, Lang, SecretName, StreamKind, wire::health::Level},
 };
 
 #[test]
@@ -32,10 +33,101 @@ fn the_base_means_what_it_says() {
     assert_eq!(site.when_short(), WhenShort::Refuse);
     let rule = site.approval(Matter::Authority).expect("the ordinary one");
     assert_eq!(rule.valid, Duration::from_hours(72));
-    assert_eq!(site.push()[0].interval, Duration::from_mins(1));
+    assert_eq!(site.health().push[0].interval, Duration::from_mins(1));
     assert_eq!(site.backup().expect("there").to, [BackupPlace::Directory("/mnt/nas".into())]);
     assert!(gate.scheduled(jiff::civil::date(2026, 11, 23).at(6, 0, 0, 0)));
     assert!(!gate.scheduled(jiff::civil::date(2026, 11, 22).at(12, 0, 0, 0)));
+}
+
+#[test]
+fn health_means_what_it_says() {
+    let health = |text: &str| parse(text, "site.toml").unwrap_or_else(|e| panic!("{e}")).health().clone();
+    let base = health(BASE);
+    assert_eq!(
+        (base.every, base.push[0].interval, base.push[0].names),
+        (Duration::from_secs(30), Duration::from_mins(1), false)
+    );
+    let [mail] = base.alarms.as_slice() else { panic!("one alarm") };
+    assert_eq!((mail.from_level, mail.names, mail.language), (Level::Warn, true, Lang::Vi), "the site's language");
+    let AlarmPlace::Email { to, server, port, security, login, .. } = &mail.to else { panic!("a mail") };
+    assert_eq!(
+        (to.as_slice(), server.as_str(), *port),
+        (&["cntt@truong.example.vn".to_owned()][..], "mail.truong.example.vn", 465)
+    );
+    assert_eq!((*security, login.as_ref().map(|l| l.0.as_str())), (SmtpSecurity::Tls, Some("dau-ghi")));
+    let pull = base.pull.expect("there");
+    assert_eq!(
+        (pull.listen.to_string().as_str(), pull.token_secret.is_some(), pull.client_ca),
+        ("10.1.2.3:9464", true, None)
+    );
+    assert_eq!((base.vendor, base.proxy, base.ca), (None, None, None));
+    // All that can be said, otherwise than it is by default.
+    let ca =
+        rcgen::KeyPair::generate().and_then(|key| rcgen::CertificateParams::new(vec![]).map(|p| p.self_signed(&key)));
+    let ca = ca.and_then(|c| c).expect("a certificate").pem();
+    let full = format!(
+        r#"
+        [health]
+        interval = "10 s"
+        proxy = "http://10.1.1.1:3128"
+        ca = """
+{ca}"""
+        push = [
+            {{ kind = "gatus", url_secret = "g", token_secret = "gt", interval = "10 s", names = true }},
+            {{ kind = "http", url_secret = "h", token_secret = "gt" }},
+        ]
+        vendor = {{ listen = "[fd00::3]:9465", client_ca = """
+{ca}""", tunnel = "wg-quick@vendor.service" }}
+        [[health.alarm]]
+        kind = "webhook"
+        url_secret = "w"
+        token_secret = "wt"
+        from_level = "fail"
+        names = true
+        language = "en"
+        [[health.alarm]]
+        kind = "email"
+        to = ["a@b.vn", "c@d.vn"]
+        from = "e@f.vn"
+        server = "[fd00::25]"
+        security = "none"
+        username = "u"
+        password_secret = "p"
+        [health.warn]
+        newest = "20 s"
+        temperature = 70
+        verification = "50 d"
+        load = 150
+        [health.fail]
+        newest = "20 s"
+        certificate = "21 d"
+        "#
+    );
+    let start = BASE.find("[[health.push]]").expect("there");
+    let end = BASE.find("[backup]").expect("there");
+    let site =
+        parse(&format!("{}{full}{}", &BASE[..start], &BASE[end..]), "site.toml").unwrap_or_else(|e| panic!("{e}"));
+    let h = site.health();
+    assert_eq!(h.proxy.as_ref().map(url::Url::as_str), Some("http://10.1.1.1:3128/"));
+    assert_eq!((h.every, h.ca.as_deref(), h.push.len()), (Duration::from_secs(10), Some(ca.as_str()), 2));
+    assert_eq!((h.push[0].kind, h.push[0].names, h.push[1].kind), (PushKind::Gatus, true, PushKind::Http));
+    let vendor = h.vendor.as_ref().expect("there");
+    assert_eq!(
+        (vendor.tunnel.as_deref(), vendor.client_ca.as_deref()),
+        (Some("wg-quick@vendor.service"), Some(ca.as_str()))
+    );
+    assert_eq!((h.alarms[0].from_level, h.alarms[0].names, h.alarms[0].language), (Level::Fail, true, Lang::En));
+    let AlarmPlace::Email { server, port, .. } = &h.alarms[1].to else { panic!("a mail") };
+    assert_eq!((server.as_str(), *port), ("fd00::25", 25), "the usual port of unprotected mail");
+    assert_eq!((h.warn.newest, h.warn.temperature, h.warn.load), (Duration::from_secs(20), 70, 150));
+    assert_eq!(
+        (h.warn.verification, h.fail.certificate),
+        (Duration::from_hours(50 * 24), Duration::from_hours(21 * 24))
+    );
+    assert_eq!((h.warn.gaps, h.fail.gaps), (Duration::from_mins(10), Duration::from_hours(1)), "defaults");
+    let names: Vec<_> = site.health_secrets().into_iter().map(SecretName::as_str).collect();
+    assert_eq!(names, ["g", "gt", "h", "p", "w", "wt"], "and none of cameras and backups");
+    assert_eq!(site.not_carried_out().iter().filter(|k| k.starts_with("health")).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod backup;
 mod cameras;
+mod health;
 mod people;
 mod recorders;
 
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 use self::recorders::Volumes;
 use super::{
     choices::{Promise, WhenShort},
-    model::{Retention, Site, Warn},
+    model::{Retention, Site},
     problem::{Code, Problem},
     raw,
     read::{At, Named, Reader},
@@ -88,7 +89,8 @@ impl Checker<'_> {
         let roles = self.roles(file.role.as_ref());
         let people = self.people(file.person.as_ref());
         let approvals = self.approvals(file.approval.as_ref(), &people);
-        let (push, warn) = self.health(file.health.as_ref().map(|h| &h.value));
+        let language = site.and_then(|s| s.language.as_ref()).map(|l| l.value).unwrap_or_default();
+        let health = self.health(file.health.as_ref().map(|h| &h.value), language);
         let backup = file.backup.as_ref().and_then(|b| self.backup(&b.value, &recorders));
 
         let site = site?;
@@ -102,7 +104,7 @@ impl Checker<'_> {
             name,
             id,
             timezone: site.timezone.as_ref()?.value.0.clone(),
-            language: site.language.as_ref().map(|l| l.value).unwrap_or_default(),
+            language,
             when_short: general.and_then(|g| g.when_short.as_ref()).map_or(WhenShort::Refuse, |w| w.value),
             promise: general.and_then(|g| g.promise.as_ref()).map_or(Promise::Invariant, |p| p.value),
             retention: retention.plain(),
@@ -112,8 +114,7 @@ impl Checker<'_> {
             roles,
             people,
             approvals,
-            push,
-            warn,
+            health,
             backup,
             update_window: window.map(|w| w.value.iter().map(|h| h.value).collect()).unwrap_or_default(),
             hash: Sha256::digest(source.text.as_bytes()).into(),
@@ -230,19 +231,4 @@ fn length(value: Option<&At<Length>>, default: u64) -> Duration {
     value.map_or(Duration::from_secs(default), |l| l.value.0)
 }
 
-const MINUTE: u64 = 60;
 const DAY: u64 = 86_400;
-
-/// Thresholds with their defaults.
-fn warn(raw: Option<&raw::Warn>) -> Warn {
-    Warn {
-        newest: length(raw.and_then(|w| w.newest.as_ref()), 30),
-        gaps: length(raw.and_then(|w| w.gaps.as_ref()), 10 * MINUTE),
-        forecast: length(raw.and_then(|w| w.forecast.as_ref()), 7 * DAY),
-        disk_temperature: raw.and_then(|w| w.disk_temperature.as_ref()).map_or(55, |t| t.value.0),
-        clock: length(raw.and_then(|w| w.clock.as_ref()), 2),
-        camera_clock: length(raw.and_then(|w| w.camera_clock.as_ref()), MINUTE),
-        certificate: length(raw.and_then(|w| w.certificate.as_ref()), 21 * DAY),
-        backup: length(raw.and_then(|w| w.backup.as_ref()), 2 * DAY),
-    }
-}

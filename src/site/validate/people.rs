@@ -1,11 +1,11 @@
-//! Roles, people, approvals, health.
+//! Roles, people, approvals.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use super::{Checker, length, text};
 use crate::{
     site::{
-        model::{Approval, Matter, Person, Push, Role, Warn},
+        model::{Approval, Matter, Person, Role},
         problem::{Code, Problem},
         raw,
         read::{At, Named},
@@ -109,27 +109,5 @@ impl Checker<'_> {
             );
         }
         all
-    }
-
-    pub(super) fn health(&mut self, raw: Option<&raw::Health>) -> (Vec<Push>, Warn) {
-        let warn = super::warn(raw.and_then(|h| h.warn.as_ref()).map(|w| &w.value));
-        let mut push = Vec::new();
-        for (i, raw) in
-            raw.and_then(|h| h.push.as_ref()).map(|p| p.value.0.as_slice()).unwrap_or_default().iter().enumerate()
-        {
-            let raw = &raw.value;
-            if let Some(name) = &raw.url_secret {
-                self.secrets.push((format!("health.push[{i}].url_secret"), name.clone()));
-            }
-            if let (Some(kind), Some(url_secret)) = (&raw.kind, &raw.url_secret) {
-                push.push(Push {
-                    kind: kind.value,
-                    url_secret: url_secret.value.clone(),
-                    interval: raw.interval.as_ref().map_or(Duration::from_mins(1), |l| l.value.0),
-                    names: raw.names.as_ref().is_some_and(|n| n.value),
-                });
-            }
-        }
-        (push, warn)
     }
 }

@@ -83,6 +83,8 @@ fn footage_that_was_committed_and_is_lost_is_named() {
         bench.store().write(&"a1".parse().unwrap(), fragment(&run, 0, n)).unwrap();
     }
     until("the commit", || bench.store().committed(run.stream.id) == Some(at(3)));
+    // The index hears of it a moment later.
+    until("its row", || bench.rows(&run).first().is_some_and(|r| r.span.end == at(3)));
     let open = bench.rows(&run);
     bench.store.take().unwrap().stop();
     // The index is as it was before the stop, and the disk has lost what it had confirmed.

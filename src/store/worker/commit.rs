@@ -22,6 +22,7 @@ pub(super) fn commit_loop(shared: &Shared, writer: &Sender<Job>) {
             shared.wake.wait_timeout_while(shared.state(), pause, |s| !s.stop).unwrap_or_else(PoisonError::into_inner);
         let stop = state.stop;
         drop(state);
+        shared.turns.fetch_add(1, Ordering::AcqRel);
         if shared.failed.load(Ordering::Acquire) {
             streams = 0;
             take_back(shared);
@@ -76,7 +77,7 @@ fn commit(shared: &Shared, streams: &mut u64) -> io::Result<()> {
             written.committed.store(written.row.bytes, Ordering::Release);
         }
         drop(state);
-        shared.report.committed(&shared.volume.name, &dirty);
+        shared.report.committed(&shared.volume.name, &dirty, shared.clock.wall());
     }
     match full(space) {
         Some(problem) => Err(io::Error::new(io::ErrorKind::StorageFull, problem)),
@@ -108,7 +109,7 @@ fn take_back(shared: &Shared) {
     match outcome {
         Ok((space, file_system, closed, took)) => {
             if !closed.is_empty() {
-                shared.report.committed(&shared.volume.name, &closed);
+                shared.report.committed(&shared.volume.name, &closed, shared.clock.wall());
             }
             if took <= shared.timing.limit {
                 let mut state = shared.state();

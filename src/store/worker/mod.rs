@@ -10,6 +10,7 @@
 
 mod commit;
 mod latency;
+mod progress;
 mod writer;
 
 use std::{
@@ -25,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+pub(super) use self::progress::WorkerSeen;
 use self::{commit::commit_loop, latency::Latency, writer::Writer};
 use super::{Refused, VolumeSetup, probe::full, segment::Written, volume::Volume};
 use crate::{
@@ -45,8 +47,8 @@ pub struct Timing {
 
 /// What a worker tells the store.
 pub(super) trait Report: Send + Sync + 'static {
-    /// These are on the disk for good now.
-    fn committed(&self, volume: &VolumeName, written: &[Written]);
+    /// These are on the disk for good, since then.
+    fn committed(&self, volume: &VolumeName, written: &[Written], at: WallNs);
     /// The volume takes nothing any more.
     fn failed(&self, volume: &VolumeName, problem: &str);
     /// It does again.
@@ -104,6 +106,9 @@ struct Shared {
     /// When the write and the commit under way began (ns since boot), or 0.
     writing: AtomicI64,
     committing: AtomicI64,
+    /// Jobs that the writer has done, and turns of the committer.
+    written: AtomicU64,
+    turns: AtomicU64,
     writes: Latency,
     commits: Latency,
     state: Mutex<State>,
@@ -145,6 +150,8 @@ impl Worker {
             ahead: AtomicU64::new(0),
             writing: AtomicI64::new(0),
             committing: AtomicI64::new(0),
+            written: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             writes: Latency::default(),
             commits: Latency::default(),
             wake: Condvar::new(),
@@ -243,6 +250,7 @@ impl Worker {
             queued: ByteSize(self.shared.queued.load(Ordering::Acquire)),
             writer_latency: self.shared.writes.told(now),
             commit_latency: self.shared.commits.told(now),
+            committed: None,
         }
     }
 

@@ -53,6 +53,7 @@ impl Writer {
                 shared.timed(&shared.writing, || self.abandon());
             }
             shared.ahead.store(self.open.values().map(OpenSegment::ahead).sum(), Ordering::Release);
+            shared.written.fetch_add(1, Ordering::AcqRel);
         }
         let shared = self.shared.clone();
         for run in self.open.keys().copied().collect::<Vec<_>>() {

@@ -145,6 +145,8 @@ pub enum Value {
     Percent(f64),
     /// A point in time.
     Time(WallNs),
+    /// Cameras by their opaque numbers.
+    Cameras(Vec<u32>),
 }
 
 /// What one look found, about one subject.
@@ -156,7 +158,7 @@ pub struct Finding {
     pub subject: Option<Subject>,
     /// How it is.
     pub level: Level,
-    /// The sentence: `health.<probe>.<code>` in the catalogs, and what to do: `health.<probe>.<code>_do`, where the level is not ok.
+    /// The sentence: `health.<probe>_<code>` in the catalogs, and what to do: `health.<probe>_<code>_do`, where the level is not ok.
     pub code: String,
     /// What is filled into them.
     pub values: BTreeMap<String, Value>,
@@ -183,6 +185,17 @@ impl Finding {
         self.values.insert(name.to_owned(), value);
         self
     }
+}
+
+/// Something that has become better or worse: what is alarmed, and goes into the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// When.
+    pub at: WallNs,
+    /// The level that it had.
+    pub from: Level,
+    /// How it is now; ok: it is over.
+    pub finding: Finding,
 }
 
 /// A camera in a report.
@@ -373,8 +386,8 @@ impl Report {
     }
 }
 
-/// What the recorder leaves after each commit of a volume in `commit/<volume>.json` beside its status socket: the evidence that footage
-/// is on a disk, for whoever must not ask the recorder.
+/// What the recorder leaves after commits of footage on a volume in `commit/<volume>.json` beside its status socket, every 2 s at most: the
+/// evidence that footage is on a disk, for whoever gets no answer from the recorder. It stays when the recorder ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// The volume.
@@ -396,7 +409,7 @@ pub struct CommittedStream {
     pub newest: WallNs,
 }
 
-/// Seconds without footage of one recorded stream within the span that was asked for (`GET /v1/gaps`).
+/// Seconds without footage of one stream that the site wants recorded, within the span that was asked for and until now (`GET /v1/gaps`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GapSeconds {
     /// The camera.
@@ -405,4 +418,54 @@ pub struct GapSeconds {
     pub stream: StreamKind,
     /// Gaps that the site wants are not counted.
     pub seconds: f64,
+}
+
+/// An announcement of work (`POST /v1/silence` at the control socket of health). Whoever sends it has told the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceOrder {
+    /// What is announced.
+    pub silence: Silence,
+    /// The salt of person and reason in the ledger, 32 hexadecimal digits.
+    pub salt: String,
+}
+
+/// The end of announced work before its time (`POST /v1/silence/{id}/end`). Whoever sends it has told the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceEnd {
+    /// Who ends it.
+    pub by: String,
+    /// The salt of the person in the ledger, 32 hexadecimal digits.
+    pub salt: String,
+}
+
+/// The school lets the vendor reach this recorder (`POST /v1/vendor` on health's control socket; the entry in the ledger is left before).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorAllow {
+    /// Until when, by the wall clock.
+    pub until: WallNs,
+    /// Who allows it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// With which both are salted in the ledger, 32 hexadecimal digits.
+    pub salt: String,
+}
+
+/// Whether the vendor may reach this recorder (`GET /v1/vendor` on health's socket).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorAccess {
+    /// The address that it is answered at; none: the site has no `[health.vendor]`.
+    pub listen: Option<std::net::SocketAddr>,
+    /// The unit that makes the tunnel.
+    pub tunnel: Option<String>,
+    /// Until when; none: not now.
+    pub until: Option<WallNs>,
+    /// Who has allowed it.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How often something was asked for since.
+    pub uses: u64,
+    /// When something was asked for last.
+    pub last_use: Option<WallNs>,
 }

@@ -21,6 +21,7 @@
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/holds` | [`HoldsHealth`] |
 //! | `GET /v1/retention` | [`Retention`] |
+//! | `GET /v1/gaps?from=NS&to=NS` | [`health::GapSeconds`] list, one per stream that the site wants recorded. A gap is known some seconds after it has begun, and one of the recorder itself once it runs again: who adds up spans that adjoin asks for those that ended a minute ago |
 //!
 //! `control.sock`, for the recorder's own user and root:
 //!
@@ -227,6 +228,9 @@ pub struct LedgerStatus {
     pub entries: Option<u64>,
     /// When its newest checkpoint was signed.
     pub at: Option<WallNs>,
+    /// That checkpoint: a signed note, for witnesses.
+    #[serde(default)]
+    pub checkpoint: Option<String>,
     /// Entries that wait to be written.
     pub waiting: u64,
     /// Entries that were dropped since the process started, for want of memory.
@@ -261,6 +265,9 @@ pub struct StreamStatus {
     pub newest_committed: Option<WallNs>,
     /// Seconds without footage since midnight (site time).
     pub gap_seconds_today: f64,
+    /// Seconds without footage in the last 24 hours.
+    #[serde(default)]
+    pub gap_seconds_day: f64,
     /// RTP packets lost since the process started.
     pub lost_packets: u64,
     /// The camera's clock less ours, seconds, by its sender reports.
@@ -297,6 +304,9 @@ pub struct VolumeStatus {
     /// Of commits.
     #[serde(default)]
     pub commit_latency: Option<Latency>,
+    /// When footage was committed on it last; none: not since the process started.
+    #[serde(default)]
+    pub committed: Option<WallNs>,
 }
 
 /// How long something took in the last minute, of the newest 4096 times at most. Microseconds; none where it was not done.

@@ -26,7 +26,7 @@ impl Clock for Settable {
 }
 
 fn ask(site: &Site) -> Option<wire::Retention> {
-    let mut stream = UnixStream::connect(site.path("state/run/status.sock")).ok()?;
+    let mut stream = UnixStream::connect(site.path("state/run/status/status.sock")).ok()?;
     write!(stream, "GET /v1/retention HTTP/1.0\r\nHost: r\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;

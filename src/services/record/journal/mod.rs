@@ -125,6 +125,7 @@ pub(super) fn status(journal: &Journal) -> wire::LedgerStatus {
     wire::LedgerStatus {
         entries: status.size,
         at: status.at,
+        checkpoint: status.checkpoint,
         waiting: status.waiting as u64,
         dropped: status.dropped,
         problem: status.problem,

@@ -1,0 +1,139 @@
+//! `custodian health`: how the recorder is, worst first; and the service that looks.
+
+mod say;
+mod silence;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::bail;
+use jiff::tz::TimeZone;
+use nix::unistd::geteuid;
+
+use super::{NOT_ALL, check::site_file, chosen, print_error, table, time::Shown};
+use crate::{
+    lang::t,
+    services::{
+        health::{self, Options},
+        paths::{self, Paths},
+        socket::{self, AskError},
+    },
+    site,
+    types::{
+        Lang, RecorderId,
+        wire::health::{Level, Report},
+    },
+};
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[arg(long)]
+    serve: bool,
+    #[arg(long)]
+    json: bool,
+    #[arg(long)]
+    utc: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Silence(silence::Args),
+}
+
+/// Which recorder.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+struct Place {
+    #[arg(long, value_name = "DIR", default_value = paths::STATE)]
+    state: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    site: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+    #[arg(long, value_name = "NAME", env = "CUSTODIAN_RECORDER", hide_env = true)]
+    recorder: Option<RecorderId>,
+}
+
+impl Place {
+    fn is_standard(&self) -> bool {
+        self.state == Path::new(paths::STATE)
+    }
+
+    /// The site that is looked by: what is named, else what is in force, else what lies here.
+    fn options(&self) -> Options {
+        let in_force = self.state.join("current/site.toml");
+        let site = match &self.site {
+            None if self.is_standard() || in_force.exists() => in_force,
+            named => site_file(named.as_deref()),
+        };
+        Options {
+            secrets: self.secrets.clone(),
+            credentials: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|_| self.site.is_none()),
+            recorder: self.recorder.clone(),
+            state: self.state.clone(),
+            site,
+        }
+    }
+
+    /// Zone and language of the site, as far as it can be read.
+    fn manners(&self, utc: bool, lang: Option<Lang>) -> (Shown, Lang) {
+        let site = site::load(&self.options().site).ok();
+        let zone = site.as_ref().filter(|_| !utc).map_or(TimeZone::UTC, |site| site.timezone().clone());
+        (Shown::new(zone), chosen(lang, site.as_ref().map(site::Site::language)))
+    }
+}
+
+pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
+    match args.verb {
+        Some(Verb::Silence(silence)) => silence::run(silence, lang),
+        None if args.serve => {
+            health::serve(&args.place.options(), drop)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => show(&args, lang),
+    }
+}
+
+/// What the service says; nothing if it does not answer.
+fn ask(paths: &Paths) -> anyhow::Result<Option<Report>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(socket::ask(&paths.health_socket(), reqwest::Method::GET, "/v1/report")) {
+        Ok(report) => Ok(Some(report)),
+        Err(AskError::Nobody(_)) => Ok(None),
+        Err(AskError::Refused(why)) => bail!("health says: {why}"),
+        Err(AskError::Broken(e)) => Err(anyhow::Error::new(e).context("health's answer cannot be read")),
+    }
+}
+
+fn show(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
+    let paths = Paths::new(&args.place.state);
+    let (shown, lang) = args.place.manners(args.utc, lang);
+    let report = match ask(&paths)? {
+        Some(report) => report,
+        None => {
+            let socket = paths.health_socket().display().to_string();
+            // Without root a look would find nothing where there is something.
+            if args.place.is_standard() && !geteuid().is_root() {
+                print_error(&t(lang, "health_cli.down_ask_root", &[("socket", &socket)]));
+                return Ok(ExitCode::FAILURE);
+            }
+            print_error(&t(lang, "health_cli.down", &[("socket", &socket)]));
+            health::glance(&args.place.options())?
+        }
+    };
+    if args.json {
+        table::print(&(serde_json::to_string_pretty(&say::json(&report, shown.time_zone()))? + "\n"))?;
+    } else {
+        table::print(&say::report(&report, &shown, lang, table::coloured()))?;
+    }
+    let well = report.findings.iter().all(|f| f.level == Level::Ok);
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+}

@@ -1,0 +1,278 @@
+//! Damping: what is said changes only when it was seen twice, and what comes and goes is held at its worst.
+//!
+//! A finding is known by its probe and subject. Its level is taken over when two looks in a row were worse than what is said, or two were
+//! better; at once where its code says that it cannot flap. What turned three times within an hour is unsteady: it is held at its worst until
+//! nothing changed for 15 minutes. A finding of a subject that is no longer found is over. All lengths of time are by the time since boot, so
+//! a clock that is set neither ends nor prolongs anything.
+//!
+//! A [`Turn`] is told once for each level, and what was told survives a restart. Nothing worse is told while a finding is silenced, or where
+//! it only says that something else is in the way of knowing (the recorder does not answer); if it is still so afterwards, it is told then.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::judge::{Code, Kind};
+use crate::types::{
+    WallNs,
+    wire::health::{Finding, Level, Probe, Subject, Turn},
+};
+
+const MINUTE: i64 = 60_000_000_000;
+/// So many turns within [`WITHIN`] are too many.
+const MANY: usize = 3;
+const WITHIN: i64 = 60 * MINUTE;
+/// What was unsteady is steady again when nothing changed for so long.
+const QUIET: i64 = 15 * MINUTE;
+
+/// What was said at the last look, and what was told. Goes to disk as JSON, so that a restart tells nothing twice.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Steady {
+    /// By probe and subject.
+    entries: Vec<Entry>,
+    /// Time since boot at the last look.
+    mono: i64,
+    /// Whether there was a look ever.
+    begun: bool,
+}
+
+/// What is known of one subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    /// What is said; while it is unsteady, its level is the worst one.
+    said: Finding,
+    /// The level that the last look found.
+    raw: Level,
+    /// Whether `said` was seen twice, or cannot flap.
+    settled: bool,
+    /// Whether the last look was worse (`Greater`) or better (`Less`) than `said`.
+    leaning: Leaning,
+    /// The level that was told last.
+    told: Level,
+    /// When it turned, or nearly did, within the last hour.
+    turns: Vec<i64>,
+    /// The worst that was found within the last hour, and when.
+    worst: Option<(Finding, i64)>,
+    /// When `raw` changed last.
+    changed: i64,
+    /// Whether it was found by the last look.
+    found: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Leaning {
+    #[default]
+    None,
+    Worse,
+    Better,
+}
+
+type Key<'a> = (Probe, Option<&'a Subject>);
+
+fn key(finding: &Finding) -> Key<'_> {
+    (finding.probe, finding.subject.as_ref())
+}
+
+fn kind(finding: &Finding) -> Kind {
+    Code::find(finding.probe, &finding.code).map_or(Kind::Damped, |code| code.kind)
+}
+
+impl Steady {
+    /// Takes in what a look has found, and says what is to be said, by probe and subject, and what has turned. `mono` is time since boot, ns.
+    ///
+    /// After the first look ever everything is said as it was found; it is told when a second look finds it too.
+    pub fn settle(&mut self, mut found: Vec<Finding>, now: WallNs, mono: i64) -> (Vec<Finding>, Vec<Turn>) {
+        self.follow(mono);
+        found.sort_by(|a, b| key(a).cmp(&key(b)));
+        found.dedup_by(|later, first| {
+            let same = key(later) == key(first);
+            // The worst of what is said of one subject.
+            if same && later.level > first.level {
+                std::mem::swap(later, first);
+            }
+            same
+        });
+        let mut before = std::mem::take(&mut self.entries).into_iter().peekable();
+        let (mut said, mut turns) = (Vec::with_capacity(found.len()), Vec::new());
+        let mut entries = Vec::with_capacity(found.len());
+        let mut found = found.into_iter().peekable();
+        // The probe of which something not in order is found of all together; whether that is said already.
+        let mut covered: Option<(Probe, bool)> = None;
+        loop {
+            let order = match (before.peek(), found.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(entry), Some(finding)) => key(&entry.said).cmp(&key(finding)),
+            };
+            let entry = if order.is_le() { before.next() } else { None };
+            let finding = if order.is_ge() { found.next() } else { None };
+            let mut entry = match (entry, finding) {
+                (Some(mut entry), Some(finding)) => {
+                    entry.found = true;
+                    entry.take(finding, now, mono);
+                    entry
+                }
+                (None, Some(finding)) => Entry::new(finding, now, mono, !self.begun),
+                (Some(mut entry), None) => {
+                    entry.found = false;
+                    if let Some((_, hidden)) = covered.filter(|(p, _)| entry.covered_by(*p)) {
+                        // What is found of all of them is true of this one too: it is neither over nor told again.
+                        if !hidden && entry.said.level > Level::Ok {
+                            said.push(entry.said.clone());
+                        }
+                        entries.push(entry);
+                        continue;
+                    }
+                    let over = over(&entry.said, now);
+                    entry.take(over, now, mono);
+                    entry
+                }
+                (None, None) => break,
+            };
+            entry.said.silenced.take_if(|until| *until <= now);
+            turns.extend(entry.tell(now));
+            let bad = entry.said.level > Level::Ok;
+            if entry.said.subject.is_none() && (bad || entry.raw > Level::Ok) {
+                covered = Some((entry.said.probe, bad));
+            }
+            if bad || entry.found && entry.settled {
+                said.push(entry.said.clone());
+            }
+            if bad || entry.found || !entry.turns.is_empty() {
+                entries.push(entry);
+            }
+        }
+        (self.entries, self.begun) = (entries, true);
+        (said, turns)
+    }
+
+    /// Time since boot begins anew with each boot: what was before it was as long ago as it was at the last look.
+    fn follow(&mut self, mono: i64) {
+        if mono < self.mono {
+            let moved = mono.saturating_sub(self.mono);
+            for entry in &mut self.entries {
+                entry.changed = entry.changed.saturating_add(moved);
+                let worst = entry.worst.iter_mut().map(|(_, at)| at);
+                entry.turns.iter_mut().chain(worst).for_each(|t| *t = t.saturating_add(moved));
+            }
+        }
+        self.mono = mono;
+    }
+}
+
+/// That what was said is over.
+fn over(said: &Finding, now: WallNs) -> Finding {
+    Finding::new(said.probe, said.subject.clone(), Level::Ok, Code::OVER, now)
+}
+
+impl Entry {
+    /// The first look at a subject; `first` of all: there is nothing that it could differ from.
+    fn new(finding: Finding, now: WallNs, mono: i64, first: bool) -> Self {
+        let (raw, settled) = (finding.level, finding.level == Level::Ok || kind(&finding) == Kind::Sure);
+        let worst = Some((finding.clone(), mono));
+        let (mut said, leaning) =
+            if first || settled { (finding, Leaning::None) } else { (over(&finding, now), Leaning::Worse) };
+        said.since = now;
+        Self { said, raw, settled, leaning, told: Level::Ok, turns: Vec::new(), worst, changed: mono, found: true }
+    }
+
+    /// Whether what is found of all subjects of a probe says it of this one too.
+    fn covered_by(&self, probe: Probe) -> bool {
+        self.said.probe == probe && self.said.subject.is_some()
+    }
+
+    /// The next look at it.
+    fn take(&mut self, finding: Finding, now: WallNs, mono: i64) {
+        let recent = |t: i64| mono.saturating_sub(t) < WITHIN;
+        self.turns.retain(|t| recent(*t));
+        if self.worst.as_ref().is_none_or(|(worst, at)| worst.level <= finding.level || !recent(*at)) {
+            self.worst = Some((finding.clone(), mono));
+        }
+        if std::mem::replace(&mut self.raw, finding.level) != finding.level {
+            self.changed = mono;
+        }
+        if self.said.unsteady {
+            return self.hold(finding, now, mono);
+        }
+        let was = std::mem::take(&mut self.leaning);
+        let sure = kind(&finding) == Kind::Sure;
+        match finding.level.cmp(&self.said.level) {
+            // The first look ever was not in order, and is not confirmed by this one, or at another level.
+            order if !self.settled && self.said.level > Level::Ok => {
+                if order.is_ne() {
+                    self.turns.push(mono);
+                }
+                self.say(finding, now);
+            }
+            Ordering::Equal => {
+                if was == Leaning::Worse {
+                    self.turns.push(mono);
+                }
+                self.say(finding, now);
+            }
+            Ordering::Greater if was == Leaning::Worse || sure => self.turn(finding, now, mono),
+            Ordering::Less if was == Leaning::Better => self.turn(finding, now, mono),
+            Ordering::Greater => self.lean(Leaning::Worse, &finding),
+            Ordering::Less => self.lean(Leaning::Better, &finding),
+        }
+        if self.turns.len() >= MANY {
+            if let Some((worst, _)) = self.worst.clone().filter(|(worst, _)| worst.level > self.said.level) {
+                self.say(worst, now);
+            }
+            self.said.unsteady = true;
+        }
+    }
+
+    /// One look that differs: what is said stays.
+    fn lean(&mut self, to: Leaning, finding: &Finding) {
+        self.leaning = to;
+        self.heed(finding);
+    }
+
+    /// What is said is as silent as what was found.
+    fn heed(&mut self, finding: &Finding) {
+        if finding.level > Level::Ok {
+            self.said.silenced = finding.silenced;
+        }
+    }
+
+    /// Says what was found.
+    fn say(&mut self, finding: Finding, now: WallNs) {
+        let since = if self.said.level == finding.level { self.said.since } else { now };
+        let unsteady = self.said.unsteady;
+        self.said = Finding { since, unsteady, ..finding };
+        self.settled = true;
+    }
+
+    /// Says what was found, at its new level.
+    fn turn(&mut self, finding: Finding, now: WallNs, mono: i64) {
+        self.turns.push(mono);
+        self.say(finding, now);
+    }
+
+    /// Unsteady: the worst is said until nothing changed for long enough.
+    fn hold(&mut self, finding: Finding, now: WallNs, mono: i64) {
+        if mono.saturating_sub(self.changed) >= QUIET {
+            (self.said.unsteady, self.leaning, self.turns) = (false, Leaning::None, Vec::new());
+            self.worst = None;
+            self.say(finding, now);
+        } else if finding.level >= self.said.level {
+            self.say(finding, now);
+        } else {
+            self.heed(&finding);
+        }
+    }
+
+    /// What is told of it now.
+    fn tell(&mut self, now: WallNs) -> Option<Turn> {
+        let level = self.said.level;
+        let unspoken = self.said.silenced.is_some() || kind(&self.said) == Kind::Quiet;
+        if level == self.told || !self.settled || level > Level::Ok && unspoken {
+            return None;
+        }
+        let from = std::mem::replace(&mut self.told, level);
+        Some(Turn { at: now, from, finding: self.said.clone() })
+    }
+}

@@ -1,0 +1,62 @@
+//! The health service: looks at the recorder again and again, from outside, and says how it is. It goes on whether the recorder runs,
+//! hangs, is dead or never started; none of its ways out holds up a look.
+
+pub mod announcing;
+mod gather;
+mod heard;
+mod looker;
+mod serve;
+mod socket;
+mod source;
+mod state;
+
+use std::{path::PathBuf, sync::Arc};
+
+use self::{gather::World, looker::Looker, source::Source};
+pub use self::{
+    heard::{Ear, Heard},
+    serve::{Sight, serve},
+};
+use crate::{
+    services::paths::Paths,
+    sys::{RealClock, RealCommands, RealFiles},
+    types::{RecorderId, wire::health::Report},
+};
+
+/// What `custodian health` was told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// site.toml, where the service manager hands over none.
+    pub site: PathBuf,
+    /// secrets.toml, where the service manager hands over none.
+    pub secrets: Option<PathBuf>,
+    /// The folder in which the service manager hands over files, `CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+    /// Which recorder of the site this is; may be left out where there is only one.
+    pub recorder: Option<RecorderId>,
+    /// The recorder's state folder.
+    pub state: PathBuf,
+}
+
+impl Options {
+    fn source(&self) -> Source {
+        let files = (self.site.clone(), self.secrets.clone());
+        Source::new(self.credentials.as_deref(), files, self.recorder.clone())
+    }
+}
+
+fn world() -> World {
+    World { clock: Arc::new(RealClock), commands: Arc::new(RealCommands), files: Arc::new(RealFiles) }
+}
+
+/// One look without the service. It leaves no trace.
+///
+/// # Errors
+/// If there can be no runtime to ask with.
+pub fn glance(options: &Options) -> std::io::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut looker = Looker::new(&Paths::new(&options.state), world(), options.source(), Ear::default());
+    let question = looker.question();
+    let answers = runtime.block_on(question.ask());
+    Ok(looker.glance(answers))
+}

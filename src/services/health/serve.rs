@@ -1,0 +1,234 @@
+//! The service itself: one thread for everything that waits for others, and one that looks.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, broadcast, watch},
+    time::Instant,
+};
+
+use super::{
+    Options,
+    heard::Ear,
+    looker::{Look, Looker},
+    socket::{self, Desk},
+    source::Said,
+};
+use crate::{
+    health::facts::NoSite,
+    services::{
+        lock::Lock,
+        paths::Paths,
+        socket::{For, listen},
+    },
+    site::{Site, secrets::Secrets},
+    sys::{Files, RealFiles, notify, processor_time},
+    types::{
+        RecorderId,
+        wire::health::{Report, Turn},
+    },
+};
+
+/// Whatever hangs beside a look, an end is waited for no longer.
+const LEAVE: Duration = Duration::from_secs(2);
+/// A look that takes so much longer than from one to the next does not come back.
+const HUNG: Duration = Duration::from_mins(1);
+/// Turns that wait for who is slow to hear them; who misses some goes by the report.
+const TURNS: usize = 256;
+
+/// What the ways out go by. Each is a task of its own: none holds up a look.
+#[derive(Clone)]
+pub struct Sight {
+    /// The newest report; none before the first look.
+    pub latest: watch::Receiver<Option<Arc<Report>>>,
+    /// What turns, from now on: subscribe.
+    pub turns: broadcast::Sender<Turn>,
+    /// The site in force and which of its recorders this is; none: there is none.
+    pub site: watch::Receiver<Option<(Arc<Site>, RecorderId)>>,
+    /// The secrets that health may use.
+    pub secrets: watch::Receiver<Arc<Secrets>>,
+    /// Where the ways out leave what health is to know of them.
+    pub ear: Ear,
+    /// Where the ways out may keep what must survive a restart, below this folder.
+    pub paths: Paths,
+}
+
+/// What goes out to those who use a [`Sight`].
+struct Told {
+    latest: watch::Sender<Option<Arc<Report>>>,
+    turns: broadcast::Sender<Turn>,
+    site: watch::Sender<Option<(Arc<Site>, RecorderId)>>,
+    secrets: watch::Sender<Arc<Secrets>>,
+}
+
+impl Told {
+    fn new(paths: &Paths, ear: &Ear) -> (Self, Sight) {
+        let (latest, latest_of) = watch::channel(None);
+        let (site, site_of) = watch::channel(None);
+        let (secrets, secrets_of) = watch::channel(Arc::default());
+        let (turns, _) = broadcast::channel(TURNS);
+        let sight = Sight {
+            latest: latest_of,
+            turns: turns.clone(),
+            site: site_of,
+            secrets: secrets_of,
+            ear: ear.clone(),
+            paths: paths.clone(),
+        };
+        (Self { latest, turns, site, secrets }, sight)
+    }
+
+    fn tell(&self, look: Look) {
+        let Said { site, secrets } = look.said;
+        let site = site.ok();
+        self.site.send_if_modified(|before| {
+            let same = match (&*before, &site) {
+                (Some((a, r)), Some((b, s))) => Arc::ptr_eq(a, b) && r == s,
+                (None, None) => true,
+                _ => false,
+            };
+            *before = site;
+            !same
+        });
+        self.secrets.send_if_modified(|before| {
+            let same = Arc::ptr_eq(before, &secrets);
+            *before = secrets;
+            !same
+        });
+        self.latest.send_replace(Some(Arc::new(look.report)));
+        for turn in look.turns {
+            // Nobody may be there to hear it.
+            let _ = self.turns.send(turn);
+        }
+    }
+}
+
+/// Looks until SIGTERM or SIGINT. `ways_out` begins whatever goes by the reports.
+///
+/// # Errors
+/// If another one runs with this state, or there can be no folders or sockets. A site that is missing or wrong is none: it is reported.
+pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<()> {
+    let paths = Paths::new(&options.state);
+    make(&paths)?;
+    let _lock = Lock::take(&paths.health().join("health.lock"), "health is looked after")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        // One looks; one looks up names for the ways out, which may take as long as it likes.
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()?;
+    let world = super::world();
+    let ear = Ear::default();
+    let looker = Looker::new(&paths, world.clone(), options.source(), ear.clone());
+    let (told, sight) = Told::new(&paths, &ear);
+    let again = Arc::new(Notify::new());
+    let desk = Desk { silences: looker.silences(), world, again: again.clone() };
+    let looker = Arc::new(Mutex::new(looker));
+    let ended = runtime.block_on(async {
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone()))?;
+        answer(&paths.health_control_socket(), For::Owner, socket::control(desk))?;
+        ways_out(sight);
+        notify::ready();
+        tokio::select! {
+            never = go_on(&looker, &told, &again) => match never {},
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        anyhow::Ok(())
+    });
+    notify::stopping();
+    runtime.shutdown_timeout(LEAVE);
+    for path in [paths.health_socket(), paths.health_control_socket()] {
+        let _ = std::fs::remove_file(path);
+    }
+    // One that hangs has it still.
+    if let Ok(mut looker) = looker.try_lock() {
+        looker.save();
+    }
+    ended
+}
+
+/// The folders, one level each; on an appliance they are there.
+fn make(paths: &Paths) -> anyhow::Result<()> {
+    for dir in [paths.state(), &paths.health(), &paths.run(), &paths.health_run()] {
+        if !dir.is_dir() {
+            RealFiles.make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn answer(path: &Path, whom: For, router: axum::Router) -> anyhow::Result<()> {
+    let listener = listen(path, whom)?;
+    let path = path.to_owned();
+    tokio::spawn(async move {
+        if let Err(e) = axum::serve(listener, router).await {
+            log::error!("the socket {} has failed: {e}", path.display());
+        }
+    });
+    Ok(())
+}
+
+/// Looks again and again.
+async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, again: &Notify) -> std::convert::Infallible {
+    let (beat, mut pace) = (Arc::new(Mutex::new(Instant::now())), Duration::from_secs(30));
+    let due = Arc::new(Mutex::new(pace));
+    tokio::spawn(watchdog(beat.clone(), due.clone()));
+    loop {
+        let began = Instant::now();
+        match look(looker).await {
+            Ok(look) => {
+                pace = look.every;
+                notify::status(&in_a_line(&look));
+                told.tell(look);
+                *beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                *due.lock().unwrap_or_else(PoisonError::into_inner) = pace;
+            }
+            Err(e) => log::error!("a look came to nothing: {e}"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(began + pace) => {}
+            () = again.notified() => {}
+        }
+    }
+}
+
+async fn look(looker: &Arc<Mutex<Looker>>) -> Result<Look, tokio::task::JoinError> {
+    let began = processor_time();
+    let inside = looker.clone();
+    let question =
+        tokio::task::spawn_blocking(move || inside.lock().unwrap_or_else(PoisonError::into_inner).question());
+    let answers = question.await?.ask().await;
+    let spent = processor_time().saturating_sub(began);
+    let inside = looker.clone();
+    let judged = move || inside.lock().unwrap_or_else(PoisonError::into_inner).look(answers, spent);
+    tokio::task::spawn_blocking(judged).await
+}
+
+fn in_a_line(look: &Look) -> String {
+    let troubles = look.report.troubles().len();
+    match &look.said.site {
+        Err(NoSite::Absent) => "no site is applied yet".to_owned(),
+        Err(NoSite::Broken(why)) => why.clone(),
+        Ok(_) => format!("{}: {troubles} things are not as they should be", look.report.level),
+    }
+}
+
+/// Tells the service manager that it is looked, as long as looks come to an end.
+async fn watchdog(beat: Arc<Mutex<Instant>>, pace: Arc<Mutex<Duration>>) {
+    let Some(limit) = notify::watchdog() else { return };
+    let mut ticks = tokio::time::interval(limit / 3);
+    loop {
+        ticks.tick().await;
+        let patience = *pace.lock().unwrap_or_else(PoisonError::into_inner) + HUNG;
+        if beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < patience {
+            notify::alive();
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What is remembered so that ages and sums go on over a restart of the machine, also if the recorder never starts again.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{FORMAT, Kept};
+use crate::{
+    sys::{Files, Monotonic},
+    types::{CameraId, Span, StreamKind, WallNs, wire::health::GapSeconds},
+};
+
+/// Gaps are counted once they are so old: what is in flight, or in a run whose end nobody knows yet, is no gap.
+const SETTLED: Duration = Duration::from_mins(2);
+/// They are asked for in pieces that are not shorter, unless the clock was set.
+const PIECE_NS: i64 = 60_000_000_000;
+/// If counting is ahead of the clock by so much, the clock was wrong.
+const WRONG_NS: i64 = 86_400_000_000_000;
+/// It is written down so often: a file that is written every 30 s would wear a disk for nothing.
+const PAUSE: Duration = Duration::from_mins(5);
+
+type Key = (CameraId, StreamKind);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Said {
+    format: u16,
+    /// When health looked first.
+    since: WallNs,
+    /// Up to where gaps are counted.
+    counted: WallNs,
+    streams: Vec<Stream>,
+    /// Since when the site wants each camera recorded that it wants.
+    wanted: BTreeMap<CameraId, WallNs>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Stream {
+    camera: CameraId,
+    stream: StreamKind,
+    newest: Option<WallNs>,
+    gap_seconds: f64,
+}
+
+/// What is remembered.
+pub(in crate::services::health) struct Memory {
+    kept: Kept,
+    since: Option<WallNs>,
+    counted: Option<WallNs>,
+    newest: BTreeMap<Key, WallNs>,
+    gaps: BTreeMap<Key, f64>,
+    wanted: BTreeMap<CameraId, WallNs>,
+    saved: Option<Monotonic>,
+}
+
+impl Memory {
+    pub(in crate::services::health) fn read(files: &dyn Files, dir: &Path) -> Self {
+        let kept = Kept::new(dir, "memory.json");
+        let said: Option<Said> = kept.read(files);
+        let streams = || said.iter().flat_map(|said| &said.streams);
+        let key = |s: &Stream| (s.camera.clone(), s.stream);
+        Self {
+            newest: streams().filter_map(|s| Some((key(s), s.newest?))).collect(),
+            gaps: streams().map(|s| (key(s), s.gap_seconds)).collect(),
+            since: said.as_ref().map(|said| said.since),
+            counted: said.as_ref().map(|said| said.counted),
+            wanted: said.as_ref().map(|said| said.wanted.clone()).unwrap_or_default(),
+            kept,
+            saved: None,
+        }
+    }
+
+    /// Since when it is looked, as of a look at `now`.
+    pub(in crate::services::health) fn since(&mut self, now: WallNs) -> WallNs {
+        // A clock that was wrong does not hide for years what is not there.
+        let since = self.since.map_or(now, |since| since.min(now));
+        self.since = Some(since);
+        since
+    }
+
+    /// The span in which gaps are to be counted next, if there is one.
+    pub(in crate::services::health) fn to_count(&mut self, now: WallNs) -> Option<Span> {
+        let until = now.offset(-i64::try_from(SETTLED.as_nanos()).unwrap_or(i64::MAX));
+        let counted = *self.counted.get_or_insert(until);
+        if counted.since(until) > WRONG_NS {
+            self.counted = Some(until);
+        }
+        Span::new(counted, until).filter(|span| span.len_ns() >= PIECE_NS)
+    }
+
+    /// So much was missing in a span.
+    pub(in crate::services::health) fn count(&mut self, span: Span, missing: Vec<GapSeconds>) {
+        for one in missing {
+            let seconds = one.seconds.clamp(0.0, span.len_ns() as f64 / 1e9);
+            *self.gaps.entry((one.camera, one.stream)).or_default() += seconds;
+        }
+        self.counted = Some(span.end);
+    }
+
+    pub(in crate::services::health) fn gaps(&self) -> &BTreeMap<Key, f64> {
+        &self.gaps
+    }
+
+    /// How far each stream is, where `seen` is what is seen now; of what is not seen now what is remembered.
+    pub(in crate::services::health) fn newest(
+        &mut self,
+        now: WallNs,
+        seen: BTreeMap<Key, WallNs>,
+    ) -> BTreeMap<Key, WallNs> {
+        // What was noted by a clock that was ahead ages from the moment at which that is seen.
+        for (key, newest) in &mut self.newest {
+            if !seen.contains_key(key) {
+                *newest = now.min(*newest);
+            }
+        }
+        self.newest.extend(seen);
+        self.newest.clone()
+    }
+
+    /// The site wants these recorded now: since when it does, as far as was seen.
+    pub(in crate::services::health) fn want(
+        &mut self,
+        now: WallNs,
+        cameras: Vec<CameraId>,
+    ) -> BTreeMap<CameraId, WallNs> {
+        let since = |camera: &CameraId| self.wanted.get(camera).map_or(now, |since| now.min(*since));
+        self.wanted = cameras.into_iter().map(|camera| (camera.clone(), since(&camera))).collect();
+        self.wanted.clone()
+    }
+
+    /// Writes it down if that is due, or at once.
+    pub(in crate::services::health) fn save(
+        &mut self,
+        files: &dyn Files,
+        now: Monotonic,
+        at_once: bool,
+    ) -> anyhow::Result<()> {
+        if !at_once && self.saved.is_some_and(|saved| now.since(saved) < PAUSE) {
+            return Ok(());
+        }
+        let (Some(since), Some(counted)) = (self.since, self.counted) else { return Ok(()) };
+        let keys: std::collections::BTreeSet<&Key> = self.newest.keys().chain(self.gaps.keys()).collect();
+        let stream = |key: &Key| Stream {
+            camera: key.0.clone(),
+            stream: key.1,
+            newest: self.newest.get(key).copied(),
+            gap_seconds: self.gaps.get(key).copied().unwrap_or_default(),
+        };
+        let streams = keys.into_iter().map(stream).collect();
+        self.saved = Some(now);
+        self.kept.write(files, &Said { format: FORMAT, since, counted, streams, wanted: self.wanted.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::FakeFiles;
+
+    const SECOND: i64 = 1_000_000_000;
+    const MINUTE: i64 = 60 * SECOND;
+
+    fn files() -> FakeFiles {
+        let files = FakeFiles::new();
+        files.make_dir(Path::new("/health")).unwrap();
+        files
+    }
+
+    fn read(files: &FakeFiles) -> Memory {
+        Memory::read(files, Path::new("/health"))
+    }
+
+    fn key() -> Key {
+        ("gate".parse().unwrap(), StreamKind::Main)
+    }
+
+    fn missing(seconds: f64) -> Vec<GapSeconds> {
+        vec![GapSeconds { camera: key().0, stream: key().1, seconds }]
+    }
+
+    #[test]
+    fn gaps_are_counted_once_each_also_over_a_restart() {
+        let files = files();
+        let mut memory = read(&files);
+        let start = WallNs(1000 * MINUTE);
+        memory.since(start);
+        assert_eq!(memory.to_count(start), None, "what was before is nobody's");
+        assert_eq!(memory.to_count(start.offset(59 * SECOND)), None);
+        let first = memory.to_count(start.offset(MINUTE)).unwrap();
+        assert_eq!((first.start, first.end), (start.offset(-2 * MINUTE), start.offset(-MINUTE)));
+        // It was not answered: the next span begins where this one did.
+        let both = memory.to_count(start.offset(5 * MINUTE)).unwrap();
+        assert_eq!((both.start, both.end), (first.start, start.offset(3 * MINUTE)));
+        memory.count(both, missing(7.5));
+        memory.save(&files, Monotonic(0), true).unwrap();
+        let mut memory = read(&files);
+        let next = memory.to_count(start.offset(60 * MINUTE)).unwrap();
+        assert_eq!(next.start, both.end);
+        memory.count(next, missing(1e9));
+        let expected = 7.5 + next.len_ns() as f64 / 1e9;
+        assert!((memory.gaps()[&key()] - expected).abs() < 1e-6, "never more than there was time");
+        assert_eq!(memory.since(start.offset(60 * MINUTE)), start);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_stops_nothing_for_good() {
+        let mut memory = read(&files());
+        let wrong = WallNs(9_000_000 * MINUTE);
+        memory.since(wrong);
+        assert_eq!(memory.to_count(wrong), None);
+        let right = WallNs(1000 * MINUTE);
+        assert_eq!(memory.to_count(right), None);
+        assert!(memory.to_count(right.offset(2 * MINUTE)).is_some());
+        assert_eq!(memory.since(right), right);
+    }
+
+    #[test]
+    fn ages_go_on_after_a_restart_with_a_recorder_that_never_started() {
+        let files = files();
+        let mut memory = read(&files);
+        memory.since(WallNs(0));
+        memory.to_count(WallNs(0));
+        let seen = || BTreeMap::from([(key(), WallNs(50))]);
+        assert_eq!(memory.newest(WallNs(60), seen()), seen());
+        memory.save(&files, Monotonic(0), false).unwrap();
+        let mut memory = read(&files);
+        assert_eq!(memory.newest(WallNs(5000), BTreeMap::new()), seen());
+        assert_eq!(
+            memory.newest(WallNs(5000), BTreeMap::from([(key(), WallNs(40))]))[&key()],
+            WallNs(40),
+            "as it is seen"
+        );
+        // The clock was years ahead when it was noted.
+        memory.newest(WallNs(9000), BTreeMap::from([(key(), WallNs(9001))]));
+        assert_eq!(memory.newest(WallNs(700), BTreeMap::new())[&key()], WallNs(700));
+        assert_eq!(memory.newest(WallNs(800), BTreeMap::new())[&key()], WallNs(700), "it ages from then on");
+    }
+
+    #[test]
+    fn a_camera_is_wanted_since_it_was_seen_to_be() {
+        let files = files();
+        let mut memory = read(&files);
+        let id = |name: &str| name.parse::<CameraId>().unwrap();
+        let want = |memory: &mut Memory, now: i64, names: &[&str]| {
+            let all = memory.want(WallNs(now), names.iter().map(|n| id(n)).collect());
+            all.into_iter().map(|(c, t)| (c.to_string(), t.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(want(&mut memory, 50, &["gate"]), [("gate".to_owned(), 50)]);
+        memory.since(WallNs(50));
+        memory.to_count(WallNs(50));
+        memory.save(&files, Monotonic(0), true).unwrap();
+        let mut memory = read(&files);
+        assert_eq!(want(&mut memory, 60, &["gate", "hall"]), [("gate".to_owned(), 50), ("hall".to_owned(), 60)]);
+        assert_eq!(want(&mut memory, 70, &["hall"]), [("hall".to_owned(), 60)]);
+        assert_eq!(want(&mut memory, 80, &["gate", "hall"]), [("gate".to_owned(), 80), ("hall".to_owned(), 60)]);
+        assert_eq!(want(&mut memory, 20, &["gate"]), [("gate".to_owned(), 20)], "the clock was set back");
+    }
+
+    #[test]
+    fn it_is_written_down_now_and_then() {
+        let files = files();
+        let mut memory = read(&files);
+        memory.since(WallNs(0));
+        memory.to_count(WallNs(0));
+        memory.save(&files, Monotonic(0), false).unwrap();
+        let written = |files: &FakeFiles| files.read(Path::new("/health/memory.json")).unwrap();
+        let first = written(&files);
+        memory.newest(WallNs(60), BTreeMap::from([(key(), WallNs(50))]));
+        memory.save(&files, Monotonic(299 * SECOND), false).unwrap();
+        assert_eq!(written(&files), first);
+        memory.save(&files, Monotonic(300 * SECOND), false).unwrap();
+        assert_ne!(written(&files), first);
+    }
+}
