@@ -6,7 +6,7 @@ use custodian::cli;
 
 fn main() -> ExitCode {
     let cli = cli::parse();
-    cli::logger::install(cli.verbose);
+    cli::logger::install(cli.verbose, !cli.is_demo());
     match cli::run(cli) {
         Ok(code) => code,
         Err(e) => {

@@ -62,10 +62,10 @@ pub(super) fn settle(env: &Env<'_>) -> Result<Vec<Done>, ApplyError> {
     let mut done = Vec::new();
     if let Some(pending) = read_json::<Pending>(env.files, &env.state.join(FILE))? {
         if current(env.files, &env.state)? == Some(pending.to) {
-            log::info!("generation {} was not wholly put in force; finishing that", pending.to);
+            log::info!(GENERATION = pending.to; "generation {} was not wholly put in force; finishing that", pending.to);
             done = pending.finish(env)?;
         } else {
-            log::info!("generation {} did not come into force; forgetting it", pending.to);
+            log::info!(GENERATION = pending.to; "generation {} did not come into force; forgetting it", pending.to);
             end_stale_trial(env)?;
             if pending.made {
                 forget(env, pending.to)?;

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     plan::{self, Base, HEADER, Plan, Recover, Step, Touched, Units, guard::Word},
     sys::Files,
-    types::WallNs,
+    types::{WallNs, event},
 };
 
 /// What is to be applied.
@@ -167,6 +167,8 @@ pub fn apply(env: &Env<'_>, wanted: Request) -> Result<Report, ApplyError> {
         }
     }
     let steps = pending.finish(env)?;
+    let manner = if trial.is_some() { ", on trial" } else { "" };
+    log::info!(MESSAGE_ID = event::GENERATION_IN_FORCE, GENERATION = number; "generation {number} is in force{manner}");
     let trial_until = trial.map(|(t, _)| t.due());
     Ok(Report { from, generation: Some(number), made: true, finished, steps, trial_until, ..Report::default() })
 }
@@ -290,6 +292,12 @@ fn take_back(
         save(env, &Generation { meta, site, plan: Plan { base, steps, ..back.plan }, ..back })?;
     }
     let steps = pending.finish(env)?;
+    let repeats =
+        if made { format!("; what it says is in force again, as generation {number}") } else { String::new() };
+    log::warn!(
+        MESSAGE_ID = event::GENERATION_ROLLED_BACK, GENERATION = from, BACK_TO = to;
+        "went back from generation {from} to {to}{repeats}"
+    );
     Ok(Report { from: Some(from), generation: Some(number), made, steps, ..Report::default() })
 }
 
@@ -329,7 +337,7 @@ pub fn expire(env: &Env<'_>) -> Result<Report, ApplyError> {
     let number = Some(now.meta.number);
     match running_trial(env, now.meta.number)? {
         Some(trial) if trial.standing(env) == Standing::Over => {
-            log::warn!("generation {} was not confirmed in time; going back to {}", now.meta.number, trial.back_to);
+            tell_expired(now.meta.number, trial.back_to);
             Ok(Report { finished, ..take_back(env, &now, trial.back_to, BY_ITSELF, WANTS_NONE, When::Running)? })
         }
         trial => {
@@ -337,6 +345,13 @@ pub fn expire(env: &Env<'_>) -> Result<Report, ApplyError> {
             Ok(Report { from: number, generation: number, finished, trial_until, ..Report::default() })
         }
     }
+}
+
+fn tell_expired(number: u64, back_to: u64) {
+    log::warn!(
+        MESSAGE_ID = event::TRIAL_EXPIRED, GENERATION = number, BACK_TO = back_to;
+        "generation {number} was not confirmed in time; going back to {back_to}"
+    );
 }
 
 /// Who takes back a trial that nobody confirmed.
@@ -380,7 +395,7 @@ pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
         if let Some(until) = go_on_with(env, &trial)? {
             report.trial_until = Some(until);
         } else {
-            log::warn!("generation {from} was not confirmed in time; going back to {}", trial.back_to);
+            tell_expired(from, trial.back_to);
             report = take_back(env, &now, trial.back_to, BY_ITSELF, WANTS_NONE, when)?;
             now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
         }
@@ -405,7 +420,10 @@ fn go_on_with(env: &Env<'_>, trial: &Trial) -> Result<Option<WallNs>, ApplyError
     match env.manager.arm(trial.generation, left) {
         Ok(()) => Ok(Some(trial.due())),
         Err(e) => {
-            log::error!("nothing would end the trial of generation {}, so it ends now: {e}", trial.generation);
+            log::error!(
+                GENERATION = trial.generation, CAUSE:% = e;
+                "nothing would end the trial of generation {}, so it ends now: {e}", trial.generation
+            );
             Ok(None)
         }
     }

@@ -115,7 +115,10 @@ pub fn ends(files: &dyn Files, state: &Path, generation: u64) -> Result<Option<W
 pub(super) fn end(env: &Env<'_>) -> Result<(), ApplyError> {
     if let Some(trial) = read(env.files, &env.state)? {
         if let Err(e) = env.manager.disarm(trial.generation) {
-            log::warn!("the timer of generation {}'s trial is left to run out: {e}", trial.generation);
+            log::warn!(
+                GENERATION = trial.generation, CAUSE:% = e;
+                "the timer of generation {}'s trial is left to run out: {e}", trial.generation
+            );
         }
         let path = env.state.join(FILE);
         env.files.remove(&path).map_err(failed("cannot remove", &path))?;

@@ -158,7 +158,7 @@ impl Catalogue {
         let db = match Self::connect(path) {
             Err(CatalogueError::Sqlite { source, .. }) if damaged(&source) => {
                 let aside = path.with_extension("damaged");
-                log::warn!("{} is damaged and put aside as {}", path.display(), aside.display());
+                log::warn!(FILE:% = path.display(); "{} is damaged and put aside as {}", path.display(), aside.display());
                 let _ = std::fs::rename(path, &aside);
                 Self::connect(path)?
             }

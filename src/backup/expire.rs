@@ -61,7 +61,7 @@ pub(super) fn expire(
         .and_then(|plan| if keep.synchronised { Ok(plan) } else { plan.unless_away(newest) })
         .and_then(|plan| remove(place, catalogue, &plan, there, &mut done));
     if let Err(e) = removed {
-        log::warn!("old backups are not removed: {e}");
+        log::warn!(CAUSE:% = e; "old backups are not removed: {e}");
         done.kept = Some(e.to_string());
     }
     done

@@ -165,7 +165,7 @@ fn forget_lost(catalogue: &Catalogue, there: &HashMap<ObjectName, u64>) -> Resul
         }
     }
     if lost > 0 {
-        log::warn!("{lost} objects of earlier backups are gone from the place or were cut; they are written again");
+        log::warn!(COUNT = lost; "{lost} objects of earlier backups are gone from the place or were cut; they are written again");
     }
     Ok(lost)
 }
@@ -220,7 +220,7 @@ fn bring(job: &Job<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Brought, B
                 }
             }
             Some(Err(Trouble::Source(e))) => {
-                log::warn!("{} cannot be backed up: {e}", item.path);
+                log::warn!(FILE:% = item.path, CAUSE:% = e; "{} cannot be backed up: {e}", item.path);
                 missing.push(format!("{}: {e}", item.path));
                 0
             }

@@ -84,7 +84,7 @@ impl Upload<'_> {
             });
             match compared {
                 Ok((source, Some(flaw))) => {
-                    log::warn!("{}: one of its copies here: {flaw}", item.path);
+                    log::warn!(FILE:% = item.path, CAUSE:% = flaw; "{}: one of its copies here: {flaw}", item.path);
                     flawed.push((source, flaw));
                 }
                 Ok((source, None)) => match self.copy(item, &source) {
@@ -115,7 +115,7 @@ impl Upload<'_> {
                 return Ok((copy, sha256));
             }
             // It is not what was begun: it has changed, which what is copied here never does, or a disk had read it wrongly.
-            log::warn!("{} has changed since a part of it was backed up; it is backed up anew", item.path);
+            log::warn!(FILE:% = item.path; "{} has changed since a part of it was backed up; it is backed up anew", item.path);
             self.catalogue.forget(&copy)?;
         }
         let copy = self.catalogue.begin(item, recipients)?;

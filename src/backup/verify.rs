@@ -12,7 +12,10 @@ use super::{
     record::{ClearRecord, Kind},
     restored::{self, Restored},
 };
-use crate::{store::format, types::merkle::Hash};
+use crate::{
+    store::format,
+    types::{event, merkle::Hash},
+};
 
 /// Something that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -118,7 +121,10 @@ fn look(place: &dyn Place, name: &str, wanted: Hash, id: &BackupId, found: &mut 
     found.objects += 1;
     if let Err(e) = read {
         let damage = damage(place, id, e)?;
-        log::warn!("{}: {}", name, damage.what);
+        log::error!(
+            MESSAGE_ID = event::BACKUP_DAMAGED, BACKUP:% = id, FILE = name, CAUSE = damage.what.as_str();
+            "backup {id} is damaged: {name}: {}", damage.what
+        );
         found.damaged.push(damage);
     }
     Ok(())
@@ -161,7 +167,10 @@ fn decrypt(
                 e => damage(place, id, e)?,
             };
             damage.file = Some(line.path.to_string());
-            log::warn!("{}: {}", line.path, damage.what);
+            log::error!(
+                MESSAGE_ID = event::BACKUP_DAMAGED, BACKUP:% = id, FILE:% = line.path, CAUSE = damage.what.as_str();
+                "backup {id} is damaged: {}: {}", line.path, damage.what
+            );
             found.damaged.push(damage);
         }
         found.files += 1;

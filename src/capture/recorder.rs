@@ -201,7 +201,10 @@ impl Recorder {
         let Some(c) = self.current.as_mut().filter(|c| c.volume == *failed) else { return false };
         let Some(copy) = c.copy.take() else { return false };
         let volume = std::mem::replace(&mut c.volume, copy.clone());
-        log::warn!("{} {}: volume {volume} is lost; the copy on {copy} goes on", self.stream.camera, self.stream.kind);
+        log::warn!(
+            CAMERA = self.stream.camera.as_str(), STREAM = self.stream.kind.as_str(), VOLUME = volume.as_str();
+            "{} {}: volume {volume} is lost; the copy on {copy} goes on", self.stream.camera, self.stream.kind
+        );
         self.footage.end_run(&volume, c.run.id);
         self.status.rare().volume = Some(copy);
         self.avoid(volume, now);
@@ -236,7 +239,10 @@ impl Recorder {
                     if let Some((copy, fragment)) = copy
                         && let Err(refused) = self.footage.write_copy(&copy, fragment)
                     {
-                        log::warn!("{} {}: no copy for now: {refused}", self.stream.camera, self.stream.kind);
+                        log::warn!(
+                            CAMERA = self.stream.camera.as_str(), STREAM = self.stream.kind.as_str(), VOLUME = copy.as_str(), CAUSE:% = refused;
+                            "{} {}: no copy for now: {refused}", self.stream.camera, self.stream.kind
+                        );
                         self.footage.end_run(&copy, c.run.id);
                         c.copy = None;
                     }
@@ -271,7 +277,10 @@ impl Recorder {
 
     fn refused(&mut self, refused: &Refused, since: WallNs, now: i64) {
         let Some(c) = self.current.take() else { return };
-        log::warn!("{} {}: {refused}", self.stream.camera, self.stream.kind);
+        log::warn!(
+            CAMERA = self.stream.camera.as_str(), STREAM = self.stream.kind.as_str(), VOLUME = c.volume.as_str(), CAUSE:% = refused;
+            "{} {}: {refused}", self.stream.camera, self.stream.kind
+        );
         self.footage.end_run(&c.volume, c.run.id);
         self.status.rare().volume = None;
         self.avoid(c.volume, now);
@@ -322,7 +331,10 @@ impl Recorder {
         if id == self.stream.id {
             return;
         }
-        log::info!("{} {}: goes on with the older recording that was found", self.stream.camera, self.stream.kind);
+        log::info!(
+            CAMERA = self.stream.camera.as_str(), STREAM = self.stream.kind.as_str();
+            "{} {}: goes on with the older recording that was found", self.stream.camera, self.stream.kind
+        );
         self.stream.id = id;
         self.adjoins = None;
         // What it lacks began when that one ended.
@@ -341,7 +353,10 @@ impl Recorder {
         (_, self.correction) = place(span.start, span.start, last_end, self.correction);
         let before = if self.adjoins.is_some_and(|end| end == span.start) { None } else { self.gap.clone() };
         let run = Arc::new(self.new_run(tracks.to_vec(), span.start, before));
-        log::info!("{} {}: run {} begins on volume {volume}", self.stream.camera, self.stream.kind, run.id);
+        log::info!(
+            CAMERA = self.stream.camera.as_str(), STREAM = self.stream.kind.as_str(), RUN:% = run.id, VOLUME = volume.as_str();
+            "{} {}: run {} begins on volume {volume}", self.stream.camera, self.stream.kind, run.id
+        );
         self.status.rare().volume = Some(volume.clone());
         let cut = self.next_cut(span.start.0);
         let copy = self.footage.choose_copy(self.stream.id, &volume);

@@ -107,7 +107,7 @@ fn audio_of(session: &Session<retina::client::Described>, config: &StreamConfig)
             (Some(_), _) => "its parameters are missing".to_owned(),
             (None, _) => "this codec is not recorded".to_owned(),
         };
-        log::info!("{} {}: no sound from audio/{}: {problem}", config.camera, config.kind, s.encoding_name());
+        log::info!(CAMERA = config.camera.as_str(), STREAM = config.kind.as_str(); "{} {}: no sound from audio/{}: {problem}", config.camera, config.kind, s.encoding_name());
     }
     None
 }

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     store::StoreEvent,
     types::{
-        Cause, CauseKind, StreamKey, WallNs,
+        Cause, CauseKind, StreamKey, WallNs, event,
         wire::{LiveState, StreamState},
     },
 };
@@ -74,6 +74,8 @@ pub(super) struct Stream {
     pub(super) status: Arc<Cell>,
     /// Of the camera, shared by its streams.
     pub(super) group: Arc<SessionGroup>,
+    /// Why it was said last that the camera is lost; nothing once it has run well.
+    pub(super) lost: Option<Cause>,
 }
 
 impl Stream {
@@ -86,7 +88,6 @@ impl Stream {
         let mut events = self.env.footage.events();
         let mut backoff = Backoff::new(self.env.settings.backoff_min, self.env.settings.backoff_max);
         let mut watchers = self.hub.watchers();
-        let mut logged: Option<Cause> = None;
         loop {
             let Order { config, end } = self.orders.borrow_and_update().clone();
             recorder.enable(config.record);
@@ -125,14 +126,18 @@ impl Stream {
             };
             if failure.good {
                 backoff.reset();
-                logged = None;
+                self.lost = None;
             }
             if failure.cause.kind == CauseKind::Credentials {
                 backoff.saturate();
             }
-            if logged.as_ref() != Some(&failure.cause) {
-                log::warn!("{} {}: {}", config.camera, config.kind, failure.cause);
-                logged = Some(failure.cause.clone());
+            if self.lost.as_ref() != Some(&failure.cause) {
+                log::warn!(
+                    MESSAGE_ID = event::CAMERA_LOST,
+                    CAMERA = config.camera.as_str(), STREAM = config.kind.as_str(), CAUSE:% = failure.cause;
+                    "{} {}: {}", config.camera, config.kind, failure.cause
+                );
+                self.lost = Some(failure.cause.clone());
             }
             recorder.end(End::Trouble(failure.cause.clone()), wall);
             self.set_state(StreamState::Waiting, Some(failure.cause));
@@ -175,8 +180,7 @@ impl Stream {
         let outcome = self.play(config, &mut playing, &mut intake, events, first, begun).await;
         let running_since = intake.running_since();
         intake.finish();
-        let lasted = running_since.map_or(0, |t| env.clock.monotonic().0.saturating_sub(t));
-        let good = Duration::from_nanos(u64::try_from(lasted).unwrap_or(0)) >= env.settings.good_run;
+        let good = lasts(running_since, env.clock.monotonic().0) >= env.settings.good_run;
         outcome.map_err(|cause| Failure { cause, good })
     }
 
@@ -226,6 +230,13 @@ impl Stream {
                     intake.flush_due();
                     let watched = config.record || *self.hub.watchers().borrow() > 0;
                     let now = env.clock.monotonic().0;
+                    if lasts(intake.running_since(), now) >= env.settings.good_run && self.lost.take().is_some() {
+                        log::info!(
+                            MESSAGE_ID = event::CAMERA_BACK,
+                            CAMERA = config.camera.as_str(), STREAM = config.kind.as_str();
+                            "{} {}: pictures come again", config.camera, config.kind
+                        );
+                    }
                     if quiet.look(&env.settings, intake, now, watched)? {
                         return Ok(Left::Unwatched);
                     }
@@ -250,6 +261,11 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// How long a session has run by now.
+fn lasts(since: Option<i64>, now: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(since.map_or(0, |t| now.saturating_sub(t))).unwrap_or(0))
 }
 
 /// Why a session ended that is wanted otherwise now.

@@ -169,8 +169,14 @@ impl Supervisor {
         let hub = TapHub::new(self.env.settings.tap_bytes);
         let status = Arc::new(Cell::default());
         let (orders, receiver) = watch::channel(Order { config: config.clone(), end: None });
-        let stream =
-            Stream { env: self.env.clone(), orders: receiver, hub: hub.clone(), status: status.clone(), group };
+        let stream = Stream {
+            env: self.env.clone(),
+            orders: receiver,
+            hub: hub.clone(),
+            status: status.clone(),
+            group,
+            lost: None,
+        };
         let task = self.dispatcher.spawn(stream.run());
         Entry { orders, config, hub, status, task }
     }

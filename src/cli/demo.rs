@@ -91,6 +91,6 @@ fn wait(signals: &Signals, limit: Option<Duration>) -> anyhow::Result<String> {
 fn browse(address: &str) {
     let opened = Command::new("xdg-open").arg(address).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     if let Err(e) = opened {
-        log::warn!("no browser could be opened: {e}");
+        log::warn!(CAUSE:% = e; "no browser could be opened: {e}");
     }
 }

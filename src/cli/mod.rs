@@ -95,6 +95,13 @@ enum Command {
     Backup(backup::Args),
 }
 
+impl Cli {
+    /// Whether it is only a show.
+    pub fn is_demo(&self) -> bool {
+        matches!(self.command, Command::Demo(_))
+    }
+}
+
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
 pub fn parse() -> Cli {
     let matches = help::command(chosen(flag_before_parsing(env::args()), None)).get_matches();

@@ -12,7 +12,7 @@ use crate::{
     },
     site::{Errors, LoadError, secrets::SecretsError},
     sys::RealClock,
-    types::{Lang, RecorderId, wire},
+    types::{Lang, RecorderId, event, wire},
 };
 
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,10 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
             }
             Signal::Reload => {
                 if let Err(e) = recorder.reload() {
-                    log::error!("the site is not taken over, recording goes on as before: {e:#}");
+                    log::error!(
+                        MESSAGE_ID = event::SITE_REFUSED, CAUSE = format!("{e:#}");
+                        "the site is not taken over, recording goes on as before: {e:#}"
+                    );
                 }
             }
         }

@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let lang = chosen(lang, Some(site.language()));
     let progress = |volume: &str, segments: u64| {
         if !args.json {
-            log::info!("volume {volume}: {segments} segments so far");
+            log::info!(VOLUME = volume, COUNT = segments; "volume {volume}: {segments} segments so far");
         }
     };
     let report = record::reindex(&site, args.recorder.as_ref(), &args.state, &progress)?;

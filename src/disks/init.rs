@@ -107,7 +107,7 @@ fn partition(commands: &dyn Commands, disk: &EmptyDisk, run_dir: &Path) -> Resul
         run(commands, "systemd-repart", &[&args[..], &[&device]].concat(), b"")
     });
     if let Err(e) = fs::remove_dir_all(&dir) {
-        log::warn!("{} could not be removed: {e}", dir.display());
+        log::warn!(FILE:% = dir.display(), CAUSE:% = e; "{} could not be removed: {e}", dir.display());
     }
     made.map(|_| ())
 }
@@ -219,7 +219,7 @@ impl Prepared {
         if let Some(mapping) = &self.mapping
             && let Err(e) = run(commands, "cryptsetup", &["close", mapping], b"")
         {
-            log::warn!("{mapping} stays open: {e}");
+            log::warn!(FILE = mapping.as_str(), CAUSE:% = e; "{mapping} stays open: {e}");
         }
     }
 }

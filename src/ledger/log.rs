@@ -165,7 +165,7 @@ impl Log {
             for partials in (first..first + back).map_while(|n| last.before(n)).map(Tile::partials) {
                 let path = self.folder.dir.join(partials);
                 if let Err(e) = self.folder.files.remove_dir(&path) {
-                    log::warn!("{} is of no use any more and cannot be removed: {e}", path.display());
+                    log::warn!(FILE:% = path.display(), CAUSE:% = e; "{} is of no use any more and cannot be removed: {e}", path.display());
                 }
             }
         }

@@ -145,8 +145,12 @@ fn set_aside(files: &dyn Files, path: &Path, why: &str) {
     // A name may hold anything.
     let name = path.display().to_string();
     match files.rename(path, &aside).or_else(|_| other()) {
-        Ok(()) => log::error!("{name:?} is no entry for the ledger and is kept as .refused: {why}"),
-        Err(e) => log::error!("{name:?} is no entry for the ledger ({why}), and cannot be renamed: {e}"),
+        Ok(()) => {
+            log::error!(FILE = name, CAUSE:% = why; "{name:?} is no entry for the ledger and is kept as .refused: {why}");
+        }
+        Err(e) => {
+            log::error!(FILE = name, CAUSE:% = e; "{name:?} is no entry for the ledger ({why}), and cannot be renamed: {e}");
+        }
     }
 }
 

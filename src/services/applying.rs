@@ -105,6 +105,7 @@ impl Place {
         let change = in_force::Change { by: who(), at: RealClock.wall() };
         if let Err(e) = in_force::tell(&RealFiles, &self.state, &paths.ledger_spool(), change) {
             log::error!(
+                CAUSE = format!("{e:#}");
                 "what is in force is not in the ledger yet; the next apply, and the next boot, try again: {e:#}"
             );
         }
@@ -226,7 +227,7 @@ fn recover(
         let unit = plan::unlock_unit(volume);
         place.act(|env| {
             if let Err(e) = env.manager.stop(&unit) {
-                log::warn!("{unit} does not stop: {e}");
+                log::warn!(UNIT = unit, CAUSE:% = e; "{unit} does not stop: {e}");
             }
             Ok(())
         })

@@ -82,7 +82,7 @@ impl Drop for Folder {
         if let Self::Temporary(path) = self
             && let Err(e) = std::fs::remove_dir_all(&*path)
         {
-            log::warn!("the demo's folder {} could not be removed: {e}", path.display());
+            log::warn!(FILE:% = path.display(), CAUSE:% = e; "the demo's folder {} could not be removed: {e}", path.display());
         }
     }
 }

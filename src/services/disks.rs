@@ -18,6 +18,7 @@ use crate::{
     site::{Site, Unlock, VolumePlace},
     store::volume,
     sys::{Clock, Commands, Owner, RealCommands, RealDisk, RealFiles},
+    types::event,
 };
 
 /// The TPM, through the kernel's resource manager.
@@ -170,7 +171,10 @@ impl Machine<'_> {
             return Err(e);
         }
         prepared.seal(self.commands)?;
-        log::info!(volume = wanted.volume.as_str(), disk = by_id; "disk {by_id} is volume {} now", wanted.volume);
+        log::info!(
+            MESSAGE_ID = event::DISK_PREPARED, DISK = by_id, VOLUME = wanted.volume.as_str();
+            "disk {by_id} is volume {} now", wanted.volume
+        );
         Ok(recovery)
     }
 
@@ -194,7 +198,7 @@ impl Machine<'_> {
         let doomed = disks::clear_erase(&survey, by_id, token)?;
         self.account("erased", &volume_on(&survey, by_id), by_id, clock)?;
         disks::wipe(self.commands, doomed)?;
-        log::info!(disk = by_id; "disk {by_id} is empty now");
+        log::warn!(MESSAGE_ID = event::DISK_ERASED, DISK = by_id; "disk {by_id} is empty now");
         Ok(())
     }
 
@@ -205,7 +209,7 @@ impl Machine<'_> {
         let ours = disks::clear_release(&survey, by_id)?;
         self.account("released", &volume_on(&survey, by_id), by_id, clock)?;
         disks::release(self.commands, &ours)?;
-        log::info!(disk = by_id; "disk {by_id} is let go");
+        log::info!(DISK = by_id; "disk {by_id} is let go");
         Ok(())
     }
 
@@ -248,7 +252,7 @@ impl Machine<'_> {
             done
         });
         if let Err(e) = fs::remove_dir(&at) {
-            log::warn!("{to} could not be removed: {e}");
+            log::warn!(FILE = to.as_str(), CAUSE:% = e; "{to} could not be removed: {e}");
         }
         result
     }

@@ -89,7 +89,7 @@ impl Machine<'_> {
             // In doubt nobody is asked: the unit that opens it says what is wrong.
             let opens = |(disk, r): &(LockedDisk, Recover)| {
                 opens(disk).unwrap_or_else(|e| {
-                    log::warn!("whether this machine opens volume {} could not be found out: {e}", r.volume);
+                    log::warn!(VOLUME:% = r.volume, CAUSE:% = e; "whether this machine opens volume {} could not be found out: {e}", r.volume);
                     true
                 })
             };
@@ -173,7 +173,8 @@ impl Machine<'_> {
     }
 
     fn close(&self, at: &Recover, open: OpenDisk) {
-        open.close(self.commands).unwrap_or_else(|e| log::warn!("volume {} stays open: {e}", at.volume));
+        open.close(self.commands)
+            .unwrap_or_else(|e| log::warn!(VOLUME:% = at.volume, CAUSE:% = e; "volume {} stays open: {e}", at.volume));
     }
 
     /// Gives an open volume a key of this machine.

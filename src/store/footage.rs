@@ -23,7 +23,7 @@ use crate::{
     sys::{Clock, Disk, Space},
     types::{
         ByteSize, CameraId, Cause, CauseKind, Fragment, GapBefore, RunId, StreamId, StreamKey, StreamKind, VolumeName,
-        WallNs, wire,
+        WallNs, event, wire,
     },
 };
 
@@ -129,7 +129,10 @@ impl Report for Inner {
     }
 
     fn failed(&self, volume: &VolumeName, problem: &str) {
-        log::error!(VOLUME = volume.as_str(); "volume {volume}: {problem}; its cameras move to other volumes");
+        log::error!(
+            MESSAGE_ID = event::VOLUME_FAILED, VOLUME = volume.as_str(), CAUSE = problem;
+            "volume {volume}: {problem}; its cameras move to other volumes"
+        );
         let mut streams = self.streams();
         for state in streams.states.values_mut().filter(|s| s.volume.as_ref() == Some(volume)) {
             state.submitted = state.committed;
@@ -147,7 +150,10 @@ impl Report for Inner {
     }
 
     fn back(&self, volume: &VolumeName) {
-        log::info!(VOLUME = volume.as_str(); "volume {volume} takes footage again");
+        log::info!(
+            MESSAGE_ID = event::VOLUME_BACK, VOLUME = volume.as_str();
+            "volume {volume} takes footage again"
+        );
         let _ = self.events.send(StoreEvent::VolumeBack(volume.clone()));
     }
 }

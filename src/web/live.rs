@@ -47,7 +47,7 @@ pub(super) async fn live(
     // The page never sends anything.
     upgrade.max_message_size(1024).on_upgrade(async move |mut socket| {
         let (code, why) = relay(&recorder, &camera, kind, &mut socket).await;
-        log::debug!("live {camera}/{kind} ended: {why}");
+        log::debug!(CAMERA = camera.as_str(), STREAM = kind.as_str(); "live {camera}/{kind} ended: {why}");
         let frame = CloseFrame { code, reason: why.into() };
         // The browser may be gone; then there is nobody to tell.
         let _ = timeout(PATIENCE, socket.send(Message::Close(Some(frame)))).await;

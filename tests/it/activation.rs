@@ -1,6 +1,7 @@
 //! Applying on a machine with a real systemd: the services in their sandboxes, trials that end by themselves, reboots.
 
 mod health_unit;
+mod journal;
 mod services;
 mod system_disk;
 

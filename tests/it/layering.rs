@@ -25,7 +25,7 @@ fn files(dir: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     }
 }
 
-fn sources() -> Vec<(String, String)> {
+pub fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
     files(&root().join("src"), &[".rs"], &mut found);
     found.sort();
@@ -55,7 +55,7 @@ fn table(lib: &str) -> BTreeMap<String, Allowed> {
 }
 
 /// Identifiers and punctuation of Rust text, without comments, strings and characters.
-fn tokens(text: &str) -> Vec<String> {
+pub fn tokens(text: &str) -> Vec<String> {
     let c: Vec<char> = text.chars().collect();
     let at = |i: usize| c.get(i).copied().unwrap_or('\0');
     let word = |ch: char| ch.is_alphanumeric() || ch == '_';

@@ -11,6 +11,7 @@ mod capture;
 mod disks;
 mod disks_fail;
 mod doctor;
+mod events;
 mod evidence;
 mod faults;
 #[path = "../support/footage.rs"]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::{
     store::StoreEvent,
     sys::Clock,
-    types::{Codec, SenderReport, WallNs},
+    types::{Codec, SenderReport, WallNs, event},
 };
 
 use super::{
@@ -305,10 +305,18 @@ impl<'a> Intake<'a> {
         self.map.set_offset(self.offset.used());
         let wall = WallNs(now.saturating_add(self.offset.used()));
         self.recorder.end(step.map_or(End::Adjoin, End::ClockStep), wall);
-        if let Some(step) = step {
-            log::warn!("the clock of this machine was stepped by {:+.3} s", step as f64 / 1e9);
+        if step.is_some() {
+            // That it was is told once, for all streams, by who watches the clock.
+            let stream = self.recorder.stream();
+            log::debug!(
+                CAMERA = stream.camera.as_str(), STREAM = stream.kind.as_str();
+                "{} {}: a new run, for the clock of this machine was set", stream.camera, stream.kind
+            );
             self.map.forget();
             self.anchor(pts, now);
+        }
+        if let Some(next) = &self.next_tracks {
+            self.tell_change(next);
         }
         let tracks = self.next_tracks.take().unwrap_or_else(|| {
             // What was learnt of the order of pictures holds on.
@@ -316,6 +324,21 @@ impl<'a> Intake<'a> {
         });
         self.use_tracks(tracks, Some(end));
         self.begin_live(pts, now);
+    }
+
+    /// Says that the camera sends another picture from now on.
+    fn tell_change(&self, next: &Tracks) {
+        let words = |tracks: &Tracks| {
+            let (codec, (width, height)) = (&tracks.video().rfc6381, tracks.video().size);
+            format!("{width}×{height} {}", codec.as_deref().unwrap_or("in an unknown encoding"))
+        };
+        let (stream, was, is) = (self.recorder.stream(), words(&self.tracks), words(next));
+        if was != is {
+            log::warn!(
+                MESSAGE_ID = event::CAMERA_CHANGED, CAMERA = stream.camera.as_str(), STREAM = stream.kind.as_str();
+                "{} {}: sends {is} from now on, and sent {was}", stream.camera, stream.kind
+            );
+        }
     }
 
     /// Begins the mapping anew: at once where nothing is recorded, else with the first piece.
@@ -373,10 +396,11 @@ impl<'a> Intake<'a> {
                 self.rebase = self.rebase.saturating_add(last.saturating_add(ticks).saturating_sub(pts));
                 pts = last.saturating_add(ticks);
                 self.break_at_key |= self.is_running();
-                let stream = self.recorder.stream();
+                let (stream, seconds) = (self.recorder.stream(), format!("{:+.1}", step as f64 / 1e9));
                 log::warn!(
-                    CAMERA = stream.camera.as_str();
-                    "{} {}: its media clock jumped by {:+.1} s", stream.camera, stream.kind, step as f64 / 1e9
+                    MESSAGE_ID = event::CAMERA_CLOCK_JUMPED,
+                    CAMERA = stream.camera.as_str(), STREAM = stream.kind.as_str(), SECONDS = seconds.as_str();
+                    "{} {}: its media clock jumped by {seconds} s", stream.camera, stream.kind
                 );
             }
         }

@@ -226,8 +226,8 @@ impl Server {
         let sender = self.shared.troubles.get(camera).ok_or_else(|| UnknownCamera(camera.clone()))?;
         sender.send_replace(Trouble { fault, since: Instant::now() });
         match fault {
-            Some(fault) => log::info!("simulated camera {camera} has a fault now: {fault}"),
-            None => log::info!("simulated camera {camera} is in order again"),
+            Some(fault) => log::info!(CAMERA = camera.as_str(); "simulated camera {camera} has a fault now: {fault}"),
+            None => log::info!(CAMERA = camera.as_str(); "simulated camera {camera} is in order again"),
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::{
         spool,
     },
     sys::Files,
-    types::story,
+    types::{event, story},
 };
 
 /// Entries that are appended at a time, about: whole groups are.
@@ -103,7 +103,7 @@ impl Keeper {
         }
         let lost = self.leave_rest() + self.batch.map_or(0, |batch| batch.entries.len());
         if lost > 0 {
-            log::error!("{lost} entries were not taken into the ledger before the end");
+            log::error!(COUNT = lost; "{lost} entries were not taken into the ledger before the end");
         }
     }
 
@@ -123,14 +123,17 @@ impl Keeper {
         match outcome {
             Ok(()) => {
                 if failed {
-                    log::info!("the ledger is written again");
+                    log::info!(MESSAGE_ID = event::LEDGER_WRITTEN_AGAIN; "the ledger is written again");
                 }
                 state.problem = None;
             }
             Err(e) => {
                 let text = story(e);
                 if state.problem.as_ref() != Some(&text) {
-                    log::error!("the ledger is in trouble: {text}; recording goes on");
+                    log::error!(
+                        MESSAGE_ID = event::LEDGER_NOT_WRITTEN, CAUSE = text.as_str();
+                        "the ledger is in trouble: {text}; recording goes on"
+                    );
                 }
                 state.problem = Some(text);
             }

@@ -237,7 +237,10 @@ impl Journal {
                 state.dropped += 1;
                 let why = outcome.err().unwrap_or_else(|| JournalError::Full(Shared::problem(&state)));
                 if state.dropped.is_power_of_two() {
-                    log::error!("{} entries were not taken into the ledger; {why}", state.dropped);
+                    log::error!(
+                        COUNT = state.dropped, CAUSE:% = why;
+                        "{} entries were not taken into the ledger; {why}", state.dropped
+                    );
                 }
             }
         }

@@ -107,7 +107,7 @@ pub(super) fn look(files: &dyn Files, place: &Place, now: WallNs) -> Look {
         Err(e @ BadFile::TooNew(_)) => Look { aside, ..locked(format!("{}: {e}", path.display())) },
         Err(e @ BadFile::Damaged(_)) => match place.put_aside(files, now) {
             Ok(name) => {
-                log::error!("{}: {e}; it is kept as {name}", path.display());
+                log::error!(FILE:% = path.display(), CAUSE:% = e; "{}: {e}; it is kept as {name}", path.display());
                 Look { aside: aside.into_iter().chain([name]).collect(), ..Look::default() }
             }
             Err(why) => Look { aside, ..locked(format!("{}: {e}; it cannot be moved aside: {why}", path.display())) },

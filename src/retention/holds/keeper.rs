@@ -251,7 +251,7 @@ impl Keeper {
             let was = before.doubts.get(name).cloned().flatten();
             match doubt {
                 Some(why) if was.as_ref() != Some(why) => {
-                    log::error!(VOLUME = name.as_str(); "volume {name}: nothing is deleted there: {why}");
+                    log::error!(VOLUME = name.as_str(), CAUSE = why.as_str(); "volume {name}: nothing is deleted there: {why}");
                 }
                 None if was.is_some() => {
                     log::info!(VOLUME = name.as_str(); "volume {name}: its holds are known again");
@@ -260,7 +260,7 @@ impl Keeper {
             }
         }
         if let Some(why) = after.own.as_ref().filter(|why| before.own.as_ref() != Some(why)) {
-            log::error!("the recorder's own copy of the holds: {why}");
+            log::error!(CAUSE = why.as_str(); "the recorder's own copy of the holds: {why}");
         }
     }
 }

@@ -170,7 +170,7 @@ impl Library {
                     }
                 }
                 Err(e) => {
-                    log::warn!("a segment of camera {} cannot be played: {}", stream.camera, e.story());
+                    log::warn!(CAMERA = stream.camera.as_str(), STREAM = stream.kind.as_str(); "a segment of camera {} cannot be played: {}", stream.camera, e.story());
                     out.unreadable.push((row, e));
                 }
             }

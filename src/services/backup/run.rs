@@ -20,6 +20,7 @@ use crate::{
     site::BackupPlace,
     store::index::Reader,
     sys::{Clock as _, Commands, RealClock, RealCommands, RealFiles, is_synchronised},
+    types::event,
 };
 
 /// What is told meanwhile.
@@ -115,9 +116,16 @@ impl Backups {
         });
         record.ended = Some(RealClock.wall());
         match made {
-            Ok(done) => complete(&mut record, done),
+            Ok(done) => {
+                complete(&mut record, done);
+                tell_log(&record);
+            }
             Err(e) => {
-                log::error!("backup to {label}: {e:#}");
+                log::error!(
+                    MESSAGE_ID = event::BACKUP_FAILED,
+                    BACKUP:% = record.id, PLACE:% = label, CAUSE = format!("{e:#}");
+                    "backup to {label}: {e:#}"
+                );
                 record.outcome = Outcome::Failed;
                 record.problem = Some(format!("{e:#}"));
             }
@@ -177,7 +185,10 @@ impl Backups {
                     made.iter_mut().filter(|m| m.id == record.id).for_each(|m| m.ledger = Some(id));
                 }
                 Err(e) => {
-                    log::error!("backup {} is not in the ledger yet: {:#}", record.id, anyhow::Error::from(e));
+                    log::error!(
+                        BACKUP:% = record.id;
+                        "backup {} is not in the ledger yet: {:#}", record.id, anyhow::Error::from(e)
+                    );
                     told = false;
                 }
             }
@@ -201,6 +212,19 @@ fn entry(record: &Record, sealed: &ClearRecord) -> What {
         bytes: sealed.bytes,
         manifest: sealed.manifest.sha256,
         missing: missing::for_ledger(&record.missing),
+    }
+}
+
+/// What has come of it, for the log.
+fn tell_log(record: &Record) {
+    let (id, to, missing) = (&record.id, &record.to, record.missing.len());
+    if missing == 0 {
+        log::info!(MESSAGE_ID = event::BACKUP_MADE, BACKUP:% = id, PLACE:% = to; "backup {id} to {to} is complete");
+    } else {
+        log::warn!(
+            MESSAGE_ID = event::BACKUP_INCOMPLETE, BACKUP:% = id, PLACE:% = to, COUNT = missing;
+            "backup {id} to {to} lacks {missing} things; `custodian backup list {id}` names them"
+        );
     }
 }
 
@@ -247,7 +271,10 @@ fn settle(
             }
             Err(BackupError::NoBackup(_)) => record.outcome = Outcome::Cut,
             Err(e) => {
-                log::warn!("what has come of backup {} is not known yet: {:#}", record.id, anyhow::Error::from(e));
+                log::warn!(
+                    BACKUP:% = record.id;
+                    "what has come of backup {} is not known yet: {:#}", record.id, anyhow::Error::from(e)
+                );
                 continue;
             }
         }

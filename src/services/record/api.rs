@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     retrieve::params,
-    types::{CameraId, StreamKind, wire},
+    types::{CameraId, StreamKind, event, wire},
 };
 
 fn problem(status: StatusCode, error: impl Into<String>) -> Response {
@@ -108,7 +108,7 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Response {
     match tokio::task::spawn_blocking(move || config::reload(&shared)).await {
         Ok(Ok(changes)) => Json(changes).into_response(),
         Ok(Err(e)) => {
-            log::error!("the site is not taken over: {e:#}");
+            log::error!(MESSAGE_ID = event::SITE_REFUSED, CAUSE = format!("{e:#}"); "the site is not taken over: {e:#}");
             problem(StatusCode::UNPROCESSABLE_ENTITY, format!("{e:#}"))
         }
         Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),

@@ -65,7 +65,7 @@ impl Comparing {
     fn failed(&mut self, name: VolumeName, why: String, now: Monotonic) {
         if self.failed.get(&name) != Some(&why) {
             log::error!(
-                VOLUME = name.as_str();
+                VOLUME = name.as_str(), CAUSE = why.as_str();
                 "volume {name} is not compared with the index, and nothing is deleted on it: {why}; it is tried again every {} s",
                 AGAIN.as_secs()
             );

@@ -53,10 +53,10 @@ pub(super) fn places(files: &Files, site: &Site) -> HashMap<CameraId, Place> {
             layout = laid.layout;
         }
         Ok(_) => {
-            log::warn!("{} is the plan of another site.toml: cameras are laid on volumes without it", path.display());
+            log::warn!(FILE:% = path.display(); "{} is the plan of another site.toml: cameras are laid on volumes without it", path.display());
         }
         Err(e) if e.is_empty() => {}
-        Err(e) => log::warn!("{} is not used: {e}", path.display()),
+        Err(e) => log::warn!(FILE:% = path.display(), CAUSE:% = e; "{} is not used: {e}", path.display()),
     }
     let mut places = HashMap::new();
     for c in site.cameras() {

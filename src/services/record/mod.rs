@@ -38,7 +38,7 @@ use crate::{
     site::Site,
     store::{Store, index::IndexQueue},
     sys::Clock,
-    types::{RecorderId, VolumeName, WallNs, wire},
+    types::{RecorderId, VolumeName, WallNs, event, wire},
 };
 
 /// What `custodian record` was told.
@@ -118,7 +118,7 @@ impl Recorder {
         use std::sync::atomic::Ordering;
         crate::sys::notify::stopping();
         self.shared.stopping.store(true, Ordering::SeqCst);
-        log::info!("stopping: {who}");
+        log::info!(RECORDER = self.shared.recorder.as_str(), CAUSE = who; "stopping: {who}");
         self.sockets[1].block_on(self.shared.supervisor.stop(who));
         for runtime in self.sockets {
             runtime.shutdown_background();
@@ -144,6 +144,9 @@ impl Recorder {
         {
             let _ = std::fs::remove_file(socket);
         }
-        log::info!("stopped; nothing that was received is lost");
+        log::info!(
+            MESSAGE_ID = event::RECORDER_STOPPED, RECORDER = self.shared.recorder.as_str(), CAUSE = who;
+            "stopped; nothing that was received is lost"
+        );
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         recovery,
     },
     sys::{Clock, RealDisk, notify},
-    types::{ByteSize, Cause, CauseKind, story},
+    types::{ByteSize, Cause, CauseKind, event, story},
 };
 
 /// The note in the index that says who stopped the recorder; empty while it runs.
@@ -67,6 +67,12 @@ impl Recorder {
         let before = reader
             .meta(STOPPED)?
             .map(|who| if who.is_empty() { killed() } else { Cause::new(CauseKind::Stopped, who) });
+        if let Some(cause) = before.as_ref().filter(|cause| cause.kind == CauseKind::Restart) {
+            log::warn!(
+                MESSAGE_ID = event::RECORDER_KILLED, RECORDER = recorder.as_str(), CAUSE:% = cause;
+                "recorder {recorder} did not end in order the last time: {}", cause.detail
+            );
+        }
         let downtime = before.clone().unwrap_or_else(killed);
         let traces = traces(&paths, &known.traces, &volumes, &absent, &deposits);
         let retention = retention::Retention::new(clock.clone(), paths.retention(), &traces);
@@ -138,7 +144,10 @@ impl Recorder {
         let feeders = journal::Feeders::start(&shared, events)?;
         let sweeper = retention::Sweeper::start(&shared)?;
         let upkeep = std::thread::Builder::new().name("upkeep".into()).spawn(move || upkeep::run(&behind))?;
-        log::info!("recorder {}: {recorded} streams to record", shared.recorder);
+        log::info!(
+            MESSAGE_ID = event::RECORDER_STARTED, RECORDER = shared.recorder.as_str(), COUNT = recorded;
+            "recorder {}: {recorded} streams to record", shared.recorder
+        );
         let evidence = Evidence::start(&shared, &names)?;
         notify::ready();
         watchdog::start(&shared)?;
@@ -167,7 +176,10 @@ fn open_index(path: &Path, now: crate::types::WallNs) -> anyhow::Result<Writer> 
         Ok(writer) => Ok(writer),
         Err(e @ (IndexError::Damaged { .. } | IndexError::Sqlite { .. })) if path.exists() => {
             let aside = path.with_extension(format!("damaged-{}", now.timestamp().strftime("%Y%m%dT%H%M%SZ")));
-            log::error!("{}; it is kept as {} and a new one is made from the volumes", story(&e), aside.display());
+            log::error!(
+                MESSAGE_ID = event::INDEX_DAMAGED, CAUSE = story(&e), FILE:% = aside.display();
+                "{}; it is kept as {} and a new one is made from the volumes", story(&e), aside.display()
+            );
             for suffix in ["", "-wal", "-shm"] {
                 let part = |p: &Path| std::path::PathBuf::from(format!("{}{suffix}", p.display()));
                 if part(path).exists() {
@@ -204,7 +216,7 @@ fn serve(shared: &Arc<Shared>) -> anyhow::Result<[tokio::runtime::Runtime; 2]> {
         let listener = socket::listen(&path, whom)?;
         runtime.spawn(async move {
             if let Err(e) = axum::serve(listener, router).await {
-                log::error!("the socket {} has failed: {e}", path.display());
+                log::error!(FILE:% = path.display(), CAUSE:% = e; "the socket {} has failed: {e}", path.display());
             }
         });
     }

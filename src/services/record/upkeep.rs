@@ -20,7 +20,7 @@ use crate::{
         recovery::{self, Beside, Finding},
     },
     sys::{Disk, RealDisk},
-    types::{RunId, VolumeName},
+    types::{RunId, VolumeName, event},
 };
 
 /// How often absent volumes are looked for: booting does not wait for their mounts, so they may come a moment after the recorder.
@@ -37,7 +37,10 @@ pub(super) fn expect_volumes(shared: &Shared, site: &Site) {
     let known = shared.store.roots();
     let places = places(site, &shared.recorder);
     for name in known.keys().filter(|n| !places.iter().any(|(p, _)| p == *n)) {
-        log::warn!(VOLUME = name.as_str(); "volume {name} has left the site; it is used until the recorder is restarted");
+        log::warn!(
+            MESSAGE_ID = event::VOLUME_LEFT, VOLUME = name.as_str();
+            "volume {name} has left the site; it is used until the recorder is restarted"
+        );
     }
     let mut absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
     // A look that is under way goes on.
@@ -85,7 +88,10 @@ fn look_for_absent(shared: &Shared) {
         let Some(setup) = volume.look(&context, &*shared.clock) else { return true };
         match shared.store.add(setup) {
             Ok(()) => {
-                log::info!(VOLUME = volume.name.as_str(); "volume {} is there now and is used", volume.name);
+                log::info!(
+                    MESSAGE_ID = event::VOLUME_BACK, VOLUME = volume.name.as_str();
+                    "volume {} is there now and is used", volume.name
+                );
                 false
             }
             Err(e) => {
@@ -162,17 +168,26 @@ fn reconcile(shared: &Shared, name: &VolumeName) -> Result<(), String> {
     if !stopping() {
         shared.compared.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         if let Err(e) = shared.store.remove_empty_days(name) {
-            log::debug!("volume {name}: empty folders stay: {}", crate::types::story(&e));
+            log::debug!(VOLUME = name.as_str(); "volume {name}: empty folders stay: {}", crate::types::story(&e));
         }
     }
     for lost in &report.lost {
-        log::error!(VOLUME = name.as_str(); "volume {name}: footage that was there before is lost: {lost}");
+        log::error!(
+            MESSAGE_ID = event::FOOTAGE_LOST, VOLUME = name.as_str(), CAUSE = lost.as_str();
+            "volume {name}: footage that was there before is lost: {lost}"
+        );
     }
     for damaged in &report.damaged {
-        log::error!(VOLUME = name.as_str(); "volume {name}: left as it is: {damaged}; `custodian verify` says more");
+        log::error!(
+            MESSAGE_ID = event::FOOTAGE_DAMAGED, VOLUME = name.as_str(), CAUSE = damaged.as_str();
+            "volume {name}: left as it is: {damaged}; `custodian verify` says more"
+        );
     }
     for foreign in &report.foreign {
-        log::warn!(VOLUME = name.as_str(); "volume {name}: left alone: {foreign}");
+        log::warn!(
+            MESSAGE_ID = event::FOOTAGE_FOREIGN, VOLUME = name.as_str(), CAUSE = foreign.as_str();
+            "volume {name}: left alone: {foreign}"
+        );
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
     site::{Site, VolumePlace},
     store::{Timing, VolumeSetup, index::Reader, recovery, volume},
     sys::{Clock, Disk as _, Monotonic, RealDisk},
-    types::{ByteSize, RecorderId, VolumeName, wire},
+    types::{ByteSize, RecorderId, VolumeName, event, wire},
 };
 
 /// How long the start of recording waits for volumes, all of them together. Those that come later are taken into use then.
@@ -109,7 +109,10 @@ impl Absent {
     /// Says what is wrong with it, once.
     pub(super) fn say(&mut self, problem: String) {
         if self.problem != problem {
-            log::error!(VOLUME = self.name.as_str(); "volume {}: {problem}", self.name);
+            log::error!(
+                MESSAGE_ID = event::VOLUME_ABSENT, VOLUME = self.name.as_str(), CAUSE = problem.as_str();
+                "volume {}: {problem}", self.name
+            );
             self.problem = problem;
         }
     }
@@ -166,7 +169,10 @@ fn open(name: &VolumeName, root: &Path, context: &Context) -> Opened {
     let opened = volume::open(&RealDisk, name, root, id.as_deref().filter(|_| !disk));
     let volume = opened.map_err(|e| crate::types::story(&e))?;
     if id.is_some_and(|id| id != volume.marker.id.to_string()) {
-        log::warn!(VOLUME = name.as_str(); "volume {name} is another disk than before");
+        log::warn!(
+            MESSAGE_ID = event::VOLUME_EXCHANGED, VOLUME = name.as_str();
+            "volume {name} is another disk than before"
+        );
     }
     context.deposits.look(name, root);
     let space = RealDisk.space(root).map_err(|e| format!("cannot ask it for its room: {e}"))?;

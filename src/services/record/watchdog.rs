@@ -18,7 +18,10 @@ use crate::{
     capture::{CaptureStatus, Supervisor},
     store::{Seen, Store},
     sys::{Monotonic, notify},
-    types::wire::{StreamState, VolumeStatus},
+    types::{
+        event,
+        wire::{StreamState, VolumeStatus},
+    },
 };
 
 /// The line is renewed no more often than this.
@@ -64,6 +67,7 @@ fn goes_on(store: &Store, seen: &mut Seen, told: &mut Option<String>) -> bool {
     let standstill = store.standstill(seen);
     if let Some(what) = standstill.as_ref().filter(|_| standstill != *told) {
         log::error!(
+            MESSAGE_ID = event::RECORDER_HANGS, CAUSE = what.as_str();
             "{what}: a mistake in this program; unless it goes on, the service manager starts the recorder anew"
         );
     }
@@ -72,7 +76,7 @@ fn goes_on(store: &Store, seen: &mut Seen, told: &mut Option<String>) -> bool {
 }
 
 fn tell(recorder: &Weak<Shared>, beats: Option<&AtomicU64>, pace: Duration) {
-    let (mut heard, mut line) = (0, Line::default());
+    let (mut heard, mut line, mut silence) = (0, Line::default(), Silence::default());
     while let Some(shared) = recorder.upgrade() {
         // To stop takes its time, and the service manager limits that itself.
         let stopping = shared.stopping.load(Ordering::SeqCst);
@@ -80,11 +84,45 @@ fn tell(recorder: &Weak<Shared>, beats: Option<&AtomicU64>, pace: Duration) {
         if now.is_some_and(|now| stopping || std::mem::replace(&mut heard, now) != now) {
             notify::alive();
         }
+        if let Some(why) = now.and_then(|now| silence.lasts(shared.clock.monotonic(), now, pace)).filter(|_| !stopping)
+        {
+            log::error!(
+                MESSAGE_ID = event::RECORDER_HANGS, CAUSE = why.as_str();
+                "{why}; unless it does, the service manager starts the recorder anew"
+            );
+        }
         if !stopping && let Some(text) = line.renewed(shared.clock.monotonic(), || doing(&shared)) {
             notify::status(text);
         }
         drop(shared);
         std::thread::park_timeout(pace);
+    }
+}
+
+/// Since when no turn was counted.
+#[derive(Debug, Default)]
+struct Silence {
+    last: Option<(Monotonic, u64)>,
+    told: bool,
+}
+
+impl Silence {
+    /// What is to be said of it, once: well before the service manager has waited long enough, which is for three turns.
+    fn lasts(&mut self, now: Monotonic, beats: u64, pace: Duration) -> Option<String> {
+        let &mut (since, _) = match &mut self.last {
+            Some(last) if last.1 == beats => last,
+            last => {
+                self.told = false;
+                last.insert((now, beats))
+            }
+        };
+        let silent = now.since(since);
+        (silent >= pace * 2 && !std::mem::replace(&mut self.told, true)).then(|| {
+            format!(
+                "the thread that serves the cameras has not turned and found all well for {:.1} s",
+                silent.as_secs_f64()
+            )
+        })
     }
 }
 
@@ -202,6 +240,19 @@ mod tests {
         goes_on(&seen);
         well.store(1, Ordering::SeqCst);
         goes_on(&beats);
+    }
+
+    #[test]
+    fn a_silence_is_told_once_and_again_after_it_was_broken() {
+        let at = |s: i64| Monotonic(s * 1_000_000_000);
+        let (pace, mut silence) = (Duration::from_secs(10), Silence::default());
+        assert_eq!(silence.lasts(at(0), 0, pace), None);
+        assert_eq!(silence.lasts(at(19), 0, pace), None, "the next turn may be a little late");
+        assert!(silence.lasts(at(21), 0, pace).unwrap().ends_with("for 21.0 s"));
+        assert_eq!(silence.lasts(at(25), 0, pace), None, "it was told");
+        assert_eq!(silence.lasts(at(26), 1, pace), None);
+        assert_eq!(silence.lasts(at(45), 1, pace), None);
+        assert!(silence.lasts(at(46), 1, pace).is_some());
     }
 
     #[test]

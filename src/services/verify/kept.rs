@@ -147,7 +147,7 @@ impl Kept {
             None => Ok(Scrub::default()),
             Some(read) => {
                 let why = read.err().unwrap_or_else(|| "it is a later version's".into());
-                log::warn!("{} cannot be read, the scrub begins anew: {why}", path.display());
+                log::warn!(FILE:% = path.display(); "{} cannot be read, the scrub begins anew: {why}", path.display());
                 Ok(Scrub::default())
             }
         }

@@ -22,7 +22,7 @@ use crate::{
     services::paths::Paths,
     store::index::Cursor,
     sys::{Clock, RealFiles},
-    types::{Span, VolumeName, WallNs},
+    types::{Span, VolumeName, WallNs, event},
 };
 
 /// What came of it.
@@ -58,6 +58,7 @@ fn once(ask: &Ask, clock: &dyn Clock, stop: &AtomicBool, tell: &mut dyn FnMut(Ev
     let mut verifier = Verifier::new(ask, (Archive::open(ask)?, Ledger::of(&paths)), clock, stop, tell);
     run(&mut verifier, None, &mut |_, _| Ok(()))?;
     let report = verifier.report;
+    tell_damage(&report);
     // Whoever may read footage need not be one who may write there.
     if let Err(e) = keep(&Kept::of(&paths), &paths, &report) {
         log::warn!("neither health nor the ledger hears of this verification: {e:#}");
@@ -108,8 +109,19 @@ fn scrub(
         state.end();
     }
     kept.write_scrub(&state)?;
+    tell_damage(&verifier.report);
     keep(&kept, &paths, &verifier.report)?;
     Ok(Outcome::Verified(verifier.report))
+}
+
+/// For the log: what was found is told one by one already, to who has asked.
+fn tell_damage(report: &Report) {
+    if report.is_damaged() {
+        log::error!(
+            MESSAGE_ID = event::VERIFICATION_FOUND_DAMAGE, COUNT = report.found;
+            "{} findings: footage is not what was recorded, or cannot be read", report.found
+        );
+    }
 }
 
 /// Keeps what was found, for health and for the ledger.

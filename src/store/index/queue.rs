@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{IndexError, KeptRow, RunRow, SegmentRow, Writer, writer::told_note};
-use crate::types::{GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs, story};
+use crate::types::{GapBefore, RunId, SegmentId, Span, StreamId, StreamKey, VolumeName, WallNs, event, story};
 
 /// Changes to the index, the last word on each thing. Applied in the order of the fields.
 #[derive(Debug, Clone, Default)]
@@ -251,12 +251,15 @@ fn run(shared: &Shared, mut writer: impl Sink, path: &str) {
                 state.written = put;
                 state.problem = None;
                 if std::mem::take(&mut failed) {
-                    log::info!("the index at {path} is written again");
+                    log::info!(MESSAGE_ID = event::INDEX_WRITTEN_AGAIN; "the index at {path} is written again");
                 }
             }
             Err(e) => {
                 if !failed {
-                    log::error!("the index at {path} cannot be written: {}; recording goes on", story(&e));
+                    log::error!(
+                        MESSAGE_ID = event::INDEX_NOT_WRITTEN, CAUSE = story(&e);
+                        "the index at {path} cannot be written: {}; recording goes on", story(&e)
+                    );
                 }
                 failed = true;
                 state.problem = Some(story(&e));

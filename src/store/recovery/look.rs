@@ -85,7 +85,7 @@ fn named(volume: &Volume) -> Vec<Trace> {
         Err(e) => Err(e.to_string()),
     };
     parsed.unwrap_or_else(|e| {
-        log::warn!(VOLUME = volume.name.as_str(); "{} is not used: {e}; it is written anew", path.display());
+        log::warn!(VOLUME = volume.name.as_str(), FILE:% = path.display(), CAUSE:% = e; "{} is not used: {e}; it is written anew", path.display());
         Vec::new()
     })
 }

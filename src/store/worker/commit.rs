@@ -121,6 +121,8 @@ fn take_back(shared: &Shared) {
                 shared.report.back(&shared.volume.name);
             }
         }
-        Err(e) => log::debug!("volume {} is not usable yet: {e}", shared.volume.name),
+        Err(e) => {
+            log::debug!(VOLUME = shared.volume.name.as_str(); "volume {} is not usable yet: {e}", shared.volume.name);
+        }
     }
 }

@@ -263,13 +263,13 @@ impl Worker {
             // A hanging disk is noticed by `healthy`; nobody waits for it longer than that.
             while !thread.is_finished() {
                 if !self.healthy() && self.stuck() {
-                    log::error!("volume {}: its disk hangs; stopping without it", self.shared.volume.name);
+                    log::error!(VOLUME = self.shared.volume.name.as_str(); "volume {}: its disk hangs; stopping without it", self.shared.volume.name);
                     return;
                 }
                 std::thread::park_timeout(Duration::from_millis(5));
             }
             if thread.join().is_err() {
-                log::error!("volume {}: a thread panicked", self.shared.volume.name);
+                log::error!(VOLUME = self.shared.volume.name.as_str(); "volume {}: a thread panicked", self.shared.volume.name);
             }
         }
     }

@@ -58,7 +58,7 @@ impl Writer {
         let shared = self.shared.clone();
         for run in self.open.keys().copied().collect::<Vec<_>>() {
             if let Err(e) = shared.timed(&shared.writing, || self.close(run)) {
-                log::error!("volume {}: a segment could not be closed: {e}", self.shared.volume.name);
+                log::error!(VOLUME = self.shared.volume.name.as_str(), CAUSE:% = e; "volume {}: a segment could not be closed: {e}", self.shared.volume.name);
             }
         }
         self.shared.state().stop = true;
@@ -134,6 +134,7 @@ impl Writer {
                 Ok(Some(written)) => self.mark_dirty(written),
                 Ok(None) => {}
                 Err(e) => log::warn!(
+                    VOLUME = self.shared.volume.name.as_str(), RUN:% = id.run, CAUSE:% = e;
                     "volume {}: segment {}-{} is left as it is until recovery: {e}",
                     self.shared.volume.name,
                     id.run,

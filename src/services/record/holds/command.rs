@@ -10,7 +10,7 @@ use super::{
 use crate::{
     retention::holds::{ApplyError, Cameras, ChangeError, Day, Extent, Order, Refusal, Wider, Words},
     services::holding::told,
-    types::{CameraId, HoldId, wire},
+    types::{CameraId, HoldId, event, wire},
 };
 
 /// Why a command was not carried out. Nothing has changed.
@@ -87,7 +87,7 @@ pub(in crate::services::record) fn command(
                 holds.add(id, wide, review, order, stamp);
                 Ok(())
             })?;
-            log::info!("hold {id} is added");
+            log::info!(MESSAGE_ID = event::HOLD_SET, HOLD:% = id; "hold {id} is added");
             let ledger = ledger::record(shared, id, change);
             Ok(done(shared, id, Some(reckoned), &refusals, ledger)?)
         }
@@ -108,7 +108,7 @@ pub(in crate::services::record) fn command(
             let (order, stamp) = (order(wanted, is_short(&reckoned))?, stamp(shared.clock.wall())?);
             let change = stamp.id;
             let refusals = shared.holds.keeper.apply(|holds| holds.extend(*hold, &wider, order, stamp))?;
-            log::info!("hold {hold} is extended");
+            log::info!(MESSAGE_ID = event::HOLD_SET, HOLD:% = hold; "hold {hold} is extended");
             let ledger = ledger::record(shared, *hold, change);
             Ok(done(shared, *hold, Some(reckoned), &refusals, ledger)?)
         }
@@ -125,7 +125,7 @@ pub(in crate::services::record) fn command(
                 holds.note_logged(*hold, change);
                 Ok(())
             })?;
-            log::info!("hold {hold} is released");
+            log::warn!(MESSAGE_ID = event::HOLD_RELEASED, HOLD:% = hold; "hold {hold} is released");
             Ok(done(shared, *hold, None, &refusals, None)?)
         }
     }

@@ -60,7 +60,7 @@ pub(in crate::services::record) fn catch_up(shared: &Shared) {
     let held = shared.holds.held();
     for (hold, change) in held.holds.unlogged().filter(|_| open) {
         if let Some(why) = record(shared, hold, change.stamp.id) {
-            log::warn!("a change of hold {hold} is not in the ledger yet: {why}");
+            log::warn!(HOLD:% = hold, CAUSE = why.as_str(); "a change of hold {hold} is not in the ledger yet: {why}");
             break;
         }
     }

@@ -93,8 +93,13 @@ impl Holding {
                 self.keeper.apply(|holds| holds.extend(hold, &wider, order, stamp)).map_err(|e| e.to_string())
             });
             match outcome {
-                Ok(_) => log::info!("hold {hold}: camera {from} is called {to} now"),
-                Err(e) => log::error!("hold {hold} does not follow camera {from} to its new name {to}: {e}"),
+                Ok(_) => {
+                    log::info!(HOLD:% = hold, CAMERA = to.as_str(); "hold {hold}: camera {from} is called {to} now");
+                }
+                Err(e) => log::error!(
+                    HOLD:% = hold, CAMERA = to.as_str(), CAUSE = e.as_str();
+                    "hold {hold} does not follow camera {from} to its new name {to}: {e}"
+                ),
             }
         }
     }

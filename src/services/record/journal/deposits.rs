@@ -64,11 +64,11 @@ impl Deposits {
             Ok(None) => None,
             Ok(Some(text)) => Deposit::parse(&text)
                 .inspect_err(|e| {
-                    log::warn!("{} is not looked at: {}", path.display(), crate::types::story(e));
+                    log::warn!(FILE:% = path.display(); "{} is not looked at: {}", path.display(), crate::types::story(e));
                 })
                 .ok(),
             Err(e) => {
-                log::warn!("{} cannot be read: {e}", path.display());
+                log::warn!(FILE:% = path.display(), CAUSE:% = e; "{} cannot be read: {e}", path.display());
                 None
             }
         };
@@ -134,7 +134,7 @@ impl Deposits {
         }
         let verifier = match ledger::verifier(&RealFiles, &ledger::public(&shared.paths.ledger())) {
             Ok(verifier) => verifier,
-            Err(e) => return log::warn!("no checkpoint is laid down on the volumes: {e}"),
+            Err(e) => return log::warn!(CAUSE:% = e; "no checkpoint is laid down on the volumes: {e}"),
         };
         let deposit = Deposit { recorder: shared.recorder.clone(), at, checkpoint: view.head().clone(), verifier };
         let text = deposit.to_text();
@@ -153,7 +153,9 @@ impl Deposits {
                     state.laid.insert(name.clone(), (size, now));
                     state.busy.insert(name, thread);
                 }
-                Err(e) => log::warn!("volume {name} gets no checkpoint of the ledger: {e}"),
+                Err(e) => {
+                    log::warn!(VOLUME = name.as_str(), CAUSE:% = e; "volume {name} gets no checkpoint of the ledger: {e}");
+                }
             }
         }
         if when == When::Now {

@@ -82,7 +82,7 @@ impl Feed {
             Err(e) => {
                 let text = format!("{e:#}");
                 if text != self.trouble {
-                    log::warn!("closed segments wait for the ledger: {text}");
+                    log::warn!(CAUSE = text.as_str(); "closed segments wait for the ledger: {text}");
                     self.trouble = text;
                 }
             }
@@ -253,7 +253,10 @@ impl Feed {
         match path.map_or(Answer::Silence, |path| root::read(path, LIMIT)) {
             Answer::Root(root) => return Some(root),
             Answer::None(why) => {
-                log::error!("{} on volume {} cannot go into the ledger: {why}", row.path, row.volume);
+                log::error!(
+                    VOLUME = row.volume.as_str(), FILE = row.path.as_str();
+                    "{} on volume {} cannot go into the ledger: {why}", row.path, row.volume
+                );
                 self.rootless.insert(key(row));
             }
             Answer::Silence => {

@@ -111,7 +111,7 @@ impl Feeders {
         }
         let stopped = What::ServiceStopped { service: SERVICE.into(), by: who.to_owned() };
         if let Err(e) = shared.journal.commit(vec![stopped.clone()], LEAVE) {
-            log::warn!("that the recorder stops comes into the ledger at its next start: {e}");
+            log::warn!(CAUSE:% = e; "that the recorder stops comes into the ledger at its next start: {e}");
             shared.journal.put(stopped);
         }
         shared.deposits.lay(shared, deposits::When::Now);

@@ -14,7 +14,7 @@ use crate::{
     services::record::Shared,
     store::{StoreEvent, index::Reader},
     sys::Clock,
-    types::{StreamId, VolumeName, WallNs},
+    types::{CauseKind, StreamId, VolumeName, WallNs, event},
 };
 
 /// Between two looks.
@@ -35,6 +35,11 @@ pub(super) fn run(shared: &Arc<Shared>, events: Receiver<StoreEvent>) {
     while !shared.stopping.load(Ordering::SeqCst) {
         std::thread::park_timeout(LOOK);
         if let Some(by) = clock.look(&*shared.clock) {
+            let seconds = format!("{:+.3}", by as f64 / 1e9);
+            log::warn!(
+                MESSAGE_ID = event::CLOCK_STEPPED, SECONDS = seconds.as_str();
+                "the clock of this machine was set by {seconds} s"
+            );
             shared.journal.put(What::ClockStep { by });
         }
         let now = shared.clock.monotonic();
@@ -97,7 +102,7 @@ impl VolumeWatch {
             match self.events.try_recv() {
                 Ok(StoreEvent::VolumeBack(name)) => self.came(shared, &name),
                 Ok(StoreEvent::VolumeFailed { volume, cause }) => put(shared, &volume, "failed", &cause.detail),
-                Err(TryRecvError::Lagged(n)) => log::error!("{n} events of volumes are not in the ledger"),
+                Err(TryRecvError::Lagged(n)) => log::error!(COUNT = n; "{n} events of volumes are not in the ledger"),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
@@ -152,6 +157,14 @@ impl GapWatch {
             let start = gap.start.0.to_string();
             if index.meta(&note(key.id))?.as_deref() == Some(&start) {
                 continue;
+            }
+            // What the site does not want recorded is missed by nobody.
+            if gap.cause.kind != CauseKind::Site {
+                log::warn!(
+                    MESSAGE_ID = event::RECORDING_GAP,
+                    CAMERA = key.camera.as_str(), STREAM = key.kind.as_str(), CAUSE:% = gap.cause;
+                    "{} {}: nothing is recorded since {}: {}", key.camera, key.kind, gap.start.timestamp(), gap.cause
+                );
             }
             let (stream, camera) = (key.id, key.camera);
             shared.journal.put(What::Gap { stream, camera, start: gap.start, end: None, cause: gap.cause });

@@ -13,7 +13,7 @@ use crate::{
     services::record::Shared,
     store::recovery::Reconciled,
     types::{
-        VolumeName,
+        VolumeName, event,
         merkle::Hash,
         wire::{Doubt, Suspension},
     },
@@ -127,17 +127,37 @@ impl Retention {
         };
         let (before, now) = (keys(&state.doubts), keys(&doubts));
         for ((volume, doubt), why) in now.iter().filter(|(key, _)| !before.contains_key(*key)) {
-            let place =
-                volume.as_ref().map_or("nothing is deleted".into(), |v| format!("nothing is deleted on volume {v}"));
-            match doubt {
-                // They say so themselves.
-                Doubt::Holds | Doubt::Ledger => log::warn!("{place}: {why}"),
-                _ => log::error!("{place}: {why}"),
+            // What is wrong with holds and with the ledger is an error of theirs, and told there.
+            let level =
+                if matches!(doubt, Doubt::Holds | Doubt::Ledger) { log::Level::Warn } else { log::Level::Error };
+            match volume {
+                Some(volume) => log::log!(
+                    level, MESSAGE_ID = event::VOLUME_DELETION_SUSPENDED,
+                    VOLUME = volume.as_str(), DOUBT = doubt.as_str(), CAUSE = why.as_str();
+                    "nothing is deleted on volume {volume}: {why}"
+                ),
+                None if *doubt == Doubt::Clock => log::error!(
+                    MESSAGE_ID = event::CLOCK_IN_DOUBT, DOUBT = doubt.as_str(), CAUSE = why.as_str();
+                    "nothing is deleted: {why}"
+                ),
+                None => log::log!(
+                    level, MESSAGE_ID = event::DELETION_SUSPENDED, DOUBT = doubt.as_str(), CAUSE = why.as_str();
+                    "nothing is deleted: {why}"
+                ),
             }
         }
         for ((volume, doubt), _) in before.iter().filter(|(key, _)| !now.contains_key(*key)) {
-            let place = volume.as_ref().map_or(String::new(), |v| format!("volume {v}: "));
-            log::info!("{place}deletion is no longer suspended for the {}", doubt.as_str());
+            let doubt = doubt.as_str();
+            match volume {
+                Some(volume) => log::info!(
+                    MESSAGE_ID = event::DELETION_RESUMED, VOLUME = volume.as_str(), DOUBT = doubt;
+                    "volume {volume}: deletion is no longer suspended for the {doubt}"
+                ),
+                None => log::info!(
+                    MESSAGE_ID = event::DELETION_RESUMED, DOUBT = doubt;
+                    "deletion is no longer suspended for the {doubt}"
+                ),
+            }
         }
         state.doubts = doubts;
     }

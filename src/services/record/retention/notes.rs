@@ -144,7 +144,7 @@ impl Notes {
         if let Err(e) = &written
             && !state.behind
         {
-            log::error!("{} cannot be written: {e}", self.path.display());
+            log::error!(FILE:% = self.path.display(), CAUSE:% = e; "{} cannot be written: {e}", self.path.display());
         }
         state.behind = written.is_err();
     }
@@ -155,7 +155,7 @@ impl Notes {
         if state.unread.is_some() {
             let aside = self.path.with_extension(format!("unread-{}.json", now.timestamp().strftime("%Y%m%dT%H%M%SZ")));
             RealFiles.rename(&self.path, &aside)?;
-            log::warn!("{} is kept as {}", self.path.display(), aside.display());
+            log::warn!(FILE:% = aside.display(); "{} is kept as {}", self.path.display(), aside.display());
             (state.unread, state.behind) = (None, true);
         }
         Ok(())

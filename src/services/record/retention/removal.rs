@@ -27,7 +27,7 @@ use crate::{
         index::{IndexQueue, Reader, SegmentRow, SegmentState},
         layout,
     },
-    types::{CameraId, Cause, CauseKind, Span, StreamId, VolumeName, story},
+    types::{CameraId, Cause, CauseKind, Span, StreamId, VolumeName, event, story},
 };
 
 /// Segments that one entry of the ledger names at most.
@@ -174,6 +174,7 @@ fn remove(ground: &Ground<'_>, condemned: &Condemned) -> Result<Removed, RetireE
             for (path, e) in &refused {
                 if state.stuck.insert(path.clone()) {
                     log::error!(
+                        FILE:% = path.display(), CAUSE:% = e;
                         "{} is to go, and the disk refuses to remove it: {e}; it is tried again and again",
                         path.display()
                     );
@@ -203,7 +204,7 @@ fn left(ground: &Ground<'_>, index: &Reader, volume: &VolumeName) -> Result<Cond
     let rows = marked.into_iter().filter(|r| r.volume == *volume);
     let (held, rows): (Vec<SegmentRow>, Vec<SegmentRow>) = rows.partition(is_held);
     for row in held {
-        log::error!(VOLUME = volume.as_str(); "{} was about to go and is held now: it stays, whatever the ledger says", row.path);
+        log::error!(VOLUME = volume.as_str(), FILE = row.path.as_str(); "{} was about to go and is held now: it stays, whatever the ledger says", row.path);
         let state = state_before(ground, &row);
         ground.index.put(|batch| batch.segment(SegmentRow { state, ..row }));
     }
@@ -303,7 +304,10 @@ fn entries(volume: &VolumeName, going: &[Going<'_>]) -> Vec<What> {
     }
     for (camera, spans) in breached {
         let cause = Cause::new(CauseKind::Full, format!("volume {volume} is full"));
-        log::error!(CAMERA = camera.as_str(); "camera {camera}: promised footage goes, for there is no room for new one");
+        log::error!(
+            MESSAGE_ID = event::PROMISED_FOOTAGE_GOES, CAMERA = camera.as_str(), VOLUME = volume.as_str();
+            "camera {camera}: promised footage goes, for there is no room for new one on volume {volume}"
+        );
         whats.extend(around(spans.into_iter()).map(|span| What::Breach { camera, span, cause }));
     }
     whats

@@ -10,7 +10,7 @@ use crate::{
     },
     services::record::Shared,
     types::{
-        ByteSize, CameraId, VolumeName,
+        ByteSize, CameraId, VolumeName, event,
         wire::{self, Breaks, CameraKept, CameraRetention, Kept, RetentionHealth, VolumeRetention},
     },
 };
@@ -147,7 +147,10 @@ pub(super) fn announce(shared: &Shared) {
     let health = health(shared);
     for (volume, b) in &health.breaks {
         let (day, at, missing) = (b.day, b.at, b.missing);
-        log::warn!(VOLUME = volume.as_str(); "volume {volume}: in {day} days, on {at}, more is promised than it holds: {missing} are missing");
+        log::warn!(
+            MESSAGE_ID = event::PROMISE_WILL_BREAK, VOLUME = volume.as_str(), DAYS = day;
+            "volume {volume}: in {day} days, on {at}, more is promised than it holds: {missing} are missing"
+        );
     }
     let younger = shared.retention.trust.younger();
     if younger >= DAY_NS {
@@ -158,6 +161,9 @@ pub(super) fn announce(shared: &Shared) {
         );
     }
     for camera in &health.broken {
-        log::error!(CAMERA = camera.as_str(); "camera {camera}: promised footage is not there, see `custodian retention`");
+        log::error!(
+            MESSAGE_ID = event::PROMISE_BROKEN, CAMERA = camera.as_str();
+            "camera {camera}: promised footage is not there, see `custodian retention`"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     ledger::What,
     services::record::{Shared, hours},
-    types::CameraId,
+    types::{CameraId, event},
 };
 
 /// Records these cameras by their sub stream from now on, and all others as the site says.
@@ -17,7 +17,10 @@ pub(super) fn follow(shared: &Shared, by_sub: &BTreeSet<CameraId>) {
     for camera in by_sub.symmetric_difference(&before) {
         let substream = by_sub.contains(camera);
         if substream {
-            log::error!(CAMERA = camera.as_str(); "camera {camera}: the disks are short, so it is recorded by its sub stream");
+            log::error!(
+                MESSAGE_ID = event::SUBSTREAM_ONLY, CAMERA = camera.as_str();
+                "camera {camera}: the disks are short, so it is recorded by its sub stream"
+            );
         } else {
             log::info!(CAMERA = camera.as_str(); "camera {camera}: the disks are no longer short for it, so it is recorded in full");
         }

@@ -28,7 +28,7 @@ use crate::{
         index::{IndexError, Reader},
     },
     sys::{Monotonic, RealCommands, is_synchronised},
-    types::{CameraId, VolumeName, story},
+    types::{CameraId, VolumeName, event, story},
 };
 
 /// Between two looks.
@@ -273,9 +273,15 @@ impl Sweeper {
         for (volume, camera) in barred(new).symmetric_difference(&barred(before)) {
             let recorded = new.admits(volume, camera);
             if recorded {
-                log::info!(CAMERA = camera.as_str(); "camera {camera}: volume {volume} has room for it again");
+                log::info!(
+                    MESSAGE_ID = event::VOLUME_ROOM_AGAIN, VOLUME = volume.as_str(), CAMERA = camera.as_str();
+                    "camera {camera}: volume {volume} has room for it again"
+                );
             } else {
-                log::error!(CAMERA = camera.as_str(); "camera {camera}: volume {volume} is full of footage that must be kept and has no room for it");
+                log::error!(
+                    MESSAGE_ID = event::VOLUME_FULL, VOLUME = volume.as_str(), CAMERA = camera.as_str();
+                    "camera {camera}: volume {volume} is full of footage that must be kept and has no room for it"
+                );
             }
             let (camera, volume) = (camera.clone(), volume.clone());
             shared.journal.put(What::Room { camera, volume, recorded, substream: false });
@@ -298,7 +304,7 @@ impl Sweeper {
                 true
             }
             Err(e) => {
-                log::error!(VOLUME = name.as_str(); "volume {name}: nothing can be removed: {e}");
+                log::error!(VOLUME = name.as_str(), CAUSE:% = e; "volume {name}: nothing can be removed: {e}");
                 false
             }
         }
