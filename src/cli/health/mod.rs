@@ -80,11 +80,14 @@ impl Place {
             None if self.is_standard() || in_force.exists() => in_force,
             named => site_file(named.as_deref()),
         };
+        let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|_| self.site.is_none());
+        // As for the recorder: beside the site, unless the service manager hands over what health may know.
+        let beside = || Some(site.with_file_name("secrets.toml")).filter(|path| credentials.is_none() && path.exists());
         Options {
-            secrets: self.secrets.clone(),
-            credentials: env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).filter(|_| self.site.is_none()),
+            secrets: self.secrets.clone().or_else(beside),
             recorder: self.recorder.clone(),
             state: self.state.clone(),
+            credentials,
             site,
         }
     }

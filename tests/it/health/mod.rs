@@ -2,6 +2,7 @@
 
 mod silences;
 mod states;
+mod vendor;
 
 use std::{
     fs,
