@@ -31,6 +31,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,

@@ -66,7 +66,7 @@ impl Gatherer {
 
     /// What is to be asked now.
     pub(super) fn question(&self, memory: &mut Memory) -> Question {
-        Question { socket: self.paths.status_socket(), gaps: memory.to_count(self.world.clock.wall()) }
+        Question { socket: self.paths.status_socket(), gaps: memory.uncounted(self.world.clock.wall()) }
     }
 
     /// Looks at everything else.

@@ -28,13 +28,13 @@ struct Said {
     since: WallNs,
     /// Up to where gaps are counted.
     counted: WallNs,
-    streams: Vec<Stream>,
+    streams: Vec<Remembered>,
     /// Since when the site wants each camera recorded that it wants.
     wanted: BTreeMap<CameraId, WallNs>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Stream {
+struct Remembered {
     camera: CameraId,
     stream: StreamKind,
     newest: Option<WallNs>,
@@ -57,7 +57,7 @@ impl Memory {
         let kept = Kept::new(dir, "memory.json");
         let said: Option<Said> = kept.read(files);
         let streams = || said.iter().flat_map(|said| &said.streams);
-        let key = |s: &Stream| (s.camera.clone(), s.stream);
+        let key = |s: &Remembered| (s.camera.clone(), s.stream);
         Self {
             newest: streams().filter_map(|s| Some((key(s), s.newest?))).collect(),
             gaps: streams().map(|s| (key(s), s.gap_seconds)).collect(),
@@ -78,7 +78,7 @@ impl Memory {
     }
 
     /// The span in which gaps are to be counted next, if there is one.
-    pub(in crate::services::health) fn to_count(&mut self, now: WallNs) -> Option<Span> {
+    pub(in crate::services::health) fn uncounted(&mut self, now: WallNs) -> Option<Span> {
         let until = now.offset(-i64::try_from(SETTLED.as_nanos()).unwrap_or(i64::MAX));
         let counted = *self.counted.get_or_insert(until);
         if counted.since(until) > WRONG_NS {
@@ -139,7 +139,7 @@ impl Memory {
         }
         let (Some(since), Some(counted)) = (self.since, self.counted) else { return Ok(()) };
         let keys: std::collections::BTreeSet<&Key> = self.newest.keys().chain(self.gaps.keys()).collect();
-        let stream = |key: &Key| Stream {
+        let stream = |key: &Key| Remembered {
             camera: key.0.clone(),
             stream: key.1,
             newest: self.newest.get(key).copied(),
@@ -183,17 +183,17 @@ mod tests {
         let mut memory = read(&files);
         let start = WallNs(1000 * MINUTE);
         memory.since(start);
-        assert_eq!(memory.to_count(start), None, "what was before is nobody's");
-        assert_eq!(memory.to_count(start.offset(59 * SECOND)), None);
-        let first = memory.to_count(start.offset(MINUTE)).unwrap();
+        assert_eq!(memory.uncounted(start), None, "what was before is nobody's");
+        assert_eq!(memory.uncounted(start.offset(59 * SECOND)), None);
+        let first = memory.uncounted(start.offset(MINUTE)).unwrap();
         assert_eq!((first.start, first.end), (start.offset(-2 * MINUTE), start.offset(-MINUTE)));
         // It was not answered: the next span begins where this one did.
-        let both = memory.to_count(start.offset(5 * MINUTE)).unwrap();
+        let both = memory.uncounted(start.offset(5 * MINUTE)).unwrap();
         assert_eq!((both.start, both.end), (first.start, start.offset(3 * MINUTE)));
         memory.count(both, missing(7.5));
         memory.save(&files, Monotonic(0), true).unwrap();
         let mut memory = read(&files);
-        let next = memory.to_count(start.offset(60 * MINUTE)).unwrap();
+        let next = memory.uncounted(start.offset(60 * MINUTE)).unwrap();
         assert_eq!(next.start, both.end);
         memory.count(next, missing(1e9));
         let expected = 7.5 + next.len_ns() as f64 / 1e9;
@@ -206,10 +206,10 @@ mod tests {
         let mut memory = read(&files());
         let wrong = WallNs(9_000_000 * MINUTE);
         memory.since(wrong);
-        assert_eq!(memory.to_count(wrong), None);
+        assert_eq!(memory.uncounted(wrong), None);
         let right = WallNs(1000 * MINUTE);
-        assert_eq!(memory.to_count(right), None);
-        assert!(memory.to_count(right.offset(2 * MINUTE)).is_some());
+        assert_eq!(memory.uncounted(right), None);
+        assert!(memory.uncounted(right.offset(2 * MINUTE)).is_some());
         assert_eq!(memory.since(right), right);
     }
 
@@ -218,7 +218,7 @@ mod tests {
         let files = files();
         let mut memory = read(&files);
         memory.since(WallNs(0));
-        memory.to_count(WallNs(0));
+        memory.uncounted(WallNs(0));
         let seen = || BTreeMap::from([(key(), WallNs(50))]);
         assert_eq!(memory.newest(WallNs(60), seen()), seen());
         memory.save(&files, Monotonic(0), false).unwrap();
@@ -246,7 +246,7 @@ mod tests {
         };
         assert_eq!(want(&mut memory, 50, &["gate"]), [("gate".to_owned(), 50)]);
         memory.since(WallNs(50));
-        memory.to_count(WallNs(50));
+        memory.uncounted(WallNs(50));
         memory.save(&files, Monotonic(0), true).unwrap();
         let mut memory = read(&files);
         assert_eq!(want(&mut memory, 60, &["gate", "hall"]), [("gate".to_owned(), 50), ("hall".to_owned(), 60)]);
@@ -260,7 +260,7 @@ mod tests {
         let files = files();
         let mut memory = read(&files);
         memory.since(WallNs(0));
-        memory.to_count(WallNs(0));
+        memory.uncounted(WallNs(0));
         memory.save(&files, Monotonic(0), false).unwrap();
         let written = |files: &FakeFiles| files.read(Path::new("/health/memory.json")).unwrap();
         let first = written(&files);

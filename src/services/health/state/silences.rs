@@ -187,7 +187,7 @@ impl Silences {
             match spool::leave_once(files, spool, (ended.entry, ended.from), ended.at, what) {
                 Ok(()) => told.push(n),
                 Err(e) => {
-                    log::warn!("the ledger is not told yet that announced work is over: {}", crate::types::story(&e))
+                    log::warn!("the ledger is not told yet that announced work is over: {}", crate::types::story(&e));
                 }
             }
         }
