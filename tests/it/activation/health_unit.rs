@@ -144,3 +144,46 @@ fn loop_health_is_handed_what_it_may_know_and_comes_to_nothing_else() {
     assert!(said.contains("Generation 2 is in force."), "{said}");
     assert_eq!(recorder_pid(&machine), recorder);
 }
+
+/// The units as they are.
+#[test]
+fn loop_health_runs_is_handed_its_secrets_and_hears_of_roots_look() {
+    if !possible() {
+        return;
+    }
+    let cameras = OwnCameras::start(1);
+    let all = [(cameras.names[0].as_str(), cameras.urls()[0].as_str())];
+    let appliance = Appliance::new(&cameras);
+    symlink(format!("../{}", UNITS[0]), appliance.path("wants").join(UNITS[0])).unwrap();
+    let more: Vec<(PathBuf, String)> =
+        UNITS.iter().map(|unit| (modules().join(unit), format!("/etc/systemd/system/{unit}"))).collect();
+    let machine = appliance.boot_with(&more);
+    let report = || -> Option<serde_json::Value> {
+        serde_json::from_slice(&machine.try_run(&["custodian", "health", "--json"]).stdout).ok()
+    };
+    let active = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
+    wait_for("health to run", Duration::from_secs(30), || (active(UNITS[0]).trim() == "active").then_some(()));
+    let prepared = "/run/credstore/custodian.health-secrets";
+    assert!(!machine.try_run(&["test", "-e", prepared]).status.success(), "without a site nothing is handed over");
+
+    appliance.site(&all);
+    let (site, secrets) = (appliance.path("etc/site.toml"), appliance.path("etc/secrets.toml"));
+    let push = "\n[health]\ninterval = \"5 s\"\n[health.push]\nkind = \"http\"\nurl_secret = \"up\"\n";
+    fs::write(&site, fs::read_to_string(&site).unwrap() + push).unwrap();
+    fs::write(&secrets, fs::read_to_string(&secrets).unwrap() + "[secrets]\nup = \"http://127.0.0.1:9/x\"\n").unwrap();
+    machine.run(&["custodian", "volume", "init"]);
+    machine.run(&["chown", "--recursive", "custodian-record:", "/srv/v1"]);
+    machine.run(&["custodian", "apply"]);
+    assert_eq!(machine.run(&["cat", prepared]), "[secrets]\nup = \"http://127.0.0.1:9/x\"\n");
+    machine.run(&["systemctl", "start", UNITS[2]]);
+    let seen = wait_for("a report that knows of root's look", Duration::from_secs(60), || {
+        report().filter(|r| r["generation"]["number"] == 1 && r["recording"].is_array())
+    });
+    assert_eq!(seen["generation"]["confirmed"], true);
+    let of = |property: &str| {
+        let line = machine.run(&["systemctl", "show", "--value", "--property", property, UNITS[0]]);
+        line.trim().to_owned()
+    };
+    assert_eq!((of("NRestarts").as_str(), active(UNITS[0]).trim()), ("0", "active"));
+    assert_eq!(failed_units(&machine), "");
+}
