@@ -1,5 +1,6 @@
 //! The health service beside a recorder that works, dies, hangs, loses a camera or a volume, or never starts: processes as on an appliance.
 
+mod endpoints;
 mod silences;
 mod states;
 mod vendor;

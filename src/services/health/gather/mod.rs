@@ -18,10 +18,11 @@ use super::{
     state::{Memory, Numbers},
 };
 use crate::{
-    health::facts::Facts,
+    health::facts::{Facts, NoSite, RootLook},
     services::paths::{self, Paths},
+    site::{BackupWhat, Site},
     sys::{Clock, Commands, Files, Monotonic},
-    types::Span,
+    types::{RecorderId, Span, WallNs},
 };
 
 /// The machine, as far as health may touch it.
@@ -100,6 +101,8 @@ impl Gatherer {
         machine.clock_offset = self.kept_clock.offset;
         machine.clock_synchronised = self.kept_clock.synchronised;
         machine.clock_steps = self.kept_clock.steps;
+        let root = left::root(files, &self.paths.look());
+        let witnessed = memory.witnessed(at, heard.witnessed.max(backed_up(&site, root.as_ref())));
         Facts {
             at,
             site,
@@ -111,13 +114,13 @@ impl Gatherer {
             newest,
             gap_totals: memory.gaps().clone(),
             machine,
-            root: left::root(files, &self.paths.look()),
+            root,
             failed_units: self.units.failed.clone(),
             recorder_unit: self.units.recorder.clone(),
             verified: left::verified(files, &self.paths.verify().join("last.json")),
             certificates: heard.certificates.clone(),
             endpoints: heard.endpoints.clone(),
-            witnessed: heard.witnessed,
+            witnessed,
             vendor_until: heard.vendor_until.filter(|until| *until > at),
             // By the time since boot: a clock that is set changes nothing of it.
             looking_since: at - boot.since(*self.began.get_or_insert(boot)),
@@ -126,4 +129,11 @@ impl Gatherer {
             clock_step: self.kept_clock.step,
         }
     }
+}
+
+/// A backup of the ledger has its checkpoint: when the newest one was complete, at whichever place.
+fn backed_up(site: &Result<(Arc<Site>, RecorderId), NoSite>, root: Option<&RootLook>) -> Option<WallNs> {
+    let backup = site.as_ref().ok()?.0.backup()?;
+    let places = &root?.backups.as_ref()?.places;
+    backup.what.contains(&BackupWhat::Ledger).then(|| places.iter().filter_map(|place| place.newest).max())?
 }

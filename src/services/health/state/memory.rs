@@ -31,6 +31,9 @@ struct Said {
     streams: Vec<Remembered>,
     /// Since when the site wants each camera recorded that it wants.
     wanted: BTreeMap<CameraId, WallNs>,
+    /// When somebody outside took a checkpoint of the ledger last.
+    #[serde(default)]
+    witnessed: Option<WallNs>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,7 @@ pub(in crate::services::health) struct Memory {
     newest: BTreeMap<Key, WallNs>,
     gaps: BTreeMap<Key, f64>,
     wanted: BTreeMap<CameraId, WallNs>,
+    witnessed: Option<WallNs>,
     saved: Option<Monotonic>,
 }
 
@@ -64,6 +68,7 @@ impl Memory {
             since: said.as_ref().map(|said| said.since),
             counted: said.as_ref().map(|said| said.counted),
             wanted: said.as_ref().map(|said| said.wanted.clone()).unwrap_or_default(),
+            witnessed: said.as_ref().and_then(|said| said.witnessed),
             kept,
             saved: None,
         }
@@ -127,6 +132,13 @@ impl Memory {
         self.wanted.clone()
     }
 
+    /// When somebody outside took a checkpoint last, where `seen` is what is known of it now.
+    pub(in crate::services::health) fn witnessed(&mut self, now: WallNs, seen: Option<WallNs>) -> Option<WallNs> {
+        // By a clock that was ahead a witness would be believed in for longer than it remembers.
+        self.witnessed = self.witnessed.max(seen).map(|at| at.min(now));
+        self.witnessed
+    }
+
     /// Writes it down if that is due, or at once.
     pub(in crate::services::health) fn save(
         &mut self,
@@ -147,7 +159,8 @@ impl Memory {
         };
         let streams = keys.into_iter().map(stream).collect();
         self.saved = Some(now);
-        self.kept.write(files, &Said { format: FORMAT, since, counted, streams, wanted: self.wanted.clone() })
+        let (wanted, witnessed) = (self.wanted.clone(), self.witnessed);
+        self.kept.write(files, &Said { format: FORMAT, since, counted, streams, wanted, witnessed })
     }
 }
 
@@ -269,5 +282,19 @@ mod tests {
         assert_eq!(written(&files), first);
         memory.save(&files, Monotonic(300 * SECOND), false).unwrap();
         assert_ne!(written(&files), first);
+    }
+
+    #[test]
+    fn a_witness_is_remembered_over_a_restart() {
+        let files = files();
+        let mut memory = read(&files);
+        memory.since(WallNs(0));
+        memory.uncounted(WallNs(0));
+        assert_eq!(memory.witnessed(WallNs(MINUTE), None), None);
+        assert_eq!(memory.witnessed(WallNs(MINUTE), Some(WallNs(SECOND))), Some(WallNs(SECOND)));
+        memory.save(&files, Monotonic(0), true).unwrap();
+        let mut again = read(&files);
+        assert_eq!(again.witnessed(WallNs(2 * MINUTE), None), Some(WallNs(SECOND)));
+        assert_eq!(again.witnessed(WallNs(2 * MINUTE), Some(WallNs(90 * MINUTE))), Some(WallNs(2 * MINUTE)));
     }
 }
