@@ -7,8 +7,10 @@ use std::{
     thread,
 };
 
+use custodian::types::wire::StreamState;
+
 use super::*;
-use crate::support::own::OwnCameras;
+use crate::support::{own::OwnCameras, recorder::Recorder};
 
 /// How a server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,36 +95,31 @@ fn push_is(report: &Report, level: Level) -> bool {
     all.map(|f| f.level).max() == Some(level)
 }
 
-#[test]
-fn a_monitor_in_any_trouble_is_reported_and_recording_goes_on() {
-    let cameras = OwnCameras::start(1);
-    let site = cameras.site();
-    let (monitor, hook) = (Monitor::start(), Monitor::start());
+/// A recorder whose health tells both, and all is well.
+fn begin<'a>(cameras: &OwnCameras, site: &'a Site, monitor: &Monitor, hook: &Monitor) -> (Recorder<'a>, Health<'a>) {
     let ways = "[[health.push]]\nkind = \"http\"\nurl_secret = \"monitor\"\ninterval = \"10 s\"\n\
                 [[health.alarm]]\nkind = \"webhook\"\nurl_secret = \"hook\"\n";
     site.add_to_last(&format!("{HEALTH}{ways}"));
     let secrets = site.path("secrets.toml");
     let text = fs::read_to_string(&secrets).unwrap();
     let address = |of: &Monitor, path: &str| format!("http://127.0.0.1:{}/{path}-secret-path", of.port);
-    let more = format!("[secrets]\nmonitor = \"{}\"\nhook = \"{}\"\n", address(&monitor, "m"), address(&hook, "h"));
+    let more = format!("[secrets]\nmonitor = \"{}\"\nhook = \"{}\"\n", address(monitor, "m"), address(hook, "h"));
     fs::write(&secrets, format!("{text}{more}")).unwrap();
     let recorder = site.record();
     recorder.wait_until_recording(&cameras.names);
-    let health = Health::start(&site);
+    let health = Health::start(site);
     health.wait_until_well();
+    (recorder, health)
+}
+
+/// Two, because what begins three times within an hour is held at its worst.
+fn in_trouble(manners: [Manner; 2]) {
+    let cameras = OwnCameras::start(1);
+    let (site, monitor, hook) = (cameras.site(), Monitor::start(), Monitor::start());
+    let (recorder, health) = begin(&cameras, &site, &monitor, &hook);
     wait_for("a beat", SOON, || (!monitor.told().is_empty()).then_some(()));
     health.wait_for("the monitor to be reached", |report| push_is(report, Level::Ok));
-    let witness = |report: &Report| report.findings.iter().any(|f| f.probe == Probe::Witness && f.code == "taken");
-    health.wait_for("a witness of the ledger", witness);
-
-    for manner in [
-        Manner::Status(500),
-        Manner::Status(429),
-        Manner::Status(404),
-        Manner::Elsewhere,
-        Manner::Silent,
-        Manner::Refusing,
-    ] {
+    for manner in manners {
         let since = now();
         monitor.be(manner);
         let report = health.wait_for(&format!("{manner:?}"), |report| push_is(report, Level::Warn));
@@ -132,43 +129,70 @@ fn a_monitor_in_any_trouble_is_reported_and_recording_goes_on() {
         monitor.be(Manner::Fine);
         if matches!(manner, Manner::Status(404) | Manner::Elsewhere) {
             // What somebody must change is asked ever less often. To change it begins anew.
-            let toml = fs::read_to_string(site.path("site.toml")).unwrap();
-            fs::write(site.path("site.toml"), format!("{toml}# {manner:?}\n")).unwrap();
+            site.add_to_last(&format!("# {manner:?}\n"));
         }
         health.wait_for("the monitor to be reached again", |report| push_is(report, Level::Ok));
         assert!(!monitor.told().is_empty());
         let status = recorder.status().unwrap();
-        assert!(status.streams.iter().all(|s| s.state == custodian::types::wire::StreamState::Running), "{manner:?}");
+        assert!(status.streams.iter().all(|s| !s.recorded || s.state == StreamState::Running), "{manner:?}");
     }
     let gaps: f64 = recorder.status().unwrap().streams.iter().map(|s| s.gap_seconds_day).sum();
     assert!(gaps < 0.001, "{gaps} s were not recorded");
-    // The address is a secret, of which the log has no more than a fingerprint.
-    let log = fs::read_to_string(site.path("log")).unwrap();
-    assert!(log.contains("http at 127.0.0.1") || log.contains("127.0.0.1"), "{log}");
+    // The address is a secret, of which the log has no more than the host and a fingerprint.
+    let log = site.log();
+    assert!(log.contains("http at") || log.contains("127.0.0.1"), "{log}");
     assert!(!log.contains("secret-path"), "{log}");
+}
 
-    // An alarm begins once and ends once, by a webhook, over a restart of health.
-    hook.be(Manner::Fine);
+#[test]
+fn a_monitor_that_is_overloaded_is_reported_and_recording_goes_on() {
+    in_trouble([Manner::Status(500), Manner::Status(429)]);
+}
+
+#[test]
+fn a_monitor_that_is_elsewhere_is_reported_and_recording_goes_on() {
+    in_trouble([Manner::Status(404), Manner::Elsewhere]);
+}
+
+#[test]
+fn a_monitor_that_is_slow_or_gone_is_reported_and_recording_goes_on() {
+    in_trouble([Manner::Silent, Manner::Refusing]);
+}
+
+#[test]
+fn a_monitor_that_takes_a_checkpoint_is_a_witness_over_a_restart() {
+    let cameras = OwnCameras::start(1);
+    let (site, monitor, hook) = (cameras.site(), Monitor::start(), Monitor::start());
+    let (_recorder, health) = begin(&cameras, &site, &monitor, &hook);
+    let witness = |report: &Report| report.findings.iter().any(|f| f.probe == Probe::Witness && f.code == "taken");
+    health.wait_for("a witness of the ledger", witness);
+    monitor.be(Manner::Refusing);
+    health.stop();
+    let health = Health::start(&site);
+    health.wait_for("the witness to be remembered", witness);
+}
+
+/// By a webhook, over a restart of health between its beginning and its end.
+#[test]
+fn an_alarm_is_told_once_and_its_end_once() {
+    let cameras = OwnCameras::start(1);
+    let (site, monitor, hook) = (cameras.site(), Monitor::start(), Monitor::start());
+    let (recorder, health) = begin(&cameras, &site, &monitor, &hook);
+    let events = |event: &str| {
+        let told = hook.told();
+        let all = told.iter().filter_map(|(_, body)| serde_json::from_str::<serde_json::Value>(body).ok());
+        all.filter(|told| told["event"] == event && told["probe"] == "recorder").count()
+    };
     recorder.signal(Signal::SIGKILL);
     let _ = recorder.wait(SOON);
-    let events = |event: &str| {
-        let all = hook.told();
-        all.iter()
-            .filter(|(_, body)| {
-                body.contains(&format!("\"event\":\"{event}\""))
-                    && body.contains("\"recorder\"")
-                    && body.contains("\"down\"")
-            })
-            .count()
-    };
     wait_for("the alarm", SOON, || (events("raised") == 1).then_some(()));
     health.stop();
     let health = Health::start(&site);
     health.wait_for("a look", |report| report.recording.is_none());
     let recorder = site.record();
     recorder.wait_until_recording(&cameras.names);
-    health.wait_until_well();
     wait_for("its end", SOON, || (events("ended") == 1).then_some(()));
+    drop(health);
     assert_eq!((events("raised"), events("ended")), (1, 1), "{:#?}", hook.told());
     assert!(hook.told().iter().all(|(line, _)| line.starts_with("POST /h-secret-path ")));
 }
