@@ -156,7 +156,7 @@ impl Say<'_> {
                     gaps(stream.gap_seconds_today),
                     gaps(stream.gap_seconds_day),
                     own(kept(camera)).into(),
-                    own(camera.clock_error.map_or_else(|| UNKNOWN.into(), |s| format!("{s:+.1} s"))).into(),
+                    own(camera.clock_error.map_or_else(|| UNKNOWN.into(), clock)).into(),
                 ]);
             }
         }
@@ -229,6 +229,11 @@ fn gaps(seconds: Option<f64>) -> Cell {
 fn kept(camera: &CameraHealth) -> String {
     let kept = camera.kept_days.map_or_else(|| UNKNOWN.to_owned(), |days| format!("{days:.1}"));
     camera.min_days.map_or(kept.clone(), |promised| format!("{kept}/{promised}"))
+}
+
+/// Nobody is interested in whether nothing is ahead or behind.
+fn clock(seconds: f64) -> String {
+    if seconds.abs() < 0.05 { "0 s".into() } else { format!("{seconds:+.1} s") }
 }
 
 #[cfg(test)]
