@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, Weak,
+        Arc, Mutex, TryLockError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread::Thread,
@@ -131,12 +131,12 @@ impl Silence {
 struct Line(Option<(Monotonic, String)>);
 
 impl Line {
-    /// Another one, if it has changed and is due.
-    fn renewed(&mut self, now: Monotonic, line: impl FnOnce() -> String) -> Option<&str> {
+    /// Another one, if it has changed and is due. None is known: the old one stays.
+    fn renewed(&mut self, now: Monotonic, line: impl FnOnce() -> Option<String>) -> Option<&str> {
         if self.0.as_ref().is_some_and(|(told, _)| now.since(*told) < RENEW) {
             return None;
         }
-        let line = line();
+        let line = line()?;
         if self.0.as_ref().is_some_and(|(_, before)| *before == line) {
             return None;
         }
@@ -144,9 +144,18 @@ impl Line {
     }
 }
 
-fn doing(shared: &Shared) -> String {
-    let absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner).len();
-    words(&shared.supervisor.status(), &shared.store.volumes(), absent)
+fn doing(shared: &Shared) -> Option<String> {
+    let absent = count(&shared.absent)?;
+    Some(words(&shared.supervisor.status(), &shared.store.volumes(), absent))
+}
+
+/// How many there are; none if somebody is at them. Whoever feeds the watchdog must not wait for somebody who may wait for a disk.
+fn count<T>(list: &Mutex<Vec<T>>) -> Option<usize> {
+    match list.try_lock() {
+        Ok(list) => Some(list.len()),
+        Err(TryLockError::Poisoned(list)) => Some(list.into_inner().len()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 /// `absent`: volumes that could not be opened yet.
@@ -256,6 +265,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_somebody_is_at_is_not_waited_for() {
+        let list = Mutex::new(vec![1, 2]);
+        let guard = list.lock().unwrap();
+        assert_eq!(count(&list), None);
+        drop(guard);
+        assert_eq!(count(&list), Some(2));
+    }
+
+    #[test]
     fn the_line_says_what_is_true_and_is_renewed_when_that_changes() {
         let stream = |recorded, state, volume: Option<&str>| CaptureStatus {
             camera: "gate".parse().unwrap(),
@@ -297,10 +315,12 @@ mod tests {
 
         let at = |s: i64| Monotonic(s * 1_000_000_000);
         let mut told = Line::default();
+        let line = || Some(line());
         assert_eq!(told.renewed(at(0), line), Some("recording 1 of 3 streams; 1 of 3 volumes"));
-        assert_eq!(told.renewed(at(9), || "else".into()), None, "too soon");
+        assert_eq!(told.renewed(at(9), || Some("else".into())), None, "too soon");
         assert_eq!(told.renewed(at(10), line), None, "as before");
-        assert_eq!(told.renewed(at(11), || "else".into()), Some("else"));
+        assert_eq!(told.renewed(at(11), || None), None, "it is not known");
+        assert_eq!(told.renewed(at(11), || Some("else".into())), Some("else"));
         assert_eq!(told.renewed(at(12), line), None);
     }
 }
