@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::{error::BackupError, names::BackupId, record::Record};
 use crate::sys::Files;
 
-/// A record is not longer than this.
-const LONGEST: usize = 16 << 20;
+/// A record is not longer than this: room for a line on each of 300,000 files that are missing or damaged.
+const LONGEST: usize = 64 << 20;
 
 /// The records, in a folder. Root reads them too, and the folder is another user's: what lies there may be anything.
 pub struct Register<'a> {
@@ -65,14 +65,14 @@ mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     use super::*;
-    use crate::{sys::RealFiles, types::WallNs};
+    use crate::sys::RealFiles;
 
     #[test]
     fn what_is_no_record_holds_nobody_up() {
         let dir = tempfile::tempdir().unwrap();
         let register = Register::new(&RealFiles, dir.path());
-        let id = |at: i64| BackupId::new(WallNs(at * 1_000_000_000));
-        let file = |at: i64| dir.path().join(format!("{}.json", id(at)));
+        let id = |at: u8| format!("20261126T00000{at}Z-00000000").parse::<BackupId>().unwrap();
+        let file = |at: u8| dir.path().join(format!("{}.json", id(at)));
         let record: Record = serde_json::from_value(serde_json::json!({
             "format": 1, "min_reader": 1, "id": id(1), "site": "S", "recorder": "a", "to": "directory:/mnt/nas", "place": null,
             "what": [], "recipients": [], "started": 1, "ended": null, "outcome": "running", "problem": null, "contents": [],
