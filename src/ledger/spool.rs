@@ -1,5 +1,5 @@
-//! Entries that other commands leave for the recorder: a folder of the recorder's that root, backups and verification can write to, and
-//! where nobody but root and the recorder can rename or remove what somebody else has left.
+//! Entries that other commands leave for the recorder: a folder of the recorder's that root, backups, verification and health can write to,
+//! and where nobody but root and the recorder can rename or remove what somebody else has left.
 //!
 //! Root and the recorder's own user may leave anything, everybody else the kinds in [`is_anybodys`] only: whoever reads hostile footage
 //! or speaks to strange stores must not be able to say that footage was released or erased.

@@ -45,6 +45,12 @@ fn of_kind<'a>(entries: &'a [Value], kind: &str) -> Vec<&'a Value> {
     entries.iter().filter(|e| e["kind"] == kind).collect()
 }
 
+/// How many volumes were opened by each recorder that was started.
+fn opened(entries: &[Value]) -> Vec<usize> {
+    let of = |of_one: &[Value]| of_kind(of_one, "volume").iter().filter(|e| e["event"] == "opened").count();
+    entries.split(|e| e["kind"] == "service-started").skip(1).map(of).collect()
+}
+
 /// Keeps the newest checkpoint, as somebody would who does not trust the school.
 fn keep(site: &Site, name: &str) -> PathBuf {
     let path = site.path(name);
@@ -117,6 +123,7 @@ fn a_recorder_that_is_killed_goes_on_with_one_log() {
         if round != 2 {
             // Wait for what the kill before left: each camera's file on both volumes.
             size = wait_for_entries(&recorder, size + if round == 0 { 2 } else { 6 });
+            wait_for("both volumes in the log", LIMIT, || (opened(&entries(&site)).last() == Some(&2)).then_some(()));
             kept.push(keep(&site, &format!("kept{round}")));
         }
         recorder.signal(Signal::SIGKILL);
@@ -138,7 +145,10 @@ fn a_recorder_that_is_killed_goes_on_with_one_log() {
     let causes: Vec<&str> = started.iter().map(|e| e["after"]["kind"].as_str().unwrap_or("-")).collect();
     assert_eq!(causes, ["-", "restart", "restart", "restart", "restart"]);
     assert_eq!(entries.last().unwrap()["kind"], "service-stopped");
-    assert_eq!(of_kind(&entries, "volume").iter().filter(|e| e["event"] == "opened").count(), 10);
+    // The third was killed before anybody looked whether it had said so.
+    let mut opened = opened(&entries);
+    assert!(opened.remove(2) <= 2);
+    assert_eq!(opened, [2; 4]);
     // Of each camera, the gaps that the kills left; copies do not count twice.
     for camera in &cameras.names {
         let gaps: Vec<_> = of_kind(&entries, "gap").into_iter().filter(|g| g["camera"] == camera.as_str()).collect();

@@ -54,8 +54,8 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         .collect();
     streams.sort_by(|a, b| (&a.camera, a.stream).cmp(&(&b.camera, b.stream)));
     let mut volumes = shared.store.volumes();
-    let absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner);
-    volumes.extend(absent.iter().map(super::Absent::status));
+    // What follows may wait for a disk: nobody is to wait for it on account of this list.
+    volumes.extend(shared.absent.lock().unwrap_or_else(PoisonError::into_inner).iter().map(super::Absent::status));
     volumes.sort_by(|a, b| a.name.cmp(&b.name));
     wire::Status {
         recorder: shared.recorder.clone(),

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, Weak,
+        Arc, Mutex, TryLockError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread::Thread,
@@ -16,7 +16,7 @@ use std::{
 use super::Shared;
 use crate::{
     capture::{CaptureStatus, Supervisor},
-    store::{Seen, Store},
+    store::Seen,
     sys::{Monotonic, notify},
     types::{
         event,
@@ -39,8 +39,14 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
     let thread = std::thread::Builder::new().name("watchdog".into());
     let thread = thread.spawn(move || tell(&recorder, heard.as_deref(), pace))?;
     if limit.is_some() {
-        let (store, mut seen, mut told) = (shared.store.clone(), Seen::default(), None);
-        let goes_on = move || goes_on(&store, &mut seen, &mut told);
+        let (store, clock, mut seen) = (shared.store.clone(), shared.clock.clone(), Seen::default());
+        let (mut looks, mut standstills) = (Looks::default(), Standstills::default());
+        let goes_on = move || {
+            if looks.slept(clock.monotonic(), pace) {
+                seen = Seen::default();
+            }
+            all_goes_on(store.standstill(&mut seen), &mut standstills)
+        };
         beat(&shared.supervisor, pace, beats, thread.thread().clone(), goes_on);
     }
     Ok(())
@@ -62,17 +68,46 @@ fn beat(
     });
 }
 
-/// Whether the threads of volumes go on. `told`: what was not, the last time.
-fn goes_on(store: &Store, seen: &mut Seen, told: &mut Option<String>) -> bool {
-    let standstill = store.standstill(seen);
-    if let Some(what) = standstill.as_ref().filter(|_| standstill != *told) {
+/// When somebody looked, last.
+#[derive(Debug, Default)]
+struct Looks(Option<Monotonic>);
+
+impl Looks {
+    /// Whether so long has passed since the last look that the machine or this process slept, or nobody was there to look: that nothing
+    /// went on meanwhile is no standstill.
+    fn slept(&mut self, now: Monotonic, pace: Duration) -> bool {
+        self.0.replace(now).is_some_and(|before| now.since(before) > pace * 3)
+    }
+}
+
+/// What stood still.
+#[derive(Debug, Default)]
+struct Standstills {
+    last: Option<String>,
+    told: bool,
+}
+
+impl Standstills {
+    /// What is to be said of it, once: from the second look in a row that sees it, for others may not have had their turn yet after a stop.
+    fn lasts(&mut self, now: Option<String>) -> Option<&str> {
+        if now.is_none() || now != self.last {
+            (self.last, self.told) = (now, false);
+            return None;
+        }
+        if std::mem::replace(&mut self.told, true) { None } else { self.last.as_deref() }
+    }
+}
+
+/// Whether the threads of volumes go on.
+fn all_goes_on(standstill: Option<String>, standstills: &mut Standstills) -> bool {
+    let goes_on = standstill.is_none();
+    if let Some(what) = standstills.lasts(standstill) {
         log::error!(
-            MESSAGE_ID = event::RECORDER_HANGS, CAUSE = what.as_str();
+            MESSAGE_ID = event::RECORDER_HANGS, CAUSE = what;
             "{what}: a mistake in this program; unless it goes on, the service manager starts the recorder anew"
         );
     }
-    *told = standstill;
-    told.is_none()
+    goes_on
 }
 
 fn tell(recorder: &Weak<Shared>, beats: Option<&AtomicU64>, pace: Duration) {
@@ -103,14 +138,16 @@ fn tell(recorder: &Weak<Shared>, beats: Option<&AtomicU64>, pace: Duration) {
 #[derive(Debug, Default)]
 struct Silence {
     last: Option<(Monotonic, u64)>,
+    looks: Looks,
     told: bool,
 }
 
 impl Silence {
     /// What is to be said of it, once: well before the service manager has waited long enough, which is for three turns.
     fn lasts(&mut self, now: Monotonic, beats: u64, pace: Duration) -> Option<String> {
+        let slept = self.looks.slept(now, pace);
         let &mut (since, _) = match &mut self.last {
-            Some(last) if last.1 == beats => last,
+            Some(last) if last.1 == beats && !slept => last,
             last => {
                 self.told = false;
                 last.insert((now, beats))
@@ -131,12 +168,12 @@ impl Silence {
 struct Line(Option<(Monotonic, String)>);
 
 impl Line {
-    /// Another one, if it has changed and is due.
-    fn renewed(&mut self, now: Monotonic, line: impl FnOnce() -> String) -> Option<&str> {
+    /// Another one, if it has changed and is due. None is known: the old one stays.
+    fn renewed(&mut self, now: Monotonic, line: impl FnOnce() -> Option<String>) -> Option<&str> {
         if self.0.as_ref().is_some_and(|(told, _)| now.since(*told) < RENEW) {
             return None;
         }
-        let line = line();
+        let line = line()?;
         if self.0.as_ref().is_some_and(|(_, before)| *before == line) {
             return None;
         }
@@ -144,9 +181,18 @@ impl Line {
     }
 }
 
-fn doing(shared: &Shared) -> String {
-    let absent = shared.absent.lock().unwrap_or_else(PoisonError::into_inner).len();
-    words(&shared.supervisor.status(), &shared.store.volumes(), absent)
+fn doing(shared: &Shared) -> Option<String> {
+    let absent = count(&shared.absent)?;
+    Some(words(&shared.supervisor.status(), &shared.store.volumes(), absent))
+}
+
+/// How many there are; none if somebody is at them. Whoever feeds the watchdog must not wait for somebody who may wait for a disk.
+fn count<T>(list: &Mutex<Vec<T>>) -> Option<usize> {
+    match list.try_lock() {
+        Ok(list) => Some(list.len()),
+        Err(TryLockError::Poisoned(list)) => Some(list.into_inner().len()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 /// `absent`: volumes that could not be opened yet.
@@ -253,6 +299,40 @@ mod tests {
         assert_eq!(silence.lasts(at(26), 1, pace), None);
         assert_eq!(silence.lasts(at(45), 1, pace), None);
         assert!(silence.lasts(at(46), 1, pace).is_some());
+        // As after a sleep.
+        assert_eq!(silence.lasts(at(50), 2, pace), None);
+        assert_eq!(silence.lasts(at(9000), 2, pace), None, "nobody could turn");
+        assert!(silence.lasts(at(9021), 2, pace).unwrap().ends_with("for 21.0 s"));
+    }
+
+    #[test]
+    fn a_standstill_is_told_once_from_the_second_look_that_sees_it() {
+        let (mut all, what) = (Standstills::default(), || Some("x stands still".to_owned()));
+        assert_eq!(all.lasts(what()), None, "it may not have had its turn yet");
+        assert_eq!(all.lasts(None), None);
+        assert_eq!(all.lasts(what()), None);
+        assert_eq!(all.lasts(what()), what().as_deref());
+        assert_eq!(all.lasts(what()), None, "it was told");
+        assert_eq!(all.lasts(Some("y".into())), None);
+        assert_eq!(all.lasts(Some("y".into())), Some("y"));
+        assert!(!all_goes_on(what(), &mut all) && all_goes_on(None, &mut all));
+    }
+
+    #[test]
+    fn looks_far_apart_are_a_sleep() {
+        let at = |s: i64| Monotonic(s * 1_000_000_000);
+        let (pace, mut looks) = (Duration::from_secs(5), Looks::default());
+        let slept = [0, 5, 20, 36, 40].map(|s| looks.slept(at(s), pace));
+        assert_eq!(slept, [false, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_list_that_somebody_is_at_is_not_waited_for() {
+        let list = Mutex::new(vec![1, 2]);
+        let guard = list.lock().unwrap();
+        assert_eq!(count(&list), None);
+        drop(guard);
+        assert_eq!(count(&list), Some(2));
     }
 
     #[test]
@@ -297,10 +377,12 @@ mod tests {
 
         let at = |s: i64| Monotonic(s * 1_000_000_000);
         let mut told = Line::default();
+        let line = || Some(line());
         assert_eq!(told.renewed(at(0), line), Some("recording 1 of 3 streams; 1 of 3 volumes"));
-        assert_eq!(told.renewed(at(9), || "else".into()), None, "too soon");
+        assert_eq!(told.renewed(at(9), || Some("else".into())), None, "too soon");
         assert_eq!(told.renewed(at(10), line), None, "as before");
-        assert_eq!(told.renewed(at(11), || "else".into()), Some("else"));
+        assert_eq!(told.renewed(at(11), || None), None, "it is not known");
+        assert_eq!(told.renewed(at(11), || Some("else".into())), Some("else"));
         assert_eq!(told.renewed(at(12), line), None);
     }
 }

@@ -66,7 +66,7 @@ fn loop_health_is_handed_what_it_may_know_and_comes_to_nothing_else() {
     let active = |unit: &str| String::from_utf8(machine.try_run(&["systemctl", "is-active", unit]).stdout).unwrap();
     wait_for("health to run", Duration::from_secs(30), || (active(UNITS[0]).trim() == "active").then_some(()));
     let seen = || fs::read_to_string(appliance.path("state/health/seen")).unwrap();
-    let groups = "custodian-health\ncustodian-health\ncustodian-spool\ncustodian-status\n";
+    let groups = "custodian-health\ncustodian-health\ncustodian-spool\ncustodian-status\nsystemd-journal\n";
     assert_eq!(seen(), format!("{groups}nonenone\nrecorder\nend\n"));
 
     // A site is applied: it begins anew with that, while the recorder records.

@@ -1,9 +1,9 @@
 //! The vendor: shut out unless the school allows it, and then let in to health and to nothing else.
 
-use std::{collections::BTreeSet, net::TcpListener, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use super::*;
-use crate::support::own::OwnCameras;
+use crate::support::{free_address, own::OwnCameras};
 
 /// Who is at the school: none of it is anybody's business outside.
 const PEOPLE: &str = r#"
@@ -17,10 +17,6 @@ phone = "0912 345 678"
 email = "hanh@truong.example"
 "#;
 const TOKEN: &str = "vendor-correct-horse";
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// Every path that any router of this program answers, with the placeholders filled in as they would be here.
 fn routes(camera: &str) -> BTreeSet<String> {
@@ -80,7 +76,7 @@ fn leaks(body: &[u8], needles: &[String]) -> Vec<String> {
 fn the_vendor_gets_health_when_the_school_allows_it_and_never_anything_else() {
     let cameras = OwnCameras::start(2);
     let site = cameras.site();
-    let port = free_port();
+    let port = free_address().port();
     let door = format!("\n[health.vendor]\nlisten = \"127.0.0.1:{port}\"\ntoken_secret = \"vendor\"\n");
     site.add_to_last(&format!("{HEALTH}{door}{PEOPLE}"));
     let secrets = site.path("secrets.toml");

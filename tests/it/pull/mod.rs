@@ -30,7 +30,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use crate::support::wait_for;
+use crate::support::{free_address, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const TOKEN: &str = "correct horse battery staple";
@@ -85,10 +85,6 @@ struct Running {
     _runtime: Runtime,
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 fn report() -> Report {
     let at = RealClock.wall();
     let stream = StreamHealth {
@@ -130,7 +126,7 @@ fn report() -> Report {
 impl Running {
     /// An open one.
     fn start(token: bool, authority: Option<&Authority>) -> Self {
-        let running = Self::at(free(), token, authority);
+        let running = Self::at(free_address(), token, authority);
         running.wait_until_open();
         running
     }
@@ -350,7 +346,7 @@ fn a_door_opens_and_shuts_when_it_is_told() {
 
 #[test]
 fn an_address_that_is_not_there_yet_is_waited_for() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind(free_address()).unwrap();
     let door = Running::at(taken.local_addr().unwrap(), true, None);
     // It was tried: the certificate comes first.
     wait_for("the certificate", LIMIT, || door.certificate.borrow().clone());

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Authority, Running, TOKEN, free};
-use crate::support::wait_for;
+use super::{Authority, Running, TOKEN};
+use crate::support::{free_address, wait_for};
 
 const PAGE: &str = include_str!("../../../docs/ref/health.md");
 
@@ -64,7 +64,7 @@ fn prometheus_scrapes_with_a_token_and_with_a_certificate() {
     let config = dir.path().join("prometheus.yml");
     fs::write(&config, format!("global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:\n{jobs}"))
         .unwrap();
-    let listen = free();
+    let listen = free_address();
     let log = fs::File::create(dir.path().join("log")).unwrap();
     let _prometheus = Ends(
         Command::new("prometheus")

@@ -2,11 +2,11 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::TcpListener,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
 use serde_json::{Value as Json, json};
+use tokio::net::TcpSocket;
 
 use super::{super::super::push::tests::mock::Authority, *};
 
@@ -191,7 +191,11 @@ async fn a_password_that_is_refused_is_ours_to_put_right() {
 
 #[tokio::test]
 async fn what_began_and_ended_while_the_server_was_away_is_one_mail() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Does not listen, and keeps the port from everybody who does not ask for it by its number.
+    let away = TcpSocket::new_v4().unwrap();
+    away.set_reuseaddr(true).unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = away.local_addr().unwrap().port();
     let office = office(port.into(), PLAIN, None);
     office.look(&[(1, Fine, Fail), (2, Fine, Fail)]);
     let Tried::Failed(failure) = office.once(0).await else { panic!() };

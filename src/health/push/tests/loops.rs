@@ -250,7 +250,8 @@ async fn a_slow_endpoint_slows_nobody_else() {
     }
     assert_eq!(quick.whole_times(), [0, 30, 60]);
     let times = slow.times();
-    assert!(times.windows(2).all(|w| w[1] - w[0] >= 10.0), "{times:?}");
+    // 10 s, but for what floats lose.
+    assert!(times.windows(2).all(|w| w[1] - w[0] >= 9.999), "{times:?}");
 }
 
 /// All the way: a server that fails first, and then does not.
