@@ -74,6 +74,11 @@ fn key(finding: &Finding) -> Key<'_> {
     (finding.probe, finding.subject.as_ref())
 }
 
+/// Whether what is said of the whole of a probe stands for what was said of a part, which is neither over then nor told again.
+pub(super) fn covers(whole: &Finding, probe: Probe, subject: Option<&Subject>) -> bool {
+    whole.probe == probe && whole.subject.is_none() && whole.level > Level::Ok && subject.is_some()
+}
+
 fn kind(finding: &Finding) -> Kind {
     Code::find(finding.probe, &finding.code).map_or(Kind::Damped, |code| code.kind)
 }
