@@ -76,7 +76,17 @@ fn key(finding: &Finding) -> Key<'_> {
 
 /// Whether what is said of the whole of a probe stands for what was said of a part, which is neither over then nor told again.
 pub(super) fn covers(whole: &Finding, probe: Probe, subject: Option<&Subject>) -> bool {
-    whole.probe == probe && whole.subject.is_none() && whole.level > Level::Ok && subject.is_some()
+    let is_whole = whole.probe == probe && whole.subject.is_none() && whole.level > Level::Ok;
+    is_whole && is_part(subject, is_unknown(whole))
+}
+
+/// Whether a subject is a part of the whole. Others stand beside it: they are covered only where nothing is known of any.
+fn is_part(subject: Option<&Subject>, unknown: bool) -> bool {
+    match subject {
+        None => false,
+        Some(Subject::Camera(_) | Subject::Volume(_)) => true,
+        Some(Subject::Other(_)) => unknown,
+    }
 }
 
 fn kind(finding: &Finding) -> Kind {
@@ -102,8 +112,7 @@ impl Steady {
         let (mut said, mut turns) = (Vec::with_capacity(found.len()), Vec::new());
         let mut entries = Vec::with_capacity(found.len());
         let mut found = found.into_iter().peekable();
-        // The probe of which something not in order is found of all together; whether that is said already.
-        let mut covered: Option<(Probe, bool)> = None;
+        let mut cover: Option<Cover> = None;
         loop {
             let order = match (before.peek(), found.peek()) {
                 (None, None) => break,
@@ -113,6 +122,7 @@ impl Steady {
             };
             let entry = if order.is_le() { before.next() } else { None };
             let finding = if order.is_ge() { found.next() } else { None };
+            let unknown = finding.as_ref().is_some_and(is_unknown);
             let mut entry = match (entry, finding) {
                 (Some(mut entry), Some(finding)) => {
                     entry.found = true;
@@ -122,9 +132,9 @@ impl Steady {
                 (None, Some(finding)) => Entry::new(finding, now, mono, !self.begun),
                 (Some(mut entry), None) => {
                     entry.found = false;
-                    if let Some((_, hidden)) = covered.filter(|(p, _)| entry.covered_by(*p)) {
+                    if let Some(cover) = cover.filter(|c| c.covers(&entry.said)) {
                         // What is found of all of them is true of this one too: it is neither over nor told again.
-                        if !hidden && entry.said.level > Level::Ok {
+                        if !cover.said && entry.said.level > Level::Ok {
                             said.push(entry.said.clone());
                         }
                         entries.push(entry);
@@ -140,7 +150,8 @@ impl Steady {
             turns.extend(entry.tell(now));
             let bad = entry.said.level > Level::Ok;
             if entry.said.subject.is_none() && (bad || entry.raw > Level::Ok) {
-                covered = Some((entry.said.probe, bad));
+                let unknown = unknown || is_unknown(&entry.said);
+                cover = Some(Cover { probe: entry.said.probe, said: bad, unknown });
             }
             if bad || entry.found && entry.settled {
                 said.push(entry.said.clone());
@@ -167,6 +178,27 @@ impl Steady {
     }
 }
 
+/// That something not in order is found of the whole of a probe.
+#[derive(Debug, Clone, Copy)]
+struct Cover {
+    probe: Probe,
+    /// Whether it is said already.
+    said: bool,
+    /// Whether it is only that nothing is known.
+    unknown: bool,
+}
+
+impl Cover {
+    fn covers(&self, part: &Finding) -> bool {
+        part.probe == self.probe && is_part(part.subject.as_ref(), self.unknown)
+    }
+}
+
+/// That something else is in the way of knowing.
+fn is_unknown(finding: &Finding) -> bool {
+    finding.level > Level::Ok && kind(finding) == Kind::Quiet
+}
+
 /// That what was said is over.
 fn over(said: &Finding, now: WallNs) -> Finding {
     Finding::new(said.probe, said.subject.clone(), Level::Ok, Code::OVER, now)
@@ -181,11 +213,6 @@ impl Entry {
             if first || settled { (finding, Leaning::None) } else { (over(&finding, now), Leaning::Worse) };
         said.since = now;
         Self { said, raw, settled, leaning, told: Level::Ok, turns: Vec::new(), worst, changed: mono, found: true }
-    }
-
-    /// Whether what is found of all subjects of a probe says it of this one too.
-    fn covered_by(&self, probe: Probe) -> bool {
-        self.said.probe == probe && self.said.subject.is_some()
     }
 
     /// The next look at it.

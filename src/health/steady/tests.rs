@@ -194,6 +194,23 @@ fn what_is_said_of_all_is_not_told_of_each_again() {
 }
 
 #[test]
+fn what_stands_beside_the_whole_ends_by_itself() {
+    let beside = |level| Finding::new(Probe::Clock, Some(Subject::Other("step".into())), level, "stepped", WallNs(7));
+    let wrong = || plain(Probe::Clock, Fail, "offset");
+    let mut bench = Bench::default();
+    (0..2).for_each(|_| drop(bench.look(vec![wrong(), beside(Warn)])));
+    let told: Vec<_> = (0..3).flat_map(|_| bench.look(vec![wrong()]).1).map(|t| key_of(&t.finding)).collect();
+    assert_eq!(told, [(Probe::Clock, Some(Subject::Other("step".into())))]);
+    // Not where nothing is known: whether a backup is still too old, for one.
+    let old = || Finding::new(Probe::Backup, Some(Subject::Other("backup-1-s3".into())), Fail, "old", WallNs(7));
+    let mut bench = Bench::default();
+    (0..3).for_each(|_| drop(bench.look(vec![old()])));
+    let unknown = || vec![plain(Probe::Backup, Warn, "unknown")];
+    assert!((0..9).all(|_| bench.look(unknown()).1.is_empty()));
+    assert!((0..9).all(|_| bench.look(vec![old()]).1.is_empty()), "it was told");
+}
+
+#[test]
 fn nothing_is_told_while_it_is_silenced_and_it_is_if_it_lasts() {
     let silenced = |bench: &Bench, until: i64| {
         let mut finding = load(Fail);
