@@ -1,8 +1,9 @@
 //! Damping: what is said changes only when it was seen twice, and what comes and goes is held at its worst.
 //!
 //! A finding is known by its probe and subject. Its level is taken over when two looks in a row were worse than what is said, or two were
-//! better; at once where its code says that it cannot flap. What turned three times within an hour is unsteady: it is held at its worst until
-//! nothing changed for 15 minutes. A finding of a subject that is no longer found is over. All lengths of time are by the time since boot, so
+//! better; at once where its code says that it cannot flap. What began three times within an hour is unsteady: it is held at its worst until
+//! nothing changed for 15 minutes. It begins when it becomes worse after it was ok, or had become better: what goes on to a failure and back
+//! to ok began once. A finding of a subject that is no longer found is over. All lengths of time are by the time since boot, so
 //! a clock that is set neither ends nor prolongs anything.
 //!
 //! A [`Turn`] is told once for each level, and what was told survives a restart. Nothing worse is told while a finding is silenced, or where
@@ -19,7 +20,7 @@ use crate::types::{
 };
 
 const MINUTE: i64 = 60_000_000_000;
-/// So many turns within [`WITHIN`] are too many.
+/// So many beginnings within [`WITHIN`] are too many.
 const MANY: usize = 3;
 const WITHIN: i64 = 60 * MINUTE;
 /// What was unsteady is steady again when nothing changed for so long.
@@ -49,8 +50,11 @@ struct Entry {
     leaning: Leaning,
     /// The level that was told last.
     told: Level,
-    /// When it turned, or nearly did, within the last hour.
+    /// When it began, or nearly did, within the last hour.
     turns: Vec<i64>,
+    /// Whether its last turn was to worse.
+    #[serde(default)]
+    rising: bool,
     /// The worst that was found within the last hour, and when.
     worst: Option<(Finding, i64)>,
     /// When `raw` changed last.
@@ -209,10 +213,12 @@ impl Entry {
     fn new(finding: Finding, now: WallNs, mono: i64, first: bool) -> Self {
         let (raw, settled) = (finding.level, finding.level == Level::Ok || kind(&finding) == Kind::Sure);
         let worst = Some((finding.clone(), mono));
+        let began = settled && raw > Level::Ok && !first;
+        let turns = if began { vec![mono] } else { Vec::new() };
         let (mut said, leaning) =
             if first || settled { (finding, Leaning::None) } else { (over(&finding, now), Leaning::Worse) };
         said.since = now;
-        Self { said, raw, settled, leaning, told: Level::Ok, turns: Vec::new(), worst, changed: mono, found: true }
+        Self { said, raw, settled, leaning, told: Level::Ok, turns, rising: began, worst, changed: mono, found: true }
     }
 
     /// The next look at it.
@@ -232,14 +238,14 @@ impl Entry {
         let sure = kind(&finding) == Kind::Sure;
         match finding.level.cmp(&self.said.level) {
             // The first look ever was not in order, and is not confirmed by this one, or at another level.
-            order if !self.settled && self.said.level > Level::Ok => {
-                if order.is_ne() {
+            _ if !self.settled && self.said.level > Level::Ok => {
+                if finding.level == Level::Ok {
                     self.turns.push(mono);
                 }
                 self.say(finding, now);
             }
             Ordering::Equal => {
-                if was == Leaning::Worse {
+                if was == Leaning::Worse && finding.level == Level::Ok {
                     self.turns.push(mono);
                 }
                 self.say(finding, now);
@@ -280,7 +286,11 @@ impl Entry {
 
     /// Says what was found, at its new level.
     fn turn(&mut self, finding: Finding, now: WallNs, mono: i64) {
-        self.turns.push(mono);
+        let rises = finding.level > self.said.level;
+        if rises && !self.rising {
+            self.turns.push(mono);
+        }
+        self.rising = rises;
         self.say(finding, now);
     }
 
@@ -288,7 +298,7 @@ impl Entry {
     fn hold(&mut self, finding: Finding, now: WallNs, mono: i64) {
         if mono.saturating_sub(self.changed) >= QUIET {
             (self.said.unsteady, self.leaning, self.turns) = (false, Leaning::None, Vec::new());
-            self.worst = None;
+            (self.worst, self.rising) = (None, false);
             self.say(finding, now);
         } else if finding.level >= self.said.level {
             self.say(finding, now);

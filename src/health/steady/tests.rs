@@ -79,9 +79,16 @@ fn a_level_is_taken_over_when_it_was_seen_twice() {
     let looks = Bench::default().all(&[Well, Fail, Well, Fail, Well]);
     assert_eq!(looks[..4], strings(&[("ok", ""), ("ok", ""), ("ok", ""), ("ok", "")]));
     let looks = Bench::default().all(&[Well, Warn, Warn, Fail, Fail, Warn, Warn]);
-    let is =
-        [("ok", ""), ("ok", ""), ("warn", "ok→warn"), ("warn", ""), ("fail", "warn→fail"), ("fail", ""), ("~fail", "")];
-    assert_eq!(looks, strings(&is), "the third turn within an hour is one too many");
+    let is = [
+        ("ok", ""),
+        ("ok", ""),
+        ("warn", "ok→warn"),
+        ("warn", ""),
+        ("fail", "warn→fail"),
+        ("fail", ""),
+        ("warn", "fail→warn"),
+    ];
+    assert_eq!(looks, strings(&is));
 }
 
 #[test]
@@ -121,15 +128,19 @@ fn since_is_when_the_level_came() {
 #[test]
 fn what_comes_and_goes_is_held_at_its_worst_until_it_was_quiet() {
     let mut bench = Bench::default();
-    bench.all(&[Well, Fail, Fail, Well, Well, Fail]);
-    assert_eq!(bench.one(Fail), ("~fail".into(), "ok→fail".into()), "the third turn");
+    bench.all(&[Well, Fail, Fail, Well, Well, Fail, Fail, Well, Well, Fail]);
+    assert_eq!(
+        bench.one(Fail),
+        ("~fail".into(), "ok→fail".into()),
+        "the third beginning within an hour is one too many"
+    );
     // For a quarter of an hour after the last change.
     for n in 0..30 {
         assert_eq!(bench.one(Well), ("~fail".into(), String::new()), "{n}");
     }
     assert_eq!(bench.one(Well), ("ok".into(), "fail→ok".into()));
     assert_eq!(bench.one(Well), ("ok".into(), String::new()));
-    // Looks that differ once each are turns as well, else it could come and go for ever unseen.
+    // Looks that differ once each are beginnings as well, else it could come and go for ever unseen.
     let mut bench = Bench::default();
     let looks = bench.all(&[Well, Fail, Well, Warn, Well, Warn, Well]);
     let (last, before) = looks.split_last().unwrap();
@@ -141,6 +152,33 @@ fn what_comes_and_goes_is_held_at_its_worst_until_it_was_quiet() {
     (0..120).for_each(|_| drop(bench.one(Well)));
     let looks = bench.all(&[Warn, Well, Warn, Well, Warn, Well]);
     assert_eq!(looks.last().unwrap().0, "~warn");
+}
+
+#[test]
+fn one_outage_is_not_unsteady_however_bad_it_becomes() {
+    let outage = [Warn, Warn, Fail, Fail, Warn, Warn, Well, Well];
+    let told = ["", "ok→warn", "", "warn→fail", "", "fail→warn", "", "warn→ok"];
+    let mut bench = Bench::default();
+    bench.one(Well);
+    for _ in 0..2 {
+        let looks = bench.all(&outage);
+        assert_eq!(looks.iter().map(|(_, told)| &**told).collect::<Vec<_>>(), told);
+        assert!(looks.iter().all(|(said, _)| !said.starts_with('~')), "{looks:?}");
+    }
+    assert_eq!(bench.all(&outage)[1], ("~fail".into(), "ok→fail".into()), "the third of an hour");
+    // What goes up and down without an end does so unseen no more than what ends each time.
+    let mut bench = Bench::default();
+    let looks = bench.all(&[Well, Warn, Warn, Fail, Fail, Warn, Warn, Fail, Fail, Warn, Warn, Fail, Fail, Warn, Warn]);
+    assert_eq!(looks.last().unwrap().0, "~fail");
+    // What is said at once, and of nobody in between.
+    let mut bench = Bench::default();
+    let offered = || plain(Probe::Update, Warn, "security");
+    bench.look(vec![load(Well)]);
+    for n in 0..3 {
+        let (said, _) = bench.look(vec![load(Well), offered()]);
+        assert_eq!(said.iter().any(|f| f.unsteady), n == 2, "{n}");
+        (0..3).for_each(|_| drop(bench.look(vec![load(Well)])));
+    }
 }
 
 #[test]
@@ -248,7 +286,7 @@ fn what_only_stands_in_the_way_of_knowing_is_not_told() {
 #[test]
 fn time_since_boot_begins_anew_with_a_boot() {
     let mut bench = Bench::default();
-    bench.all(&[Well, Fail, Fail, Well, Well, Fail, Fail, Well]);
+    bench.all(&[Well, Fail, Fail, Well, Well, Fail, Fail, Well, Well, Fail, Fail, Well]);
     // The machine starts again: what was a moment ago was a moment ago.
     bench.looks = 0;
     for n in 0..29 {
@@ -281,6 +319,7 @@ proptest! {
         let mut bench = Bench::default();
         let mut told: BTreeMap<(Probe, Option<Subject>), Level> = BTreeMap::new();
         let mut failing: BTreeMap<Option<Subject>, u32> = BTreeMap::new();
+        let (mut before, mut rises) = (BTreeMap::<Option<Subject>, Level>::new(), BTreeMap::<Option<Subject>, u32>::new());
         for (n, (all, cameras, silent)) in looks.iter().enumerate() {
             let mut found = vec![load(*all)];
             found.extend(cameras.iter().zip(1..).filter_map(|(level, n)| {
@@ -298,7 +337,17 @@ proptest! {
                 found.iter().filter(|f| f.level == Fail).map(|f| f.subject.clone()).collect();
             failing.retain(|subject, _| bad.contains(subject));
             bad.into_iter().for_each(|subject| *failing.entry(subject).or_default() += 1);
+            let levels: BTreeMap<_, _> = found.iter().map(|f| (f.subject.clone(), f.level)).collect();
+            for (subject, level) in &levels {
+                let rises = rises.entry(subject.clone()).or_default();
+                *rises += u32::from(*level > before.get(subject).copied().unwrap_or_default());
+            }
+            // Each beginning takes a rise at least.
+            before = levels;
             let (said, turns) = bench.steady.settle(found, now, bench.looks * LOOK);
+            for finding in said.iter().filter(|f| f.unsteady) {
+                prop_assert!(rises[&finding.subject] >= 3, "{:?}", finding);
+            }
             for turn in &turns {
                 let before = told.insert(key_of(&turn.finding), turn.finding.level).unwrap_or_default();
                 prop_assert_eq!(turn.from, before, "a turn goes on from the last one");
