@@ -220,7 +220,8 @@ impl Outbox {
         let covered = |a: &Alarm, f: &Finding| steady::covers(f, a.now.probe, a.now.subject.as_ref());
         let mentioned = |a: &Alarm| {
             let mut said = report.findings.iter().chain(turns.iter().map(|t| &t.finding));
-            said.any(|f| a.is(f.probe, f.subject.as_ref()) || covered(a, f))
+            // Without a site nobody looks for it.
+            report.recorder.is_none() || said.any(|f| a.is(f.probe, f.subject.as_ref()) || covered(a, f))
         };
         let mut unmentioned = std::mem::take(&mut self.unmentioned);
         for want in &self.wants {

@@ -190,7 +190,11 @@ fn what_is_not_known_ends_no_alarm() {
         outbox.put(&[], &silent, false).unwrap();
         assert_eq!(sent(&mut outbox, 0), None, "the recorder is down");
     }
-    broken.at = WallNs(12 * SECOND);
+    for at in 12..20 {
+        outbox.put(&[], &Report { recorder: None, ..report(at, &[]) }, false).unwrap();
+        assert_eq!(sent(&mut outbox, 0), None, "there is no site to look by");
+    }
+    broken.at = WallNs(20 * SECOND);
     outbox.put(&[], &broken, false).unwrap();
     assert_eq!(sent(&mut outbox, 0), None, "it was told");
 }

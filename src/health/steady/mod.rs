@@ -3,19 +3,24 @@
 //! A finding is known by its probe and subject. Its level is taken over when two looks in a row were worse than what is said, or two were
 //! better; at once where its code says that it cannot flap. What began three times within an hour is unsteady: it is held at its worst until
 //! nothing changed for 15 minutes. It begins when it becomes worse after it was ok, or had become better: what goes on to a failure and back
-//! to ok began once. A finding of a subject that is no longer found is over. All lengths of time are by the time since boot, so
+//! to ok began once. A finding of a subject that is no longer found is over: at once where the site has it no more, and not while nobody
+//! can read the site. All lengths of time are by the time since boot, so
 //! a clock that is set neither ends nor prolongs anything.
 //!
 //! A [`Turn`] is told once for each level, and what was told survives a restart. Nothing worse is told while a finding is silenced, or where
 //! it only says that something else is in the way of knowing (the recorder does not answer); if it is still so afterwards, it is told then.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Code, Kind};
+use super::{
+    facts::{Facts, NoSite},
+    judge::{Code, Kind},
+    report,
+};
 use crate::types::{
-    WallNs,
+    VolumeName, WallNs,
     wire::health::{Finding, Level, Probe, Subject, Turn},
 };
 
@@ -25,6 +30,38 @@ const MANY: usize = 3;
 const WITHIN: i64 = 60 * MINUTE;
 /// What was unsteady is steady again when nothing changed for so long.
 const QUIET: i64 = 15 * MINUTE;
+
+/// What the site has, at a look: what else was said of cameras and volumes is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// There is a site, and nobody can read it: what is judged by it can be neither found nor over.
+    Unknown,
+    /// Its cameras by number, and its volumes.
+    Known(BTreeSet<u32>, BTreeSet<VolumeName>),
+}
+
+impl Ground {
+    /// Of a look.
+    pub fn of(facts: &Facts) -> Self {
+        match &facts.site {
+            Err(NoSite::Broken(_)) => Self::Unknown,
+            Err(NoSite::Absent) => Self::Known(BTreeSet::new(), BTreeSet::new()),
+            Ok((site, recorder)) => Self::Known(
+                report::numbered(facts, site, recorder).map(|(number, _)| number).collect(),
+                site.volumes_of(recorder).iter().map(|v| v.name.clone()).collect(),
+            ),
+        }
+    }
+
+    /// Whether a subject is no more.
+    fn has_lost(&self, subject: Option<&Subject>) -> bool {
+        match (self, subject) {
+            (Self::Known(cameras, _), Some(Subject::Camera(number))) => !cameras.contains(number),
+            (Self::Known(_, volumes), Some(Subject::Volume(name))) => !volumes.contains(name),
+            _ => false,
+        }
+    }
+}
 
 /// What was said at the last look, and what was told. Goes to disk as JSON, so that a restart tells nothing twice.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -101,8 +138,14 @@ impl Steady {
     /// Takes in what a look has found, and says what is to be said, by probe and subject, and what has turned. `mono` is time since boot, ns.
     ///
     /// After the first look ever everything is said as it was found; it is told when a second look finds it too.
-    pub fn settle(&mut self, mut found: Vec<Finding>, now: WallNs, mono: i64) -> (Vec<Finding>, Vec<Turn>) {
+    pub fn settle(
+        &mut self,
+        mut found: Vec<Finding>,
+        ground: &Ground,
+        (now, mono): (WallNs, i64),
+    ) -> (Vec<Finding>, Vec<Turn>) {
         self.follow(mono);
+        let judged: BTreeSet<Probe> = found.iter().map(|f| f.probe).collect();
         found.sort_by(|a, b| key(a).cmp(&key(b)));
         found.dedup_by(|later, first| {
             let same = key(later) == key(first);
@@ -136,6 +179,16 @@ impl Steady {
                 (None, Some(finding)) => Entry::new(finding, now, mono, !self.begun),
                 (Some(mut entry), None) => {
                     entry.found = false;
+                    if ground.has_lost(entry.said.subject.as_ref()) {
+                        entry.end(now);
+                        turns.extend(entry.tell(now));
+                        continue;
+                    }
+                    if *ground == Ground::Unknown && !judged.contains(&entry.said.probe) {
+                        // Nobody knows whether it is over: that the site cannot be read is said instead.
+                        entries.push(entry);
+                        continue;
+                    }
                     if let Some(cover) = cover.filter(|c| c.covers(&entry.said)) {
                         // What is found of all of them is true of this one too: it is neither over nor told again.
                         if !cover.said && entry.said.level > Level::Ok {
@@ -305,6 +358,12 @@ impl Entry {
         } else {
             self.heed(&finding);
         }
+    }
+
+    /// It is no more, and so is all that was said of it.
+    fn end(&mut self, now: WallNs) {
+        self.said = over(&self.said, now);
+        self.settled = true;
     }
 
     /// What is told of it now.

@@ -8,10 +8,21 @@ use Level::{Fail, Ok as Well, Warn};
 const LOOK: i64 = 30 * 1_000_000_000;
 
 /// A recorder looked at every 30 s.
-#[derive(Default)]
 struct Bench {
     steady: Steady,
     looks: i64,
+    ground: Ground,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self { steady: Steady::default(), looks: 0, ground: ground(1..=4) }
+    }
+}
+
+/// A site of these cameras.
+fn ground(cameras: std::ops::RangeInclusive<u32>) -> Ground {
+    Ground::Known(cameras.collect(), BTreeSet::from(["a1".parse().unwrap()]))
 }
 
 impl Bench {
@@ -23,7 +34,7 @@ impl Bench {
         self.looks += 1;
         // As it would be after a restart of the service.
         self.steady = serde_json::from_str(&serde_json::to_string(&self.steady).unwrap()).unwrap();
-        self.steady.settle(found, self.now(), self.looks * LOOK)
+        self.steady.settle(found, &self.ground, (self.now(), self.looks * LOOK))
     }
 
     /// A look that finds one thing, after one that found that it is well: what is said, and what was told.
@@ -232,6 +243,46 @@ fn what_is_said_of_all_is_not_told_of_each_again() {
 }
 
 #[test]
+fn nothing_is_over_while_the_site_cannot_be_read() {
+    let broken = || vec![plain(Probe::Generation, Fail, "broken"), plain(Probe::Units, Well, "well")];
+    let unit = || Finding::new(Probe::Units, Some(Subject::Other("x.service".into())), Fail, "failed", WallNs(7));
+    let found = || vec![plain(Probe::Footage, Well, "partly"), camera(3, Fail)];
+    let mut bench = Bench::default();
+    let both = || found().into_iter().chain([unit()]).collect();
+    (0..3).for_each(|_| drop(bench.look(both())));
+    bench.ground = Ground::Unknown;
+    let told: Vec<_> = (0..9).flat_map(|_| short(&bench.look(broken())).1).collect();
+    assert_eq!(told, ["all fail→ok over", "all ok→fail broken"], "what needs no site is judged");
+    bench.ground = ground(1..=4);
+    let back: Vec<_> = (0..3).flat_map(|_| bench.look(found()).1).map(|t| t.finding.probe).collect();
+    assert_eq!(back, [Probe::Generation], "the camera is as it was");
+    let over: Vec<_> =
+        (0..3).flat_map(|_| short(&bench.look(vec![plain(Probe::Footage, Well, "recorded")])).1).collect();
+    assert_eq!(over, ["c3 fail→ok over"]);
+}
+
+#[test]
+fn what_is_no_longer_of_the_site_is_over_at_once() {
+    let mut bench = Bench::default();
+    let all = || plain(Probe::Footage, Well, "partly");
+    let disk = || Finding::new(Probe::Disk, Some(Subject::Volume("a1".parse().unwrap())), Fail, "smart", WallNs(7));
+    bench.look(vec![all()]);
+    for level in [Fail, Fail, Well, Well, Fail, Fail, Well, Well, Fail, Fail] {
+        let found = if level == Fail { vec![all(), camera(4, Fail), disk()] } else { vec![all(), disk()] };
+        bench.look(found);
+    }
+    let (said, _) = bench.look(vec![all(), camera(4, Fail), disk()]);
+    assert!(said.iter().any(|f| f.unsteady && f.subject == Some(Subject::Camera(4))), "{said:?}");
+    bench.ground = ground(1..=3);
+    let looked = short(&bench.look(vec![all(), disk()]));
+    assert_eq!(looked, (vec!["all ok partly".into(), "all fail smart".into()], vec!["c4 fail→ok over".into()]));
+    // Also while the same is said of all, and of a volume.
+    bench.ground = Ground::Known(BTreeSet::new(), BTreeSet::new());
+    let looked = short(&bench.look(vec![plain(Probe::Disk, Fail, "x")]));
+    assert_eq!(looked.1, ["all fail→ok over"]);
+}
+
+#[test]
 fn what_stands_beside_the_whole_ends_by_itself() {
     let beside = |level| Finding::new(Probe::Clock, Some(Subject::Other("step".into())), level, "stepped", WallNs(7));
     let wrong = || plain(Probe::Clock, Fail, "offset");
@@ -297,7 +348,7 @@ fn time_since_boot_begins_anew_with_a_boot() {
 
 #[test]
 fn of_two_findings_of_one_subject_the_worse_is_said() {
-    let (said, _) = Steady::default().settle(vec![load(Well), load(Fail), load(Warn)], WallNs(0), 0);
+    let (said, _) = Steady::default().settle(vec![load(Well), load(Fail), load(Warn)], &ground(1..=4), (WallNs(0), 0));
     assert_eq!(said.iter().map(|f| f.level).collect::<Vec<_>>(), [Fail]);
 }
 
@@ -344,7 +395,7 @@ proptest! {
             }
             // Each beginning takes a rise at least.
             before = levels;
-            let (said, turns) = bench.steady.settle(found, now, bench.looks * LOOK);
+            let (said, turns) = bench.steady.settle(found, &bench.ground, (now, bench.looks * LOOK));
             for finding in said.iter().filter(|f| f.unsteady) {
                 prop_assert!(rises[&finding.subject] >= 3, "{:?}", finding);
             }

@@ -14,7 +14,10 @@ use super::{
     ways::First,
 };
 use crate::{
-    health::{judge, report, silence, steady::Steady},
+    health::{
+        judge, report, silence,
+        steady::{Ground, Steady},
+    },
     services::paths::Paths,
     sys::processor_time,
     types::wire::health::{Report, Turn},
@@ -83,7 +86,8 @@ impl Looker {
         let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner).running();
         let mut found = judge::judge(&facts);
         silence::apply(&silences, &mut found, facts.at);
-        let (findings, _) = Steady::default().settle(found, facts.at, self.world.clock.monotonic().0);
+        let (findings, _) =
+            Steady::default().settle(found, &Ground::of(&facts), (facts.at, self.world.clock.monotonic().0));
         report::assemble(&facts, findings, silences)
     }
 
@@ -106,7 +110,7 @@ impl Looker {
         };
         let mut found = judge::judge(&facts);
         silence::apply(&silences, &mut found, facts.at);
-        let (findings, turns) = self.turns.settle(found, (facts.at, boot), self.entries);
+        let (findings, turns) = self.turns.settle(found, &Ground::of(&facts), (facts.at, boot), self.entries);
         let mut report = report::assemble(&facts, findings, silences);
         // They keep it before it is noted here that it was told.
         self.first.tell(&turns, &report);

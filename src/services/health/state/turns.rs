@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{FORMAT, Kept};
 use crate::{
-    health::steady::Steady,
+    health::steady::{Ground, Steady},
     ledger::{What, spool},
     sys::{Files, Monotonic},
     types::{
@@ -55,10 +55,11 @@ impl Turns {
     pub(in crate::services::health) fn settle(
         &mut self,
         found: Vec<Finding>,
+        ground: &Ground,
         (now, boot): (WallNs, Monotonic),
         entries: u64,
     ) -> (Vec<Finding>, Vec<Turn>) {
-        let (findings, turns) = self.said.steady.settle(found, now, boot.0);
+        let (findings, turns) = self.said.steady.settle(found, ground, (now, boot.0));
         let waiting = |turn: &Turn| Waiting { entry: Uuid::new_v4(), from: entries, turn: turn.clone() };
         self.said.waiting.extend(turns.iter().map(waiting));
         let beyond = self.said.waiting.len().saturating_sub(MOST);
@@ -150,7 +151,7 @@ mod tests {
         let mut at = 0;
         let mut look = |turns: &mut Turns, level| {
             at += 5 * SECOND;
-            let (_, turned) = turns.settle(load(level), (WallNs(at), Monotonic(at)), 9);
+            let (_, turned) = turns.settle(load(level), &Ground::Unknown, (WallNs(at), Monotonic(at)), 9);
             turned.len()
         };
         assert_eq!([look(&mut turns, Level::Ok), look(&mut turns, Level::Fail)], [0, 0]);
