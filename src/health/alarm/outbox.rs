@@ -311,11 +311,26 @@ impl Outbox {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        self.behind = true;
+        let was_behind = std::mem::replace(&mut self.behind, true);
         let text = serde_json::to_vec(&self.kept)?;
-        self.files.write(&self.path, &text, 0o600, None)?;
-        self.behind = false;
-        Ok(())
+        let written = self.files.write(&self.path, &text, 0o600, None);
+        self.behind = written.is_err();
+        if let Some((level, line)) = news(was_behind, &written) {
+            log::log!(level, "{line}");
+        }
+        written
+    }
+}
+
+/// What the log is to be told when the file was written, or could not be: each trouble once, and its end.
+fn news(was_behind: bool, written: &io::Result<()>) -> Option<(log::Level, String)> {
+    match written {
+        Err(e) if !was_behind => {
+            let and = "They are told all the same, and again after a restart";
+            Some((log::Level::Error, format!("the outbox of alarms cannot be written: {e}. {and}")))
+        }
+        Ok(()) if was_behind => Some((log::Level::Info, "the outbox of alarms can be written again".to_owned())),
+        _ => None,
     }
 }
 

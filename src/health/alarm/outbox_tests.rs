@@ -252,6 +252,16 @@ fn a_disk_that_cannot_be_written_holds_nothing_up() {
 }
 
 #[test]
+fn the_log_has_a_trouble_once_and_its_end() {
+    let broken = || Err(io::ErrorKind::StorageFull.into());
+    let level = |was_behind, written: io::Result<()>| news(was_behind, &written).map(|(level, _)| level);
+    assert_eq!(level(false, broken()), Some(log::Level::Error));
+    assert_eq!(level(true, broken()), None);
+    assert_eq!(level(true, Ok(())), Some(log::Level::Info));
+    assert_eq!(level(false, Ok(())), None);
+}
+
+#[test]
 fn the_box_is_bounded_and_loses_the_oldest_end_first() {
     let mut outbox = open(&files());
     // A receiver that is never reached; troubles come and go.

@@ -49,7 +49,7 @@ pub(super) struct Looker {
     spool: PathBuf,
     /// How many entries the ledger has at least.
     entries: u64,
-    /// Why its own folder could not be written last.
+    /// Why its own folder, or the ledger's spool, could not be written last.
     trouble: Option<String>,
 }
 
@@ -105,7 +105,7 @@ impl Looker {
         let silences = {
             let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
             let camera = |number| self.numbers.camera(number).cloned();
-            silences.pass((&*files, &self.spool), (facts.at, boot), self.entries, camera);
+            troubles.extend(silences.pass((&*files, &self.spool), (facts.at, boot), self.entries, camera).err());
             silences.running()
         };
         let mut found = judge::judge(&facts);

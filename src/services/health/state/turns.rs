@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -93,17 +94,20 @@ impl Turns {
         }
         // Under which ids they are told must be known for good first.
         self.save(files, boot, true)?;
-        let mut told = 0;
+        let (mut told, mut failed) = (0, Ok(()));
         for one in &self.said.waiting {
             let what = alarm(&one.turn, numbers);
-            if let Err(e) = spool::leave_once(files, spool, (one.entry, one.from), one.turn.at, what) {
-                log::warn!("the ledger is not told yet what health saw: {}", crate::types::story(&e));
+            failed = spool::leave_once(files, spool, (one.entry, one.from), one.turn.at, what);
+            if failed.is_err() {
                 break;
             }
             told += 1;
         }
         self.said.waiting.drain(..told);
-        if told > 0 { self.save(files, boot, true) } else { Ok(()) }
+        if told > 0 {
+            self.save(files, boot, true)?;
+        }
+        failed.context("the ledger is not told yet what health saw")
     }
 }
 
@@ -159,6 +163,12 @@ mod tests {
         files.break_down(true);
         assert!(turns.tell((&files, spool), &BTreeMap::new(), Monotonic(0)).is_err());
         files.break_down(false);
+        // Whoever asks is to say why, once.
+        for _ in 0..2 {
+            let failed = turns.tell((&files, Path::new("/absent/spool")), &BTreeMap::new(), Monotonic(0));
+            let why = format!("{:#}", failed.unwrap_err());
+            assert!(why.starts_with("the ledger is not told yet what health saw: "), "{why}");
+        }
         turns.save(&files, Monotonic(0), true).unwrap();
         let mut turns = Turns::read(&files, dir);
         assert_eq!(look(&mut turns, Level::Fail), 0, "it was said before");
