@@ -47,8 +47,6 @@ pub(super) struct Looker {
     first: First,
     world: World,
     spool: PathBuf,
-    /// How many entries the ledger has at least.
-    entries: u64,
     /// Why its own folder, or the ledger's spool, could not be written last.
     trouble: Option<String>,
 }
@@ -65,7 +63,6 @@ impl Looker {
             ear,
             first,
             spool: paths.ledger_spool(),
-            entries: 0,
             trouble: None,
             world,
         }
@@ -98,19 +95,19 @@ impl Looker {
         let heard = self.ear.heard();
         let facts = self.gatherer.look(answers, (&mut self.memory, &mut self.numbers), &heard);
         let told = facts.status.as_ref().ok().and_then(|status| status.ledger.as_ref()?.entries);
-        self.entries = told.unwrap_or(self.entries);
+        let entries = self.turns.entries(told);
         let mut troubles = Vec::new();
         // A number that somebody was told must stay.
         troubles.extend(self.numbers.save(&*files).err());
         let silences = {
             let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
             let camera = |number| self.numbers.camera(number).cloned();
-            troubles.extend(silences.pass((&*files, &self.spool), (facts.at, boot), self.entries, camera).err());
+            troubles.extend(silences.pass((&*files, &self.spool), (facts.at, boot), entries, camera).err());
             silences.running()
         };
         let mut found = judge::judge(&facts);
         silence::apply(&silences, &mut found, facts.at);
-        let (findings, turns) = self.turns.settle(found, &Ground::of(&facts), (facts.at, boot), self.entries);
+        let (findings, turns) = self.turns.settle(found, &Ground::of(&facts), (facts.at, boot));
         let mut report = report::assemble(&facts, findings, silences);
         // They keep it before it is noted here that it was told.
         self.first.tell(&turns, &report);

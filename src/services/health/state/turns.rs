@@ -27,6 +27,9 @@ struct Said {
     format: u16,
     steady: Steady,
     waiting: Vec<Waiting>,
+    /// How many entries the ledger had when the recorder said it last: from there on it looks for what may be in it already.
+    #[serde(default)]
+    entries: u64,
 }
 
 /// Something for the ledger.
@@ -48,19 +51,25 @@ impl Turns {
     pub(in crate::services::health) fn read(files: &dyn Files, dir: &Path) -> Self {
         let kept = Kept::new(dir, "steady.json");
         let said = kept.read(files);
-        let said = said.unwrap_or(Said { format: FORMAT, steady: Steady::default(), waiting: Vec::new() });
+        let said = said.unwrap_or(Said { format: FORMAT, steady: Steady::default(), waiting: Vec::new(), entries: 0 });
         Self { kept, said, saved: None }
     }
 
-    /// Damps what was found. What has turned is told to the ledger by [`Turns::tell`]; `entries`: how many that has at least.
+    /// How many entries the ledger has at least; `told`: how many the recorder says, if it answers.
+    pub(in crate::services::health) fn entries(&mut self, told: Option<u64>) -> u64 {
+        self.said.entries = told.unwrap_or(self.said.entries);
+        self.said.entries
+    }
+
+    /// Damps what was found. What has turned is told to the ledger by [`Turns::tell`].
     pub(in crate::services::health) fn settle(
         &mut self,
         found: Vec<Finding>,
         ground: &Ground,
         (now, boot): (WallNs, Monotonic),
-        entries: u64,
     ) -> (Vec<Finding>, Vec<Turn>) {
         let (findings, turns) = self.said.steady.settle(found, ground, (now, boot.0));
+        let entries = self.said.entries;
         let waiting = |turn: &Turn| Waiting { entry: Uuid::new_v4(), from: entries, turn: turn.clone() };
         self.said.waiting.extend(turns.iter().map(waiting));
         let beyond = self.said.waiting.len().saturating_sub(MOST);
@@ -152,10 +161,15 @@ mod tests {
         files.make_dir(dir).unwrap();
         let left = || files.list(spool).unwrap().len();
         let mut turns = Turns::read(&files, dir);
+        assert_eq!((turns.entries(None), turns.entries(Some(9))), (0, 9));
+        turns.save(&files, Monotonic(0), true).unwrap();
+        // Another process, beside a recorder that does not answer.
+        let mut turns = Turns::read(&files, dir);
+        assert_eq!(turns.entries(None), 9);
         let mut at = 0;
         let mut look = |turns: &mut Turns, level| {
             at += 5 * SECOND;
-            let (_, turned) = turns.settle(load(level), &Ground::Unknown, (WallNs(at), Monotonic(at)), 9);
+            let (_, turned) = turns.settle(load(level), &Ground::Unknown, (WallNs(at), Monotonic(at)));
             turned.len()
         };
         assert_eq!([look(&mut turns, Level::Ok), look(&mut turns, Level::Fail)], [0, 0]);
@@ -176,6 +190,8 @@ mod tests {
             turns.tell((&files, spool), &BTreeMap::new(), Monotonic(0)).unwrap();
             assert_eq!(left(), 1);
         }
+        let name = &files.list(spool).unwrap()[0];
+        assert!(name.ends_with(".from-9"), "{name}: the recorder need not read all of its ledger");
         let mut turns = Turns::read(&files, dir);
         turns.tell((&files, spool), &BTreeMap::new(), Monotonic(0)).unwrap();
         assert_eq!((left(), look(&mut turns, Level::Fail)), (1, 0));
