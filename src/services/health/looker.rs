@@ -14,7 +14,10 @@ use super::{
     ways::First,
 };
 use crate::{
-    health::{judge, report, silence, steady::Steady},
+    health::{
+        judge, report, silence,
+        steady::{Ground, Steady},
+    },
     services::paths::Paths,
     sys::processor_time,
     types::wire::health::{Report, Turn},
@@ -44,9 +47,7 @@ pub(super) struct Looker {
     first: First,
     world: World,
     spool: PathBuf,
-    /// How many entries the ledger has at least.
-    entries: u64,
-    /// Why its own folder could not be written last.
+    /// Why its own folder, or the ledger's spool, could not be written last.
     trouble: Option<String>,
 }
 
@@ -62,7 +63,6 @@ impl Looker {
             ear,
             first,
             spool: paths.ledger_spool(),
-            entries: 0,
             trouble: None,
             world,
         }
@@ -83,7 +83,8 @@ impl Looker {
         let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner).running();
         let mut found = judge::judge(&facts);
         silence::apply(&silences, &mut found, facts.at);
-        let (findings, _) = Steady::default().settle(found, facts.at, self.world.clock.monotonic().0);
+        let (findings, _) =
+            Steady::default().settle(found, &Ground::of(&facts), (facts.at, self.world.clock.monotonic().0));
         report::assemble(&facts, findings, silences)
     }
 
@@ -94,19 +95,19 @@ impl Looker {
         let heard = self.ear.heard();
         let facts = self.gatherer.look(answers, (&mut self.memory, &mut self.numbers), &heard);
         let told = facts.status.as_ref().ok().and_then(|status| status.ledger.as_ref()?.entries);
-        self.entries = told.unwrap_or(self.entries);
+        let entries = self.turns.entries(told);
         let mut troubles = Vec::new();
         // A number that somebody was told must stay.
         troubles.extend(self.numbers.save(&*files).err());
         let silences = {
             let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
             let camera = |number| self.numbers.camera(number).cloned();
-            silences.pass((&*files, &self.spool), (facts.at, boot), self.entries, camera);
+            troubles.extend(silences.pass((&*files, &self.spool), (facts.at, boot), entries, camera).err());
             silences.running()
         };
         let mut found = judge::judge(&facts);
         silence::apply(&silences, &mut found, facts.at);
-        let (findings, turns) = self.turns.settle(found, (facts.at, boot), self.entries);
+        let (findings, turns) = self.turns.settle(found, &Ground::of(&facts), (facts.at, boot));
         let mut report = report::assemble(&facts, findings, silences);
         // They keep it before it is noted here that it was told.
         self.first.tell(&turns, &report);

@@ -158,9 +158,11 @@ impl Memory {
             gap_seconds: self.gaps.get(key).copied().unwrap_or_default(),
         };
         let streams = keys.into_iter().map(stream).collect();
-        self.saved = Some(now);
         let (wanted, witnessed) = (self.wanted.clone(), self.witnessed);
-        self.kept.write(files, &Said { format: FORMAT, since, counted, streams, wanted, witnessed })
+        self.kept.write(files, &Said { format: FORMAT, since, counted, streams, wanted, witnessed })?;
+        // What could not be written is due until it is: a trouble that comes and goes would be told each time.
+        self.saved = Some(now);
+        Ok(())
     }
 }
 
@@ -282,6 +284,19 @@ mod tests {
         assert_eq!(written(&files), first);
         memory.save(&files, Monotonic(300 * SECOND), false).unwrap();
         assert_ne!(written(&files), first);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_due_until_it_is() {
+        let files = files();
+        let mut memory = read(&files);
+        memory.since(WallNs(0));
+        memory.uncounted(WallNs(0));
+        files.break_down(true);
+        assert!((0..3).all(|n| memory.save(&files, Monotonic(n * 30 * SECOND), false).is_err()));
+        files.break_down(false);
+        memory.save(&files, Monotonic(90 * SECOND), false).unwrap();
+        assert!(files.read(Path::new("/health/memory.json")).unwrap().is_some());
     }
 
     #[test]

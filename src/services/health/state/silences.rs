@@ -3,6 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
+use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -137,7 +138,7 @@ impl Silences {
         (now, boot): (WallNs, Monotonic),
         entries: u64,
         camera: impl Fn(u32) -> Option<CameraId>,
-    ) {
+    ) -> anyhow::Result<()> {
         let over: Vec<Uuid> = self.running().iter().filter(|s| self.is_over(s, now, boot)).map(|s| s.id).collect();
         let forgotten = |a: &Announced| a.ended.as_ref().is_some_and(|e| e.left && e.at + REMEMBERED < now);
         if !over.is_empty() || self.said.silences.iter().any(forgotten) {
@@ -148,12 +149,9 @@ impl Silences {
                     a.ended = Some(Ended { at: now, by: None, entry, from: entries, left: false });
                 }
             });
-            if let Err(e) = changed {
-                log::error!("announced work is over, which cannot be noted: {e}");
-                return;
-            }
+            changed.map_err(|e| anyhow!("announced work is over, which cannot be noted: {e}"))?;
         }
-        self.tell((files, spool), camera);
+        self.tell((files, spool), camera)
     }
 
     fn is_over(&mut self, silence: &Silence, now: WallNs, boot: Monotonic) -> bool {
@@ -171,8 +169,12 @@ impl Silences {
     }
 
     /// Tells the ledger what it was not told yet.
-    fn tell(&mut self, (files, spool): (&dyn Files, &Path), camera: impl Fn(u32) -> Option<CameraId>) {
-        let mut told = Vec::new();
+    fn tell(
+        &mut self,
+        (files, spool): (&dyn Files, &Path),
+        camera: impl Fn(u32) -> Option<CameraId>,
+    ) -> anyhow::Result<()> {
+        let (mut told, mut failed) = (Vec::new(), Ok(()));
         for (n, a) in self.said.silences.iter().enumerate() {
             let Some(ended) = a.ended.as_ref().filter(|e| !e.left) else { continue };
             let what = What::Silence {
@@ -186,22 +188,18 @@ impl Silences {
             };
             match spool::leave_once(files, spool, (ended.entry, ended.from), ended.at, what) {
                 Ok(()) => told.push(n),
-                Err(e) => {
-                    log::warn!("the ledger is not told yet that announced work is over: {}", crate::types::story(&e));
+                Err(e) => failed = Err(e),
+            }
+        }
+        if !told.is_empty() {
+            let noted = self.change(files, |said| {
+                for n in told {
+                    said.silences[n].ended.iter_mut().for_each(|e| e.left = true);
                 }
-            }
+            });
+            noted.map_err(|e| anyhow!("that the ledger was told cannot be noted, it is told again: {e}"))?;
         }
-        if told.is_empty() {
-            return;
-        }
-        let noted = self.change(files, |said| {
-            for n in told {
-                said.silences[n].ended.iter_mut().for_each(|e| e.left = true);
-            }
-        });
-        if let Err(e) = noted {
-            log::warn!("that the ledger was told cannot be noted, it is told again: {e}");
-        }
+        failed.context("the ledger is not told yet that announced work is over")
     }
 }
 
@@ -228,20 +226,23 @@ mod tests {
     struct World {
         files: FakeFiles,
         silences: Silences,
+        spool: &'static str,
+        passed: anyhow::Result<()>,
     }
 
     impl World {
         fn new() -> Self {
             let files = FakeFiles::new();
             files.make_dir(Path::new("/health")).unwrap();
-            Self { silences: Silences::read(&files, Path::new("/health")), files }
+            Self { silences: Silences::read(&files, Path::new("/health")), files, spool: "/spool", passed: Ok(()) }
         }
         fn restart(&mut self) {
             self.silences = Silences::read(&self.files, Path::new("/health"));
         }
         fn pass(&mut self, now: i64, boot: i64) -> usize {
             let camera = |n| (n == 2).then(|| "gate".parse().unwrap());
-            self.silences.pass((&self.files, Path::new("/spool")), (WallNs(now), Monotonic(boot)), 7, camera);
+            self.passed =
+                self.silences.pass((&self.files, Path::new(self.spool)), (WallNs(now), Monotonic(boot)), 7, camera);
             self.silences.running().len()
         }
         fn spool(&self) -> Vec<String> {
@@ -259,7 +260,16 @@ mod tests {
         // Neither can be written: it is not over before that can be noted.
         world.files.break_down(true);
         world.pass(HOUR, 1);
+        assert!(world.passed.is_err(), "whoever asks is to say so, once");
         world.files.break_down(false);
+        // The ledger cannot be told.
+        world.spool = "/absent/spool";
+        for boot in 2..5 {
+            assert_eq!(world.pass(HOUR, boot), 0);
+            let why = format!("{:#}", world.passed.as_ref().unwrap_err());
+            assert!(why.starts_with("the ledger is not told yet that announced work is over: "), "{why}");
+        }
+        world.spool = "/spool";
         assert_eq!((world.pass(HOUR, 2), world.spool().len()), (0, 1));
         assert_eq!((world.pass(2 * HOUR, 3), world.spool().len()), (0, 1));
         world.restart();

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{FORMAT, Kept};
 use crate::{
-    health::steady::Steady,
+    health::steady::{Ground, Steady},
     ledger::{What, spool},
     sys::{Files, Monotonic},
     types::{
@@ -26,6 +27,9 @@ struct Said {
     format: u16,
     steady: Steady,
     waiting: Vec<Waiting>,
+    /// How many entries the ledger had when the recorder said it last: from there on it looks for what may be in it already.
+    #[serde(default)]
+    entries: u64,
 }
 
 /// Something for the ledger.
@@ -47,18 +51,25 @@ impl Turns {
     pub(in crate::services::health) fn read(files: &dyn Files, dir: &Path) -> Self {
         let kept = Kept::new(dir, "steady.json");
         let said = kept.read(files);
-        let said = said.unwrap_or(Said { format: FORMAT, steady: Steady::default(), waiting: Vec::new() });
+        let said = said.unwrap_or(Said { format: FORMAT, steady: Steady::default(), waiting: Vec::new(), entries: 0 });
         Self { kept, said, saved: None }
     }
 
-    /// Damps what was found. What has turned is told to the ledger by [`Turns::tell`]; `entries`: how many that has at least.
+    /// How many entries the ledger has at least; `told`: how many the recorder says, if it answers.
+    pub(in crate::services::health) fn entries(&mut self, told: Option<u64>) -> u64 {
+        self.said.entries = told.unwrap_or(self.said.entries);
+        self.said.entries
+    }
+
+    /// Damps what was found. What has turned is told to the ledger by [`Turns::tell`].
     pub(in crate::services::health) fn settle(
         &mut self,
         found: Vec<Finding>,
+        ground: &Ground,
         (now, boot): (WallNs, Monotonic),
-        entries: u64,
     ) -> (Vec<Finding>, Vec<Turn>) {
-        let (findings, turns) = self.said.steady.settle(found, now, boot.0);
+        let (findings, turns) = self.said.steady.settle(found, ground, (now, boot.0));
+        let entries = self.said.entries;
         let waiting = |turn: &Turn| Waiting { entry: Uuid::new_v4(), from: entries, turn: turn.clone() };
         self.said.waiting.extend(turns.iter().map(waiting));
         let beyond = self.said.waiting.len().saturating_sub(MOST);
@@ -92,17 +103,20 @@ impl Turns {
         }
         // Under which ids they are told must be known for good first.
         self.save(files, boot, true)?;
-        let mut told = 0;
+        let (mut told, mut failed) = (0, Ok(()));
         for one in &self.said.waiting {
             let what = alarm(&one.turn, numbers);
-            if let Err(e) = spool::leave_once(files, spool, (one.entry, one.from), one.turn.at, what) {
-                log::warn!("the ledger is not told yet what health saw: {}", crate::types::story(&e));
+            failed = spool::leave_once(files, spool, (one.entry, one.from), one.turn.at, what);
+            if failed.is_err() {
                 break;
             }
             told += 1;
         }
         self.said.waiting.drain(..told);
-        if told > 0 { self.save(files, boot, true) } else { Ok(()) }
+        if told > 0 {
+            self.save(files, boot, true)?;
+        }
+        failed.context("the ledger is not told yet what health saw")
     }
 }
 
@@ -147,10 +161,15 @@ mod tests {
         files.make_dir(dir).unwrap();
         let left = || files.list(spool).unwrap().len();
         let mut turns = Turns::read(&files, dir);
+        assert_eq!((turns.entries(None), turns.entries(Some(9))), (0, 9));
+        turns.save(&files, Monotonic(0), true).unwrap();
+        // Another process, beside a recorder that does not answer.
+        let mut turns = Turns::read(&files, dir);
+        assert_eq!(turns.entries(None), 9);
         let mut at = 0;
         let mut look = |turns: &mut Turns, level| {
             at += 5 * SECOND;
-            let (_, turned) = turns.settle(load(level), (WallNs(at), Monotonic(at)), 9);
+            let (_, turned) = turns.settle(load(level), &Ground::Unknown, (WallNs(at), Monotonic(at)));
             turned.len()
         };
         assert_eq!([look(&mut turns, Level::Ok), look(&mut turns, Level::Fail)], [0, 0]);
@@ -158,6 +177,12 @@ mod tests {
         files.break_down(true);
         assert!(turns.tell((&files, spool), &BTreeMap::new(), Monotonic(0)).is_err());
         files.break_down(false);
+        // Whoever asks is to say why, once.
+        for _ in 0..2 {
+            let failed = turns.tell((&files, Path::new("/absent/spool")), &BTreeMap::new(), Monotonic(0));
+            let why = format!("{:#}", failed.unwrap_err());
+            assert!(why.starts_with("the ledger is not told yet what health saw: "), "{why}");
+        }
         turns.save(&files, Monotonic(0), true).unwrap();
         let mut turns = Turns::read(&files, dir);
         assert_eq!(look(&mut turns, Level::Fail), 0, "it was said before");
@@ -165,6 +190,8 @@ mod tests {
             turns.tell((&files, spool), &BTreeMap::new(), Monotonic(0)).unwrap();
             assert_eq!(left(), 1);
         }
+        let name = &files.list(spool).unwrap()[0];
+        assert!(name.ends_with(".from-9"), "{name}: the recorder need not read all of its ledger");
         let mut turns = Turns::read(&files, dir);
         turns.tell((&files, spool), &BTreeMap::new(), Monotonic(0)).unwrap();
         assert_eq!((left(), look(&mut turns, Level::Fail)), (1, 0));
