@@ -4,6 +4,7 @@
 //! clock prolongs it; and with the boot that it began in.
 
 pub mod opening;
+mod pace;
 pub mod routes;
 
 use std::{
@@ -19,6 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use self::pace::{Pace, Turn};
 use crate::{
     ledger::{LedgerError, RemoteChange, Salted, What, spool},
     sys::{Clock, Files, Monotonic},
@@ -45,6 +47,9 @@ pub enum VendorError {
     /// Nobody is let in.
     #[error("the school does not allow it now")]
     NotNow,
+    /// It was asked for too often.
+    #[error("that was asked too often")]
+    TooOften,
     /// Not a time to allow it for.
     #[error("a permission lasts from 5 minutes to 7 days")]
     Length,
@@ -101,6 +106,7 @@ pub struct Vendor {
     open: watch::Sender<bool>,
     /// It was ended, which is not told and kept yet.
     ending: AtomicBool,
+    pace: Mutex<Pace>,
 }
 
 /// 32 hexadecimal digits.
@@ -130,8 +136,8 @@ impl Vendor {
             Some(text) => Some(serde_json::from_slice(&text)?),
             None => None,
         };
-        let vendor =
-            Self { place, kept: Mutex::new(kept), open: watch::Sender::new(false), ending: AtomicBool::new(false) };
+        let (open, ending, pace) = (watch::Sender::new(false), AtomicBool::new(false), Mutex::default());
+        let vendor = Self { place, kept: Mutex::new(kept), open, ending, pace };
         vendor.look();
         Ok(vendor)
     }
@@ -227,13 +233,21 @@ impl Vendor {
     /// Notes a use, before it is answered.
     ///
     /// # Errors
-    /// If there is no permission now, or the ledger does not take it. It is not to be answered then.
+    /// If there is no permission now, it comes too often, or the ledger does not take it. It is not to be answered then.
     pub fn uses(&self, route: &str) -> Result<(), VendorError> {
         self.look();
         let mut kept = self.kept();
         let Some(permission) = kept.as_mut().filter(|p| p.ended.is_none() && *self.open.borrow()) else {
             return Err(VendorError::NotNow);
         };
+        let turn = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(self.place.clock.monotonic());
+        if let Turn::TooOften { noted } = turn {
+            if noted {
+                log::warn!("the vendor asks too often, and is not answered each time");
+                self.leave(permission, RemoteChange::Used, Some(format!("{route} (refused: too often)")))?;
+            }
+            return Err(VendorError::TooOften);
+        }
         self.leave(permission, RemoteChange::Used, Some(route.to_owned()))?;
         permission.uses += 1;
         permission.last_use = Some(self.place.clock.wall());

@@ -70,6 +70,7 @@ async fn noted(State(vendor): State<Arc<Vendor>>, request: Request, next: Next) 
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         }
+        Ok(Err(VendorError::TooOften)) => too_often("2", "too often: one request a second\n"),
         Ok(Err(VendorError::NotNow)) => (StatusCode::FORBIDDEN, "the school does not allow it now\n").into_response(),
         Ok(Err(e)) => {
             log::error!("the vendor was not answered, because it could not be noted: {}", story(&e));
@@ -77,6 +78,10 @@ async fn noted(State(vendor): State<Arc<Vendor>>, request: Request, next: Next) 
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")).into_response(),
     }
+}
+
+fn too_often(seconds: &'static str, why: &'static str) -> Response {
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], why).into_response()
 }
 
 async fn report(State(shared): State<Arc<Shared>>) -> Response {
@@ -112,7 +117,7 @@ async fn diagnose(State(shared): State<Arc<Shared>>, Query(back): Query<Back>) -
 
 async fn gathered(shared: &Arc<Shared>, what: Gathered) -> Response {
     let Ok(_turn) = shared.turn.try_acquire() else {
-        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "10")], "one at a time\n").into_response();
+        return too_often("10", "one at a time\n");
     };
     let gather = shared.gather.clone();
     match tokio::task::spawn_blocking(move || gather(what)).await {

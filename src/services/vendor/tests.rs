@@ -96,3 +96,20 @@ fn what_cannot_be_told_is_not_answered() {
     vendor.look();
     assert_eq!(left(&files), ["ended"]);
 }
+
+#[test]
+fn who_asks_without_end_does_not_fill_the_ledger() {
+    let (files, clock) = (FakeFiles::new(), FakeClock::at(WallNs(HOUR)));
+    let vendor = Vendor::open(place(&files, &clock, "b1")).unwrap();
+    vendor.allow(allow(3 * HOUR)).unwrap();
+    let burst = pace::BURST as usize;
+    let served = (0..3 * burst).filter(|_| vendor.uses("GET /nothing").is_ok()).count();
+    assert_eq!(served, burst);
+    let told = left(&files);
+    assert_eq!(told.len(), burst + 1);
+    assert_eq!(told.iter().filter(|entry| entry.ends_with("(refused: too often)")).count(), 1);
+    clock.advance(Duration::from_secs(10));
+    assert_eq!((0..100).filter(|_| vendor.uses("GET /nothing").is_ok()).count(), 10);
+    assert!(matches!(vendor.uses("GET /nothing"), Err(VendorError::TooOften)));
+    assert_eq!(left(&files).len(), burst + 11);
+}
