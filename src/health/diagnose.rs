@@ -90,7 +90,7 @@ pub fn site(site: &Site, numbers: &BTreeMap<CameraId, u32>) -> Section {
     Section::of(
         "site",
         &json!({
-            "id": site.id(), "timezone": site.timezone().iana_name(), "language": site.language().as_str(),
+            "timezone": site.timezone().iana_name(), "language": site.language().as_str(),
             "when_short": site.when_short().as_str(), "promise": site.promise().as_str(),
             "min_days": site.retention().min_days, "max_days": site.retention().max_days,
             "areas": site.areas().len(), "roles": site.roles().len(), "people": site.people().len(),
@@ -156,4 +156,36 @@ pub fn recorder(
             "streams": streams, "volumes": volumes, "retention": kept,
         }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        health::{fixture, steady::Steady},
+        types::wire::health::Witnessed,
+    };
+
+    #[test]
+    fn what_the_site_is_called_is_in_neither_report_nor_site() {
+        let facts = fixture::well(1);
+        let site = facts.site.as_ref().unwrap().0.clone();
+        let log = format!("custodian/{}/a/record", site.id());
+        let mut report = fixture::look(&facts, &[], &mut Steady::default(), 0).0;
+        let witnessed = |checkpoint: String| Witnessed {
+            ledger: "record".into(),
+            checkpoint,
+            entries: 12,
+            at: fixture::NOW,
+        };
+        let ours = witnessed(format!("{log}\n12\nQUJD\n\n— {log} REVG\n"));
+        let odd = witnessed(format!("{log}\n12\nQUJD\n{log}\n\n— {log} REVG\n"));
+        report.checkpoints = vec![ours, odd];
+        let masked: Vec<_> = report.masked().checkpoints.into_iter().map(|c| c.checkpoint).collect();
+        assert_eq!(masked, ["<name>\n12\nQUJD\n\n— <name> REVG\n", ""], "the name put back is the note again");
+        let numbers = BTreeMap::new();
+        for section in [health(&report), super::site(&site, &numbers)] {
+            assert!(!section.text.contains(site.id()) && !section.text.contains(site.name()), "{}", section.text);
+        }
+    }
 }

@@ -47,6 +47,7 @@ impl Mask {
         }
         if let Some(site) = site {
             add(site.name(), "<site>".into(), false);
+            add(site.id(), "<site>".into(), true);
             for c in site.cameras() {
                 for id in c.previously.iter().chain([&c.id]) {
                     add(id.as_str(), camera(&c.id), true);
@@ -202,6 +203,7 @@ mod tests {
     const SITE: &str = r#"
 [site]
 name = "Trường Tiểu học A"
+id = "hoa-huong-duong"
 timezone = "Asia/Ho_Chi_Minh"
 [area.san]
 name = "Sân trước"
@@ -252,6 +254,7 @@ email = "hanh@truong.vn"
             ("camera gate is CỔNG CHÍNH now", "camera <camera 1> is <camera 1> now"),
             ("/v/a-1/footage/cong/main/x.mp4", "/v/a-1/footage/<camera 1>/main/x.mp4"),
             ("congress", "congress"),
+            ("the log custodian/hoa-huong-duong/a/record", "the log custodian/<site>/a/record"),
             ("hello Nguyễn Thị Hạnh, hanh@truong.vn 0912 345 678!", "hello <person>, <person> <person>!"),
             ("mail to somebody.else@example.org.", "mail to <e-mail>"),
             ("at Sân trước, Tổ bảo vệ; Trường Tiểu học A", "at <area>, <register>; <site>"),

@@ -51,6 +51,11 @@ impl Entry {
 #[serde(transparent)]
 pub struct Salted(Hash);
 
+/// The bytes of a salt that is written as 32 hexadecimal digits.
+pub fn salt_of(text: &str) -> Option<[u8; 16]> {
+    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
+}
+
 impl Salted {
     /// Of a text with its salt (16 random bytes).
     pub fn new(salt: &[u8; 16], text: &str) -> Self {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     apply,
-    ledger::{self, Salted, What, spool},
+    ledger::{self, Salted, What, salt_of, spool},
     services::paths::Paths,
     sys::{Files, random},
     types::{WallNs, merkle::Hash},
@@ -50,10 +50,6 @@ struct One {
     from: u64,
     /// Whether it was left for the ledger.
     left: bool,
-}
-
-fn salt_of(text: &str) -> Option<[u8; 16]> {
-    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
 }
 
 /// Leaves word for the ledger if another generation is in force than was told last, or what was to be told could not be left then.

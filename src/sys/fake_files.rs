@@ -40,6 +40,7 @@ struct State {
     off: bool,
     /// Whether every change fails, as on a disk that has turned read-only.
     broken: bool,
+    full: bool,
     watched: Option<PathBuf>,
     versions: Vec<Arc<[u8]>>,
     /// Files that are somebody else's.
@@ -129,6 +130,11 @@ impl FakeFiles {
     /// From now on every change fails, or none does.
     pub fn break_down(&self, broken: bool) {
         self.state().broken = broken;
+    }
+
+    /// From now on nothing can be written, because there is no room, or it can; what is there can be removed.
+    pub fn fill(&self, full: bool) {
+        self.state().full = full;
     }
 
     /// Makes a file somebody else's; it stays so by any name.
@@ -264,6 +270,9 @@ impl Files for FakeFiles {
     fn write(&self, path: &Path, bytes: &[u8], _mode: u32, _group: Option<u32>) -> io::Result<()> {
         self.change(Some(path), |state| {
             state.has_parent(path)?;
+            if state.full {
+                return Err(nix::errno::Errno::ENOSPC.into());
+            }
             state.seen.insert(path.to_owned(), Node::File(bytes.into()));
             Ok(())
         })

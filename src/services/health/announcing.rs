@@ -3,9 +3,9 @@
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
-use super::state::{new_salt, salt_of};
+use super::state::new_salt;
 use crate::{
-    ledger::{Salted, SilenceChange, What, spool},
+    ledger::{Salted, SilenceChange, What, salt_of, spool},
     services::{
         paths::Paths,
         socket::{self, AskError},

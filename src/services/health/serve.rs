@@ -169,6 +169,7 @@ fn vendor(paths: &Paths, world: &super::World) -> Option<Arc<Vendor>> {
     let place = vendor::Place {
         folder: paths.health(),
         spool: paths.ledger_spool(),
+        ledger: crate::ledger::public(&paths.ledger()),
         files: world.files.clone(),
         clock: world.clock.clone(),
         boot: String::from_utf8_lossy(&boot).trim().to_owned(),

@@ -4,6 +4,7 @@
 //! clock prolongs it; and with the boot that it began in.
 
 pub mod opening;
+mod pace;
 pub mod routes;
 
 use std::{
@@ -18,9 +19,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use uuid::Uuid;
 
+use self::pace::{Pace, Turn};
 use crate::{
-    ledger::{LedgerError, RemoteChange, Salted, What, spool},
+    ledger::{self, LedgerError, RemoteChange, Salted, What, salt_of, spool},
     sys::{Clock, Files, Monotonic},
     types::{
         WallNs,
@@ -45,6 +48,9 @@ pub enum VendorError {
     /// Nobody is let in.
     #[error("the school does not allow it now")]
     NotNow,
+    /// It was asked for too often.
+    #[error("that was asked too often")]
+    TooOften,
     /// Not a time to allow it for.
     #[error("a permission lasts from 5 minutes to 7 days")]
     Length,
@@ -77,7 +83,16 @@ struct Permission {
     last_use: Option<WallNs>,
     /// Set when it was ended; the last one is kept, because the ledger has its texts as hashes only.
     #[serde(default)]
-    ended: Option<WallNs>,
+    ended: Option<Ended>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Ended {
+    at: WallNs,
+    /// The id of what is left for the ledger, and how many entries that had before.
+    entry: Uuid,
+    from: u64,
+    left: bool,
 }
 
 /// Where it is kept, and told.
@@ -86,6 +101,8 @@ pub struct Place {
     pub folder: PathBuf,
     /// Where entries for the ledger are left.
     pub spool: PathBuf,
+    /// What the ledger shows to everybody.
+    pub ledger: PathBuf,
     /// Writes both.
     pub files: Arc<dyn Files>,
     /// Tells the time.
@@ -99,13 +116,11 @@ pub struct Vendor {
     place: Place,
     kept: Mutex<Option<Permission>>,
     open: watch::Sender<bool>,
-    /// It was ended, which is not told and kept yet.
-    ending: AtomicBool,
-}
-
-/// 32 hexadecimal digits.
-pub fn salt_of(text: &str) -> Option<[u8; 16]> {
-    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
+    /// What is known is not on the disk yet.
+    unsaved: AtomicBool,
+    /// It was logged that an end cannot be noted.
+    complained: AtomicBool,
+    pace: Mutex<Pace>,
 }
 
 /// The entry for a permission: left by root, before health is told.
@@ -130,8 +145,14 @@ impl Vendor {
             Some(text) => Some(serde_json::from_slice(&text)?),
             None => None,
         };
-        let vendor =
-            Self { place, kept: Mutex::new(kept), open: watch::Sender::new(false), ending: AtomicBool::new(false) };
+        let vendor = Self {
+            place,
+            kept: Mutex::new(kept),
+            open: watch::Sender::new(false),
+            unsaved: AtomicBool::new(false),
+            complained: AtomicBool::new(false),
+            pace: Mutex::default(),
+        };
         vendor.look();
         Ok(vendor)
     }
@@ -148,6 +169,30 @@ impl Vendor {
     fn write(&self, permission: &Permission) -> io::Result<()> {
         let text = serde_json::to_string_pretty(permission)? + "\n";
         self.place.files.write(&self.place.folder.join(FILE), text.as_bytes(), 0o600, None)
+    }
+
+    /// Has it on the disk and in the ledger that it has ended, each once.
+    fn settle(&self, permission: &mut Permission) -> Result<(), VendorError> {
+        let Some(ended) = permission.ended.clone() else { return Ok(()) };
+        let kept = if self.unsaved.load(Ordering::SeqCst) { self.keep(permission) } else { Ok(()) };
+        if !ended.left {
+            let until = permission.until;
+            let what = What::Remote { change: RemoteChange::Ended, until, route: None, by: None, reason: None };
+            spool::leave_once(&*self.place.files, &self.place.spool, (ended.entry, ended.from), ended.at, what)?;
+            permission.ended = Some(Ended { left: true, ..ended });
+            self.keep(permission)?;
+        }
+        kept
+    }
+
+    /// Writes one that has ended. If that cannot be done there is to be none: one that has not ended would open the door at the next start.
+    fn keep(&self, permission: &Permission) -> Result<(), VendorError> {
+        let kept = self.write(permission);
+        self.unsaved.store(kept.is_err(), Ordering::SeqCst);
+        if kept.is_err() {
+            self.place.files.remove(&self.place.folder.join(FILE))?;
+        }
+        Ok(kept?)
     }
 
     fn leave(&self, permission: &Permission, change: RemoteChange, route: Option<String>) -> Result<(), LedgerError> {
@@ -181,10 +226,11 @@ impl Vendor {
             ended: None,
         };
         let mut kept = self.kept();
+        // That the one before has ended is told first.
+        kept.as_mut().map_or(Ok(()), |before| self.settle(before))?;
         self.write(&permission)?;
         log::warn!("the vendor may reach this recorder until {}", permission.until);
         *kept = Some(permission);
-        self.ending.store(false, Ordering::SeqCst);
         self.open.send_replace(true);
         Ok(())
     }
@@ -192,34 +238,47 @@ impl Vendor {
     /// Ends it; nothing happens where there is none. The door is shut first.
     ///
     /// # Errors
-    /// If the end cannot be told or kept. It is tried again at the next look.
+    /// If the end cannot be told or kept. It is tried again at each look.
     pub fn end(&self) -> Result<(), VendorError> {
         let mut kept = self.kept();
-        self.open.send_replace(false);
-        let Some(permission) = kept.as_mut().filter(|p| p.ended.is_none()) else { return Ok(()) };
-        self.ending.store(true, Ordering::SeqCst);
-        self.leave(permission, RemoteChange::Ended, None)?;
-        let ended = Permission { ended: Some(self.place.clock.wall()), ..permission.clone() };
-        self.write(&ended)?;
-        log::warn!("the vendor may reach this recorder no longer");
-        *permission = ended;
-        self.ending.store(false, Ordering::SeqCst);
-        Ok(())
+        self.shut();
+        kept.as_mut().map_or(Ok(()), |permission| self.over(permission))
+    }
+
+    fn shut(&self) {
+        self.open.send_if_modified(|open| std::mem::replace(open, false));
+    }
+
+    /// It is over, from now on if it was not already.
+    fn over(&self, permission: &mut Permission) -> Result<(), VendorError> {
+        if permission.ended.is_none() {
+            log::warn!("the vendor may reach this recorder no longer");
+            let from = ledger::claimed_size(&*self.place.files, &self.place.ledger);
+            permission.ended = Some(Ended { at: self.place.clock.wall(), entry: Uuid::new_v4(), from, left: false });
+            self.unsaved.store(true, Ordering::SeqCst);
+        }
+        let settled = self.settle(permission);
+        self.complained.fetch_and(settled.is_err(), Ordering::SeqCst);
+        settled
     }
 
     /// Ends it if its time is over. Called at each look, and when the time is over.
     pub fn look(&self) {
         let (now, monotonic) = (self.place.clock.wall(), self.place.clock.monotonic());
-        let is_over = |p: &Permission| {
-            p.boot != self.place.boot
-                || now >= p.until
-                || monotonic >= Monotonic(p.until_monotonic)
-                || self.ending.load(Ordering::SeqCst)
-        };
-        let (is_open, is_over) = self.kept().as_ref().map_or((false, false), |p| (p.ended.is_none(), is_over(p)));
-        if is_open && !is_over {
+        let mut kept = self.kept();
+        let Some(permission) = kept.as_mut() else { return };
+        let runs = permission.ended.is_none()
+            && permission.boot == self.place.boot
+            && now < permission.until
+            && monotonic < Monotonic(permission.until_monotonic);
+        if runs {
             self.open.send_if_modified(|open| !std::mem::replace(open, true));
-        } else if is_open && let Err(e) = self.end() {
+            return;
+        }
+        self.shut();
+        if let Err(e) = self.over(permission)
+            && !self.complained.swap(true, Ordering::SeqCst)
+        {
             log::error!("that the vendor's access is over cannot be noted yet: {}", crate::types::story(&e));
         }
     }
@@ -227,13 +286,21 @@ impl Vendor {
     /// Notes a use, before it is answered.
     ///
     /// # Errors
-    /// If there is no permission now, or the ledger does not take it. It is not to be answered then.
+    /// If there is no permission now, it comes too often, or the ledger does not take it. It is not to be answered then.
     pub fn uses(&self, route: &str) -> Result<(), VendorError> {
         self.look();
         let mut kept = self.kept();
         let Some(permission) = kept.as_mut().filter(|p| p.ended.is_none() && *self.open.borrow()) else {
             return Err(VendorError::NotNow);
         };
+        let turn = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(self.place.clock.monotonic());
+        if let Turn::TooOften { noted } = turn {
+            if noted {
+                log::warn!("the vendor asks too often, and is not answered each time");
+                self.leave(permission, RemoteChange::Used, Some(format!("{route} (refused: too often)")))?;
+            }
+            return Err(VendorError::TooOften);
+        }
         self.leave(permission, RemoteChange::Used, Some(route.to_owned()))?;
         permission.uses += 1;
         permission.last_use = Some(self.place.clock.wall());

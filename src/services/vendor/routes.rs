@@ -38,7 +38,7 @@ struct Shared {
     reports: watch::Receiver<Option<Arc<Report>>>,
     gather: Gather,
     /// One at a time: it starts programs.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 /// The router. `common` is what everybody who is let in may ask for: `/healthz` and `/metrics`.
@@ -48,7 +48,7 @@ pub fn router(
     gather: Gather,
     common: Router,
 ) -> Router {
-    let shared = Arc::new(Shared { reports, gather, turn: Semaphore::new(1) });
+    let shared = Arc::new(Shared { reports, gather, turn: Arc::new(Semaphore::new(1)) });
     let own = Router::new()
         .route(ROUTES[0], get(report))
         .route(ROUTES[1], get(versions))
@@ -70,6 +70,7 @@ async fn noted(State(vendor): State<Arc<Vendor>>, request: Request, next: Next) 
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         }
+        Ok(Err(VendorError::TooOften)) => too_often("2", "too often: one request a second\n"),
         Ok(Err(VendorError::NotNow)) => (StatusCode::FORBIDDEN, "the school does not allow it now\n").into_response(),
         Ok(Err(e)) => {
             log::error!("the vendor was not answered, because it could not be noted: {}", story(&e));
@@ -77,6 +78,10 @@ async fn noted(State(vendor): State<Arc<Vendor>>, request: Request, next: Next) 
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")).into_response(),
     }
+}
+
+fn too_often(seconds: &'static str, why: &'static str) -> Response {
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], why).into_response()
 }
 
 async fn report(State(shared): State<Arc<Shared>>) -> Response {
@@ -111,12 +116,51 @@ async fn diagnose(State(shared): State<Arc<Shared>>, Query(back): Query<Back>) -
 }
 
 async fn gathered(shared: &Arc<Shared>, what: Gathered) -> Response {
-    let Ok(_turn) = shared.turn.try_acquire() else {
-        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "10")], "one at a time\n").into_response();
+    let Ok(turn) = shared.turn.clone().try_acquire_owned() else {
+        return too_often("10", "one at a time\n");
     };
     let gather = shared.gather.clone();
-    match tokio::task::spawn_blocking(move || gather(what)).await {
+    // Whoever asks may go away; what was begun goes on, and it is its turn until it has ended.
+    let gathering = move || {
+        let text = gather(what);
+        drop(turn);
+        text
+    };
+    match tokio::task::spawn_blocking(gathering).await {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from(text)).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_at_a_time_whoever_goes_away() {
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let gather: Gather = Arc::new(move |_| {
+            begun.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            "text".into()
+        });
+        let shared = Arc::new(Shared { reports: watch::channel(None).1, gather, turn: Arc::new(Semaphore::new(1)) });
+        let first = tokio::spawn({
+            let shared = shared.clone();
+            async move { gathered(&shared, Gathered::Versions).await }
+        });
+        begins.recv().await.unwrap();
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        assert_eq!(gathered(&shared, Gathered::Versions).await.status(), StatusCode::TOO_MANY_REQUESTS);
+        release.send(()).unwrap();
+        // It has ended when its turn is free again.
+        drop(shared.turn.acquire().await.unwrap());
+        release.send(()).unwrap();
+        assert_eq!(gathered(&shared, Gathered::Versions).await.status(), StatusCode::OK);
     }
 }

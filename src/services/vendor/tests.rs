@@ -7,7 +7,8 @@ const SALT: &str = "000102030405060708090a0b0c0d0e0f";
 fn place(files: &FakeFiles, clock: &FakeClock, boot: &str) -> Place {
     files.make_dir("/health".as_ref()).unwrap();
     let (files, clock) = (Arc::new(files.clone()), Arc::new(clock.clone()));
-    Place { folder: "/health".into(), spool: "/spool".into(), files, clock, boot: boot.into() }
+    let (folder, spool, ledger) = ("/health".into(), "/spool".into(), "/ledger/public".into());
+    Place { folder, spool, ledger, files, clock, boot: boot.into() }
 }
 
 fn allow(until: i64) -> VendorAllow {
@@ -95,4 +96,50 @@ fn what_cannot_be_told_is_not_answered() {
     files.break_down(false);
     vendor.look();
     assert_eq!(left(&files), ["ended"]);
+}
+
+#[test]
+fn who_asks_without_end_does_not_fill_the_ledger() {
+    let (files, clock) = (FakeFiles::new(), FakeClock::at(WallNs(HOUR)));
+    let vendor = Vendor::open(place(&files, &clock, "b1")).unwrap();
+    vendor.allow(allow(3 * HOUR)).unwrap();
+    let burst = pace::BURST as usize;
+    let served = (0..3 * burst).filter(|_| vendor.uses("GET /nothing").is_ok()).count();
+    assert_eq!(served, burst);
+    let told = left(&files);
+    assert_eq!(told.len(), burst + 1);
+    assert_eq!(told.iter().filter(|entry| entry.ends_with("(refused: too often)")).count(), 1);
+    clock.advance(Duration::from_secs(10));
+    assert_eq!((0..100).filter(|_| vendor.uses("GET /nothing").is_ok()).count(), 10);
+    assert!(matches!(vendor.uses("GET /nothing"), Err(VendorError::TooOften)));
+    assert_eq!(left(&files).len(), burst + 11);
+}
+
+#[test]
+fn what_was_ended_stays_so_on_a_full_disk_and_is_told_once() {
+    let (files, clock) = (FakeFiles::new(), FakeClock::at(WallNs(HOUR)));
+    let vendor = Vendor::open(place(&files, &clock, "b1")).unwrap();
+    vendor.allow(allow(3 * HOUR)).unwrap();
+    files.fill(true);
+    assert!(vendor.end().is_err());
+    vendor.look();
+    assert!(!*vendor.is_open().borrow() && vendor.until().is_none());
+    let again = Vendor::open(place(&files, &clock, "b1")).unwrap();
+    assert!(!*again.is_open().borrow(), "health was started again");
+    assert!(vendor.allow(allow(2 * HOUR)).is_err(), "that the one before has ended is told first");
+    files.fill(false);
+    vendor.look();
+    assert_eq!(left(&files), ["ended"]);
+
+    // The ledger takes it, and a restart comes before that is noted.
+    vendor.allow(allow(3 * HOUR)).unwrap();
+    vendor.end().unwrap();
+    let (path, changes) = (std::path::Path::new("/health/vendor.json"), files.changes());
+    let text = String::from_utf8(files.read(path).unwrap().unwrap()).unwrap();
+    assert!(text.contains("\"left\": true"), "{text}");
+    (0..5).for_each(|_| vendor.look());
+    assert_eq!(files.changes(), changes, "what is settled is let be");
+    files.write(path, text.replace("\"left\": true", "\"left\": false").as_bytes(), 0o600, None).unwrap();
+    Vendor::open(place(&files, &clock, "b1")).unwrap();
+    assert_eq!(left(&files), ["ended", "ended"], "one of each permission");
 }

@@ -295,6 +295,21 @@ pub struct Witnessed {
     pub at: WallNs,
 }
 
+impl Witnessed {
+    /// The note with `<name>` in place of the log's name, in which site and recorder are named; empty if it is not as ours are.
+    fn unnamed(&self) -> String {
+        let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '='));
+        let note = || {
+            let (text, signatures) = self.checkpoint.split_once("\n\n")?;
+            let [_, size, root] = text.lines().collect::<Vec<_>>().try_into().ok()?;
+            let signature = signatures.strip_suffix('\n')?.strip_prefix("— ")?.split_once(' ')?.1;
+            let is_ours = size.parse() == Ok(self.entries) && plain(root) && plain(signature);
+            is_ours.then(|| format!("<name>\n{size}\n{root}\n\n— <name> {signature}\n"))
+        };
+        note().unwrap_or_default()
+    }
+}
+
 /// Figures of the machine; what is not known is none.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Machine {
@@ -365,7 +380,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Without names: cameras by number only, silences without persons and reasons.
+    /// Without names: cameras by number only, silences without persons and reasons, checkpoints without the name of their log.
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut masked = self.clone();
@@ -374,6 +389,9 @@ impl Report {
         }
         for silence in &mut masked.silences {
             (silence.by, silence.reason) = (String::new(), String::new());
+        }
+        for witnessed in &mut masked.checkpoints {
+            witnessed.checkpoint = witnessed.unnamed();
         }
         masked
     }

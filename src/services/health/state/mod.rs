@@ -59,15 +59,10 @@ pub(super) fn new_salt() -> anyhow::Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(random().context("random bytes")?)))
 }
 
-/// The bytes of a salt that is written so.
-pub(super) fn salt_of(text: &str) -> Option<[u8; 16]> {
-    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::FakeFiles;
+    use crate::{ledger::salt_of, sys::FakeFiles};
 
     #[test]
     fn what_cannot_be_understood_is_kept_beside_and_begun_anew() {

@@ -7,9 +7,9 @@ use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{FORMAT, Kept, salt_of};
+use super::{FORMAT, Kept};
 use crate::{
-    ledger::{SilenceChange, What, spool},
+    ledger::{SilenceChange, What, salt_of, spool},
     sys::{Files, Monotonic},
     types::{
         CameraId, WallNs,
