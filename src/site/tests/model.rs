@@ -166,6 +166,29 @@ fn the_example_is_school_a() {
     }
 }
 
+/// Whoever takes the comment signs away has a file that is right.
+#[test]
+fn what_the_example_shows_of_health_is_right() {
+    let (mut text, mut shown) = (EXAMPLE.to_owned(), false);
+    for line in EXAMPLE.lines() {
+        let Some(line) = line.strip_prefix("#     ") else {
+            shown = false;
+            continue;
+        };
+        shown |= line.starts_with("[health") || line.starts_with("[[health");
+        if shown {
+            text.extend(["\n", line]);
+        }
+    }
+    let site = parse(&text, "site.example.toml").expect("right");
+    let health = site.health();
+    assert_eq!((health.push.len(), health.alarms.len()), (1, 1));
+    assert!(health.pull.is_some() && health.vendor.is_some());
+    let names: Vec<_> = site.health_secrets().into_iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["giam-sat", "kuma", "mail", "nha-cung-cap"]);
+    assert!(!site.not_carried_out().iter().any(|key| key.contains("health")), "{:?}", site.not_carried_out());
+}
+
 #[test]
 fn files_are_read_or_the_reason_is_said() {
     let missing = load(Path::new("/nonexistent/site.toml")).expect_err("not there");
