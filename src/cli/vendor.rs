@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use super::{check::site_file, chosen, print_error, table, time};
 use crate::{
+    cli::health::SLOW,
     lang::t,
     services::{
         applying::who,
@@ -84,13 +85,15 @@ fn manners(state: &std::path::Path, lang: Option<Lang>) -> (time::Shown, Lang) {
 /// How it is now; nothing if health does not run, which is said.
 fn access(paths: &Paths, lang: Lang) -> anyhow::Result<Option<VendorAccess>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(socket::ask(&paths.health_socket(), reqwest::Method::GET, "/v1/vendor")) {
+    let socket = paths.health_socket();
+    match runtime.block_on(socket::at_once(socket::ask(&socket, reqwest::Method::GET, "/v1/vendor"))) {
         Ok(access) => Ok(Some(access)),
         Err(AskError::Nobody(socket)) => {
             print_error(&t(lang, "vendor.down", &[("socket", &socket.display().to_string())]));
             Ok(None)
         }
         Err(AskError::Refused(why)) => bail!("health says: {why}"),
+        Err(e @ AskError::Slow(_)) => Err(anyhow::Error::new(e).context(SLOW)),
         Err(e) => Err(e.into()),
     }
 }

@@ -31,7 +31,7 @@ pub struct Reports {
     /// The newest; none: nothing was looked at yet.
     pub latest: watch::Receiver<Option<Arc<Report>>>,
     /// How often it is looked.
-    pub every: Duration,
+    pub every: watch::Receiver<Duration>,
     /// What a report's age is told by.
     pub clock: Arc<dyn Clock>,
 }
@@ -42,12 +42,17 @@ impl Reports {
         self.latest.borrow().clone()
     }
 
-    /// Seconds since it was looked, if that is too long ago. A report from a time to come is as old: the clock was set back, and nobody has
-    /// looked since.
+    /// Seconds since it was looked, if that is too long ago.
     fn overdue(&self, at: WallNs) -> Option<u64> {
-        let age = Duration::from_nanos(self.clock.wall().since(at).unsigned_abs());
-        (age > self.every * LOOKS).then_some(age.as_secs())
+        overdue(at, *self.every.borrow(), self.clock.wall()).map(|age| age.as_secs())
     }
+}
+
+/// How old a report of `at` is, if that is older than three looks. One from a time to come is as old: the clock was set back, and nobody has
+/// looked since.
+pub fn overdue(at: WallNs, every: Duration, now: WallNs) -> Option<Duration> {
+    let age = Duration::from_nanos(now.since(at).unsigned_abs());
+    (age > every * LOOKS).then_some(age)
 }
 
 /// The pages, for a socket or a door.
@@ -139,7 +144,8 @@ mod tests {
         fn new(report: Option<Report>) -> Self {
             let (told, latest) = watch::channel(report.map(Arc::new));
             let clock = FakeClock::at(AT);
-            let reports = Reports { latest, every: Duration::from_mins(1), clock: Arc::new(clock.clone()) };
+            let every = watch::channel(Duration::from_mins(1)).1;
+            let reports = Reports { latest, every, clock: Arc::new(clock.clone()) };
             Self { clock, told, router: router(reports) }
         }
 

@@ -370,7 +370,7 @@ impl Manager for NoManager {
             Ok(_) => Ok(Outcome::Changed),
             Err(AskError::Nobody(_)) => Ok(Outcome::NotNeeded),
             Err(AskError::Refused(why)) => Err(ManagerError::Refused { command: "reload".into(), why }),
-            Err(AskError::Broken(e)) => Err(ManagerError::Away(io::Error::other(e))),
+            Err(e @ (AskError::Broken(_) | AskError::Slow(_))) => Err(ManagerError::Away(io::Error::other(e))),
         }
     }
     fn arm(&self, _generation: u64, _after: Duration) -> Result<(), ManagerError> {

@@ -17,15 +17,13 @@ use crate::{
     site::{self, Site, VolumePlace},
     sys::{Clock as _, RealClock, RealCommands},
     types::{
-        VolumeName, story,
+        VolumeName, WallNs, story,
         wire::health::{Finding, Level, Probe, Report, Subject, Value},
     },
 };
 
-/// Health answers at once, or it does not.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A look that is older than this is none: health looks every minute or so.
-const STALE_NS: i64 = 300_000_000_000;
+/// Nobody is troubled by a look that is younger than this, however often it is looked.
+const STALE: Duration = Duration::from_mins(5);
 
 /// What is wrong that no report can say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,17 +59,12 @@ pub fn look(state: &Path) -> anyhow::Result<Seen> {
     let site = site::load(&state.join("current/site.toml")).ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     let socket = paths.health_socket();
-    let asked = runtime.block_on(async {
-        let asked = socket::ask::<Report>(&socket, reqwest::Method::GET, "/v1/report");
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(asked) => asked.map_err(|e| story(&e)),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-        }
-    });
-    let why = match asked {
+    let asked = runtime
+        .block_on(async { socket::at_once(socket::ask::<Report>(&socket, reqwest::Method::GET, "/v1/report")).await });
+    let why = match asked.map_err(|e| story(&e)) {
         Ok(report) => {
-            let age = RealClock.wall().since(report.at);
-            let absent = if age > STALE_NS { vec![Absence::Health(Ok(age))] } else { Vec::new() };
+            let age = stale(report.at, site.as_ref(), RealClock.wall());
+            let absent = age.map(|age| Absence::Health(Ok(age))).into_iter().collect();
             return Ok(Seen { report, by_health: true, absent, site });
         }
         Err(why) => why,
@@ -91,6 +84,12 @@ pub fn look(state: &Path) -> anyhow::Result<Seen> {
         absent.extend(disks(state, site, &report).into_iter().map(Absence::Disk));
     }
     Ok(Seen { report, by_health: false, absent, site })
+}
+
+/// How old a report of `at` is, ns, if health looks no more.
+fn stale(at: WallNs, site: Option<&Site>, now: WallNs) -> Option<i64> {
+    let age = health::overdue(at, site, now).filter(|age| *age > STALE)?;
+    Some(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Volumes whose disks are not in this machine, of which the report says nothing yet.
@@ -188,4 +187,27 @@ pub fn troubles(report: &Report) -> Vec<Vec<&Finding>> {
         }
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_missed_after_three_of_its_intervals_and_five_minutes() {
+        let site = |every: &str| {
+            let text = format!("[site]\nname = \"S\"\ntimezone = \"UTC\"\n[health]\ninterval = \"{every}\"\n");
+            site::parse(&text, "site.toml").unwrap_or_else(|e| panic!("{e}"))
+        };
+        let at = WallNs(1_795_334_400_000_000_000);
+        let after = |seconds: i64, site: Option<&Site>| stale(at, site, at.offset(seconds * 1_000_000_000)).is_some();
+        let (often, seldom) = (site("30 s"), site("10 min"));
+        assert_eq!((after(300, Some(&often)), after(301, Some(&often))), (false, true));
+        assert_eq!((after(1800, Some(&seldom)), after(1801, Some(&seldom))), (false, true));
+        assert_eq!((after(1800, None), after(1801, None)), (false, true), "it may be any site");
+        // The command says it as soon as `/healthz` does.
+        let now = at.offset(91_000_000_000);
+        assert_eq!(health::overdue(at, Some(&often), now), Some(Duration::from_secs(91)));
+        assert_eq!(health::overdue(at, Some(&seldom), now), None);
+    }
 }

@@ -4,6 +4,7 @@ use std::{
     io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,6 +24,17 @@ pub enum AskError {
     /// The conversation failed.
     #[error("the recorder's answer cannot be read")]
     Broken(#[from] reqwest::Error),
+    /// It answers nothing.
+    #[error("no answer within {} s: it hangs", .0.as_secs())]
+    Slow(Duration),
+}
+
+/// What answers at once, or not at all, is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits no longer than a few seconds.
+pub async fn at_once<T>(asked: impl Future<Output = Result<T, AskError>>) -> Result<T, AskError> {
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or(Err(AskError::Slow(PATIENCE)))
 }
 
 /// Who may speak to a socket, besides root.

@@ -13,7 +13,12 @@ use anyhow::bail;
 use jiff::tz::TimeZone;
 use nix::unistd::geteuid;
 
-use super::{NOT_ALL, check::site_file, chosen, print_error, table, time::Shown};
+use super::{
+    NOT_ALL,
+    check::site_file,
+    chosen, print_error, table,
+    time::{self, Shown},
+};
 use crate::{
     lang::t,
     services::{
@@ -22,12 +27,16 @@ use crate::{
         socket::{self, AskError},
     },
     site,
-    sys::RealFiles,
+    sys::{Clock as _, RealClock, RealFiles},
     types::{
         Lang, RecorderId,
         wire::health::{Level, Report},
     },
 };
+
+/// What is said where it hangs.
+pub(super) const SLOW: &str =
+    "the health service runs and does not answer; start it anew: systemctl restart custodian-health";
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -127,18 +136,27 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
 /// What the service says; nothing if it does not answer.
 fn ask(paths: &Paths) -> anyhow::Result<Option<Report>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(socket::ask(&paths.health_socket(), reqwest::Method::GET, "/v1/report")) {
+    let socket = paths.health_socket();
+    match runtime.block_on(socket::at_once(socket::ask(&socket, reqwest::Method::GET, "/v1/report"))) {
         Ok(report) => Ok(Some(report)),
         Err(AskError::Nobody(_)) => Ok(None),
         Err(AskError::Refused(why)) => bail!("health says: {why}"),
         Err(AskError::Broken(e)) => Err(anyhow::Error::new(e).context("health's answer cannot be read")),
+        Err(e @ AskError::Slow(_)) => Err(anyhow::Error::new(e).context(SLOW)),
     }
 }
 
 fn show(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let paths = Paths::new(&args.place.state);
     let (shown, lang) = args.place.manners(args.utc, lang);
+    let mut stale = false;
     let report = if let Some(report) = ask(&paths)? {
+        let site = site::load(&args.place.options().site).ok();
+        if let Some(age) = health::overdue(report.at, site.as_ref(), RealClock.wall()) {
+            stale = true;
+            let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+            print_error(&t(lang, "health_cli.stale", &[("length", &time::length(age))]));
+        }
         report
     } else {
         let socket = paths.health_socket().display().to_string();
@@ -155,6 +173,6 @@ fn show(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     } else {
         table::print(&say::report(&report, &shown, lang, table::coloured()))?;
     }
-    let well = report.findings.iter().all(|f| f.level == Level::Ok);
+    let well = !stale && report.findings.iter().all(|f| f.level == Level::Ok);
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
 }

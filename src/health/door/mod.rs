@@ -187,10 +187,14 @@ impl Door {
     }
 
     /// Certificate and listener, as soon as both can be had; none: it is to be shut again.
-    async fn opened(&self, open: &mut watch::Receiver<bool>) -> Option<(TcpListener, TlsAcceptor)> {
+    async fn opened(self: &Arc<Self>, open: &mut watch::Receiver<bool>) -> Option<(TcpListener, TlsAcceptor)> {
         let mut said = None;
         loop {
-            let problem = match self.acceptor() {
+            let acceptor = tokio::select! {
+                () = shut(open) => return None,
+                acceptor = self.clone().acceptor() => acceptor,
+            };
+            let problem = match acceptor {
                 Ok(acceptor) => match TcpListener::bind(self.listen).await {
                     Ok(listener) => return Some((listener, acceptor)),
                     Err(e) => story(&DoorError::Listen(e)),
@@ -218,11 +222,12 @@ impl Door {
         let places = Places::default();
         // All of them end with it.
         let mut connections = JoinSet::new();
-        let mut look = interval_at(Instant::now() + LOOK, LOOK);
+        let (mut look, mut looks) = (interval_at(Instant::now() + LOOK, LOOK), JoinSet::new());
         loop {
             tokio::select! {
                 () = shut(open) => return,
-                _ = look.tick() => match self.acceptor() {
+                _ = look.tick(), if looks.is_empty() => { looks.spawn(self.clone().acceptor()); }
+                Some(Ok(new)) = looks.join_next() => match new {
                     Ok(new) => acceptor = new,
                     Err(e) => log::warn!("the door {} goes on with the certificate it has: {}", self.own.name, story(&e)),
                 },
@@ -285,8 +290,12 @@ impl Door {
         }
     }
 
-    /// TLS with the certificate as it is now.
-    fn acceptor(&self) -> Result<TlsAcceptor, DoorError> {
+    /// TLS with the certificate as it is now. Whoever serves others does not wait for the disk.
+    async fn acceptor(self: Arc<Self>) -> Result<TlsAcceptor, DoorError> {
+        tokio::task::spawn_blocking(move || self.made()).await.map_err(|e| DoorError::Listen(e.into()))?
+    }
+
+    fn made(&self) -> Result<TlsAcceptor, DoorError> {
         let Pair { certificate, key, presented, new } = self.own.pair(self.listen)?;
         // Not the process's default one: what others choose is their own matter.
         let provider = Arc::new(aws_lc_rs::default_provider());

@@ -72,8 +72,8 @@ pub async fn begin(paths: &Paths, report: &Report, work: Work) -> anyhow::Result
         left.context("the ledger cannot be told, so nothing was announced")
     };
     say(SilenceChange::Begun, until, &order.silence.by, Some(&order.silence.reason))?;
-    let told: Result<serde_json::Value, AskError> =
-        socket::tell(&paths.health_control_socket(), "/v1/silence", &order).await;
+    let socket = paths.health_control_socket();
+    let told: Result<serde_json::Value, AskError> = socket::at_once(socket::tell(&socket, "/v1/silence", &order)).await;
     if let Err(e) = told {
         say(SilenceChange::Ended, from, &order.silence.by, None)?;
         return Err(refused(e)).context("nothing was announced");
@@ -108,7 +108,8 @@ pub async fn end(paths: &Paths, report: &Report, id: &str, by: String, now: Wall
     spool::leave(&RealFiles, &paths.ledger_spool(), now, what)
         .context("the ledger cannot be told, so nothing was ended")?;
     let path = format!("/v1/silence/{}/end", silence.id);
-    socket::tell::<serde_json::Value>(&paths.health_control_socket(), &path, &order).await.map_err(refused)?;
+    let socket = paths.health_control_socket();
+    socket::at_once(socket::tell::<serde_json::Value>(&socket, &path, &order)).await.map_err(refused)?;
     Ok(silence)
 }
 
@@ -120,5 +121,6 @@ fn refused(e: AskError) -> anyhow::Error {
         }
         AskError::Refused(why) => anyhow::anyhow!(why),
         AskError::Broken(e) => anyhow::Error::new(e).context("health's answer cannot be read"),
+        e @ AskError::Slow(_) => anyhow::Error::new(e).context("health"),
     }
 }

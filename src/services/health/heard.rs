@@ -21,26 +21,28 @@ pub struct Heard {
 }
 
 /// Adds what one of the ways out knows.
-pub(super) type Source = Box<dyn Fn(&mut Heard) + Send>;
+pub(super) type Source = Box<dyn Fn(&mut Heard) + Send + Sync>;
 
 /// Whom health asks at each look.
 #[derive(Clone, Default)]
-pub struct Ear(Arc<Mutex<Vec<Source>>>);
+pub struct Ear(Arc<Mutex<Arc<Vec<Source>>>>);
 
 impl Ear {
-    fn sources(&self) -> MutexGuard<'_, Vec<Source>> {
+    fn sources(&self) -> MutexGuard<'_, Arc<Vec<Source>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on these are asked, and no others.
     pub(super) fn ask(&self, sources: Vec<Source>) {
-        *self.sources() = sources;
+        *self.sources() = Arc::new(sources);
     }
 
     /// What is known now.
     pub fn heard(&self) -> Heard {
         let mut heard = Heard::default();
-        self.sources().iter().for_each(|source| source(&mut heard));
+        // One of them may wait for a disk: whoever changes them does not wait with it.
+        let sources = self.sources().clone();
+        sources.iter().for_each(|source| source(&mut heard));
         heard
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How often it is looked where no site says it.
-const EVERY: Duration = Duration::from_secs(30);
+pub(super) const EVERY: Duration = Duration::from_secs(30);
 
 /// What a look brings.
 pub(super) struct Look {

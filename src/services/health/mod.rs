@@ -2,6 +2,7 @@
 //! hangs, is dead or never started; none of its ways out holds up a look. [`look`] and [`prepare`] are what root does for it.
 
 pub mod announcing;
+mod apart;
 mod gather;
 mod heard;
 pub mod look;
@@ -13,7 +14,7 @@ mod source;
 mod state;
 pub mod ways;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use self::{gather::World, looker::Looker, source::Source};
 pub use self::{
@@ -21,10 +22,15 @@ pub use self::{
     serve::{Sight, serve},
 };
 use crate::{
+    health::pages,
     services::paths::Paths,
+    site::Site,
     sys::{RealClock, RealCommands, RealFiles},
-    types::{RecorderId, wire::health::Report},
+    types::{RecorderId, WallNs, wire::health::Report},
 };
+
+/// The longest interval of a site.
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// What `custodian health` was told.
 #[derive(Debug, Clone)]
@@ -46,6 +52,13 @@ impl Options {
         let files = (self.site.clone(), self.secrets.clone());
         Source::new(self.credentials.as_deref(), files, self.recorder.clone())
     }
+}
+
+/// How old a report of `at` is, if that is older than three looks: whoever looks hangs. Where the site cannot be read, nothing is said of a report
+/// that may be in time by some site.
+pub fn overdue(at: WallNs, site: Option<&Site>, now: WallNs) -> Option<Duration> {
+    let every = site.map_or(LONGEST, |site| site.health().every);
+    pages::overdue(at, every, now)
 }
 
 fn world() -> World {

@@ -1,4 +1,4 @@
-//! The service itself: one thread for everything that waits for others, and one that looks.
+//! The service itself: one thread that answers, one that looks, and one for the ways out, which wait for names and networks. None holds up another.
 
 use std::{
     path::Path,
@@ -8,21 +8,23 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
+    runtime::{Builder, Handle},
     signal::unix::{SignalKind, signal},
-    sync::{broadcast, watch},
+    sync::{broadcast, oneshot::error::RecvError, watch},
     time::Instant,
 };
 
 use super::{
     Options,
+    apart::Apart,
     heard::Ear,
-    looker::{Look, Looker},
+    looker::{EVERY, Look, Looker},
     socket::{self, Desk},
     source::Said,
     ways::First,
 };
 use crate::{
-    health::facts::NoSite,
+    health::{facts::NoSite, pages::Reports},
     services::{
         lock::Lock,
         paths::Paths,
@@ -30,7 +32,7 @@ use crate::{
         vendor::{self, Vendor},
     },
     site::{Site, secrets::Secrets},
-    sys::{Files, RealFiles, notify, processor_time},
+    sys::{Files, RealClock, RealFiles, notify, processor_time},
     types::{
         RecorderId,
         wire::health::{Report, Turn},
@@ -41,6 +43,8 @@ use crate::{
 const LEAVE: Duration = Duration::from_secs(2);
 /// A look that takes so much longer than from one to the next does not come back.
 const HUNG: Duration = Duration::from_mins(1);
+/// Names that are looked up at a time.
+const LOOKUPS: usize = 16;
 /// Turns that wait for who is slow to hear them; who misses some goes by the report.
 const TURNS: usize = 256;
 
@@ -49,6 +53,8 @@ const TURNS: usize = 256;
 pub struct Sight {
     /// The newest report; none before the first look.
     pub latest: watch::Receiver<Option<Arc<Report>>>,
+    /// The same for the pages, with how often it is looked.
+    pub reports: Reports,
     /// What turns, from now on: subscribe.
     pub turns: broadcast::Sender<Turn>,
     /// The site in force and which of its recorders this is; none: there is none.
@@ -61,6 +67,8 @@ pub struct Sight {
     pub first: First,
     /// Whether the vendor is let in; none: that cannot be read, and nobody is.
     pub vendor: Option<Arc<Vendor>>,
+    /// Where names are looked up: a lookup is a thread that nothing ends, and may take half a minute.
+    pub outside: Handle,
     /// Where the ways out may keep what must survive a restart, below this folder.
     pub paths: Paths,
 }
@@ -68,31 +76,37 @@ pub struct Sight {
 /// What goes out to those who use a [`Sight`].
 struct Told {
     latest: Arc<watch::Sender<Option<Arc<Report>>>>,
+    every: watch::Sender<Duration>,
     turns: broadcast::Sender<Turn>,
     site: watch::Sender<Option<(Arc<Site>, RecorderId)>>,
     secrets: watch::Sender<Arc<Secrets>>,
 }
 
 impl Told {
-    fn new(paths: &Paths, (ear, first): &(Ear, First), vendor: Option<Arc<Vendor>>) -> (Self, Sight) {
+    fn new(paths: &Paths, (ear, first): &(Ear, First), vendor: Option<Arc<Vendor>>, outside: Handle) -> (Self, Sight) {
         let (latest, latest_of) = watch::channel(None);
+        let (every, every_of) = watch::channel(EVERY);
         let (site, site_of) = watch::channel(None);
         let (secrets, secrets_of) = watch::channel(Arc::default());
         let (turns, _) = broadcast::channel(TURNS);
+        let reports = Reports { latest: latest_of.clone(), every: every_of, clock: Arc::new(RealClock) };
         let sight = Sight {
             latest: latest_of,
+            reports,
             turns: turns.clone(),
             site: site_of,
             secrets: secrets_of,
             ear: ear.clone(),
             first: first.clone(),
             vendor,
+            outside,
             paths: paths.clone(),
         };
-        (Self { latest: Arc::new(latest), turns, site, secrets }, sight)
+        (Self { latest: Arc::new(latest), every, turns, site, secrets }, sight)
     }
 
     fn tell(&self, look: Look) {
+        self.every.send_replace(look.every);
         let Said { site, secrets } = look.said;
         let site = site.ok();
         self.site.send_if_modified(|before| {
@@ -125,40 +139,42 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     let paths = Paths::new(&options.state);
     make(&paths)?;
     let _lock = Lock::take(&paths.health().join("health.lock"), "health is looked after")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        // One looks; the others look up names for the ways out, note what the vendor asks and gather it, which may take as long as it likes.
-        .max_blocking_threads(6)
+    // Its threads note what is announced and allowed, and gather for the vendor, which may take as long as it likes.
+    let runtime = Builder::new_current_thread().max_blocking_threads(6).enable_all().build()?;
+    let outside = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("outside")
+        .max_blocking_threads(LOOKUPS)
         .enable_all()
         .build()?;
     let world = super::world();
     let told_by: (Ear, First) = Default::default();
     let looker = Looker::new(&paths, world.clone(), options.source(), told_by.clone());
     let vendor = vendor(&paths, &world);
-    let (told, sight) = Told::new(&paths, &told_by, vendor.clone());
+    let (told, sight) = Told::new(&paths, &told_by, vendor.clone(), outside.handle().clone());
     let (silences, latest, site) = (looker.silences(), told.latest.clone(), sight.site.clone());
     let desk = Desk { silences, world, vendor, site, latest };
-    let looker = Arc::new(Mutex::new(looker));
+    let (looks, told) = (Apart::begin("looks", looker, Looker::save)?, Arc::new(told));
     let ended = runtime.block_on(async {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        answer(&paths.health_socket(), For::Group, socket::open(sight.latest.clone(), desk.clone()))?;
+        answer(&paths.health_socket(), For::Group, socket::open(sight.reports.clone(), desk.clone()))?;
         answer(&paths.health_control_socket(), For::Owner, socket::control(desk.clone()))?;
         ways_out(sight);
         notify::ready();
         tokio::select! {
-            never = go_on(&looker, &told, desk) => match never {},
+            never = go_on(&looks, &told, &desk) => match never {},
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
         anyhow::Ok(())
     });
     notify::stopping();
-    runtime.shutdown_timeout(LEAVE);
+    let began = Instant::now();
+    looks.end(LEAVE);
+    outside.shutdown_background();
+    runtime.shutdown_timeout(LEAVE.saturating_sub(began.elapsed()));
     for path in [paths.health_socket(), paths.health_control_socket()] {
         let _ = std::fs::remove_file(path);
-    }
-    // One that hangs has it still.
-    if let Ok(mut looker) = looker.try_lock() {
-        looker.save();
     }
     ended
 }
@@ -206,38 +222,38 @@ fn answer(path: &Path, whom: For, router: axum::Router) -> anyhow::Result<()> {
 }
 
 /// Looks again and again.
-async fn go_on(looker: &Arc<Mutex<Looker>>, told: &Told, desk: Desk) -> std::convert::Infallible {
-    let (beat, mut pace) = (Arc::new(Mutex::new(Instant::now())), Duration::from_secs(30));
-    let due = Arc::new(Mutex::new(pace));
-    tokio::spawn(watchdog(beat.clone(), due.clone()));
+async fn go_on(looks: &Apart<Looker>, told: &Arc<Told>, desk: &Desk) -> std::convert::Infallible {
+    let beat = Arc::new(Mutex::new(Instant::now()));
+    tokio::spawn(watchdog(beat.clone(), told.every.subscribe()));
     loop {
         let began = Instant::now();
-        match look(looker).await {
-            Ok(mut look) => {
-                pace = look.every;
-                // What was announced while it was looked.
-                look.report = desk.announced(&look.report);
-                notify::status(&in_a_line(&look));
-                told.tell(look);
+        match look(looks, told, desk).await {
+            Ok(line) => {
+                notify::status(&line);
                 *beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-                *due.lock().unwrap_or_else(PoisonError::into_inner) = pace;
             }
             Err(e) => log::error!("a look came to nothing: {e}"),
         }
+        let pace = *told.every.borrow();
         tokio::time::sleep_until(began + pace).await;
     }
 }
 
-async fn look(looker: &Arc<Mutex<Looker>>) -> Result<Look, tokio::task::JoinError> {
+/// Looks once, and hands on what is seen. What waits for a disk does so apart.
+async fn look(looks: &Apart<Looker>, told: &Arc<Told>, desk: &Desk) -> Result<String, RecvError> {
     let began = processor_time();
-    let inside = looker.clone();
-    let question =
-        tokio::task::spawn_blocking(move || inside.lock().unwrap_or_else(PoisonError::into_inner).question());
-    let answers = question.await?.ask().await;
+    let answers = looks.run(Looker::question).await?.ask().await;
     let spent = processor_time().saturating_sub(began);
-    let inside = looker.clone();
-    let judged = move || inside.lock().unwrap_or_else(PoisonError::into_inner).look(answers, spent);
-    tokio::task::spawn_blocking(judged).await
+    let (told, desk) = (told.clone(), desk.clone());
+    let work = move |looker: &mut Looker| {
+        let look = looker.look(answers, spent);
+        desk.announced(look, |look| {
+            let line = in_a_line(&look);
+            told.tell(look);
+            line
+        })
+    };
+    looks.run(work).await
 }
 
 fn in_a_line(look: &Look) -> String {
@@ -250,14 +266,18 @@ fn in_a_line(look: &Look) -> String {
 }
 
 /// Tells the service manager that it is looked, as long as looks come to an end.
-async fn watchdog(beat: Arc<Mutex<Instant>>, pace: Arc<Mutex<Duration>>) {
+async fn watchdog(beat: Arc<Mutex<Instant>>, every: watch::Receiver<Duration>) {
     let Some(limit) = notify::watchdog() else { return };
     let mut ticks = tokio::time::interval(limit / 3);
     loop {
         ticks.tick().await;
-        let patience = *pace.lock().unwrap_or_else(PoisonError::into_inner) + HUNG;
+        let patience = *every.borrow() + HUNG;
         if beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < patience {
             notify::alive();
         }
     }
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

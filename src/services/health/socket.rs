@@ -30,9 +30,12 @@ use axum::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{gather::World, state::Silences};
+use super::{gather::World, looker::Look, state::Silences};
 use crate::{
-    health::silence,
+    health::{
+        pages::{self, Reports},
+        silence,
+    },
     services::vendor::{Vendor, VendorError},
     types::{
         RecorderId, WallNs,
@@ -55,21 +58,24 @@ fn problem(status: StatusCode, error: impl Into<String>) -> Response {
 }
 
 /// What whoever is in the group may ask.
-pub(super) fn open(latest: Latest, desk: Desk) -> Router {
+pub(super) fn open(reports: Reports, desk: Desk) -> Router {
     let access = Router::new().route("/v1/vendor", get(access)).with_state(desk);
     Router::new()
         .route("/v1/report", get(|State(latest): State<Latest>| async move { said(&latest, Report::clone) }))
         .route("/v1/masked", get(|State(latest): State<Latest>| async move { said(&latest, Report::masked) }))
-        .with_state(latest)
+        .with_state(reports.latest.clone())
+        .merge(pages::router(reports))
         .merge(access)
 }
 
 async fn access(State(desk): State<Desk>) -> Response {
+    let Some(vendor) = desk.vendor else { return problem(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE) };
     let site = desk.site.borrow().clone();
-    let door = site.as_ref().and_then(|(site, _)| site.health().vendor.as_ref());
-    match &desk.vendor {
-        Some(vendor) => Json(vendor.access(door)).into_response(),
-        None => problem(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE),
+    // To note an end waits for a disk.
+    let work = move || vendor.access(site.as_ref().and_then(|(site, _)| site.health().vendor.as_ref()));
+    match tokio::task::spawn_blocking(work).await {
+        Ok(access) => Json(access).into_response(),
+        Err(e) => problem(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
     }
 }
 
@@ -105,10 +111,11 @@ fn announced(report: &Report, silences: Vec<Silence>, now: WallNs) -> Report {
 }
 
 impl Desk {
-    /// A report as it is with what is announced now.
-    pub(super) fn announced(&self, report: &Report) -> Report {
-        let running = self.silences.lock().unwrap_or_else(PoisonError::into_inner).running();
-        announced(report, running, self.world.clock.wall())
+    /// Hands on a look as it is with what was announced meanwhile; before that is done nothing more is. May wait for a disk.
+    pub(super) fn announced<T>(&self, mut look: Look, hand_on: impl FnOnce(Look) -> T) -> T {
+        let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        look.report = announced(&look.report, silences.running(), self.world.clock.wall());
+        hand_on(look)
     }
 
     /// Writes a small file: on a thread that may wait for the disk.

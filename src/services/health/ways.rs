@@ -26,7 +26,7 @@ use crate::{
         },
         facts::Endpoint,
         mask::Mask,
-        pages::{self, Reports},
+        pages,
         push::Pusher,
     },
     services::{
@@ -59,7 +59,12 @@ async fn follow(sight: Sight) {
     let (mut site, mut secrets) = (sight.site.clone(), sight.secrets.clone());
     loop {
         let now = (site.borrow_and_update().clone(), secrets.borrow_and_update().clone());
-        let running = Running::begin(&sight, now.0.as_ref(), &now.1);
+        let own = sight.clone();
+        // Reads and makes files.
+        let running = tokio::task::spawn_blocking(move || Running::begin(&own, now.0.as_ref(), &now.1)).await;
+        if let Err(e) = &running {
+            log::error!("the ways out are shut: {e}");
+        }
         let changed = tokio::select! {
             changed = site.changed() => changed,
             changed = secrets.changed() => changed,
@@ -99,12 +104,12 @@ impl Running {
             if let Some(door) = &health.pull {
                 let (open, is_open) = watch::channel(true);
                 let at = At { name: "pull", door, site, secrets, sight };
-                at.open(pages::router(reports(sight, site)), is_open, &mut tasks, &mut sources);
+                at.open(pages::router(sight.reports.clone()), is_open, &mut tasks, &mut sources);
                 doors.push(open);
             }
             if let (Some(door), Some(vendor)) = (&health.vendor, &sight.vendor) {
                 let gather = gather(sight, site.clone(), secrets.clone());
-                let common = pages::router(reports(sight, site));
+                let common = pages::router(sight.reports.clone());
                 let router = routes::router(vendor.clone(), sight.latest.clone(), gather, common);
                 let at = At { name: "vendor", door, site, secrets, sight };
                 at.open(router, vendor.is_open(), &mut tasks, &mut sources);
@@ -113,10 +118,6 @@ impl Running {
         sight.ear.ask(sources);
         Self { _tasks: tasks, _doors: doors, sight: sight.clone() }
     }
-}
-
-fn reports(sight: &Sight, site: &Site) -> Reports {
-    Reports { latest: sight.latest.clone(), every: site.health().every, clock: Arc::new(RealClock) }
 }
 
 /// The vendor is no longer let in when the time is over, whether anybody looks or not.
@@ -147,7 +148,7 @@ fn pushes(sight: &Sight, site: &Site, secrets: &Secrets, tasks: &mut JoinSet<()>
             .and_then(|url| Pusher::new(push, url, token, site.health(), Arc::new(RealClock)).map_err(|e| story(&e)));
         match pusher {
             Ok(pusher) => {
-                tasks.spawn(pusher.run(sight.latest.clone(), state.clone()));
+                tasks.spawn_on(pusher.run(sight.latest.clone(), state.clone()), &sight.outside);
             }
             Err(why) => {
                 log::error!("{name}: health is not told there: {why}");
@@ -170,7 +171,7 @@ fn alarms(sight: &Sight, site: &Site, secrets: &Secrets, tasks: &mut JoinSet<()>
     let alarms = Arc::new(Alarms::new(site.health(), secrets, zone, &sight.paths.health(), files, clock));
     let taker = alarms.clone();
     sight.first.set(Some(Arc::new(move |turns, report| taker.put(turns, report))));
-    tasks.spawn(alarms.clone().run());
+    tasks.spawn_on(alarms.clone().run(), &sight.outside);
     sources.push(Box::new(move |heard| heard.endpoints.extend(alarms.endpoints())));
 }
 

@@ -33,7 +33,9 @@ pub struct Order {
 
 fn tell(paths: &Paths, path: &str, word: &impl serde::Serialize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(socket::tell::<serde_json::Value>(&paths.health_control_socket(), path, word))?;
+    let socket = paths.health_control_socket();
+    let told = runtime.block_on(socket::at_once(socket::tell::<serde_json::Value>(&socket, path, word)));
+    told.context("health has not taken it")?;
     Ok(())
 }
 

@@ -196,3 +196,46 @@ fn an_alarm_is_told_once_and_its_end_once() {
     assert_eq!((events("raised"), events("ended")), (1, 1), "{:#?}", hook.told());
     assert!(hook.told().iter().all(|(line, _)| line.starts_with("POST /h-secret-path ")));
 }
+
+#[test]
+fn no_alarm_is_lost_while_the_ways_out_begin_anew() {
+    let cameras = OwnCameras::start(1);
+    let site = cameras.site();
+    let hook = Monitor::start();
+    site.add_to_last(HEALTH);
+    let secrets = site.path("secrets.toml");
+    let text = fs::read_to_string(&secrets).unwrap();
+    fs::write(&secrets, format!("{text}[secrets]\nhook = \"http://127.0.0.1:{}/h\"\n", hook.port)).unwrap();
+    let recorder = site.record();
+    recorder.wait_until_recording(&cameras.names);
+    let health = Health::start(&site);
+    health.wait_until_well();
+    let down = |r: &Report| r.findings.iter().any(|f| f.code == "down" && f.level == Level::Fail);
+    recorder.signal(Signal::SIGKILL);
+    let _ = recorder.wait(SOON);
+    // It turns while nobody is told.
+    health.wait_for("the recorder to be missed", down);
+    site.add_to_last("[[health.alarm]]\nkind = \"webhook\"\nurl_secret = \"hook\"\n");
+    // A message that was cut off is sent again under its number.
+    let events = |event: &str| {
+        let all = hook.told();
+        let all = all.iter().filter_map(|(_, body)| serde_json::from_str::<serde_json::Value>(body).ok());
+        let ours = all.filter(|said| said["event"] == event && said["probe"] == "recorder");
+        ours.map(|said| said["message"].to_string()).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    wait_for("the alarm", SOON, || (events("raised") == 1).then_some(()));
+    // It ends while the ways out begin anew with each look.
+    let recorder = site.record();
+    let mut last = health.report().unwrap().at;
+    let runs = |r: &Report| r.findings.iter().any(|f| f.probe == Probe::Recorder && f.code == "runs");
+    wait_for("the recorder to run", SOON, || {
+        let report = health.report()?;
+        if report.at != std::mem::replace(&mut last, report.at) {
+            site.add_to_last("# anew\n");
+        }
+        runs(&report).then_some(())
+    });
+    wait_for("its end", SOON, || (events("ended") == 1).then_some(()));
+    recorder.wait_until_recording(&cameras.names);
+    assert_eq!((events("raised"), events("ended")), (1, 1), "{:#?}", hook.told());
+}

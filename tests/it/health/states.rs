@@ -24,6 +24,20 @@ fn a_recorder_at_work_is_well_and_one_that_hangs_is_seen_within_two_looks() {
     };
     let masked: Report = health.get("/v1/masked").unwrap();
     assert_eq!((names(&report), names(&masked)), (2, 0));
+    // Whoever may ask the socket needs no door.
+    let curl = |path: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-w", " %{http_code}", "--unix-socket"]).arg(site.path("state/run/health/health.sock"));
+        let out = curl.arg(format!("http://health{path}")).output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let said = curl("/healthz");
+    assert!(["ok\n 200", "warn\n 200", "fail\n 503"].contains(&&*said), "{said}");
+    let metrics = curl("/metrics");
+    assert!(
+        metrics.contains("\ncustodian_camera_last_committed_timestamp_seconds{") && metrics.ends_with(" 200"),
+        "{metrics}"
+    );
     assert!(health.memory() < 12 << 20, "{} KiB", health.memory() >> 10);
 
     // It is stopped in its tracks: the kernel still takes connections for it.
@@ -34,6 +48,21 @@ fn a_recorder_at_work_is_well_and_one_that_hangs_is_seen_within_two_looks() {
     health.wait_until_well();
     let status = recorder.wait_until_recording(&cameras.names);
     assert!(status.volumes.iter().all(|v| v.healthy), "{status:#?}");
+
+    // Health itself hangs: whoever asks is told so, and does not wait.
+    kill(health.pid(), Signal::SIGSTOP).unwrap();
+    for args in [&[][..], &["silence", "--list"]] {
+        let began = std::time::Instant::now();
+        let out = custodian_health(&site, args);
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{text}");
+        assert!(
+            text.contains("the health service runs and does not answer") && text.contains("no answer within 5 s"),
+            "{text}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(15));
+    }
+    kill(health.pid(), Signal::SIGCONT).unwrap();
     health.stop();
     recorder.wait_until_recording(&cameras.names);
 }

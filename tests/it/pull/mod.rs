@@ -151,7 +151,8 @@ impl Running {
         let door = Door::new(&site, token.then(|| Secret::new(TOKEN)).as_ref(), own, Some(uses)).unwrap();
         let certificate = door.presented();
         let (told, latest) = watch::channel(Some(Arc::new(report())));
-        let router = router(Reports { latest, every: Duration::from_mins(1), clock: Arc::new(clock.clone()) });
+        let every = watch::channel(Duration::from_mins(1)).1;
+        let router = router(Reports { latest, every, clock: Arc::new(clock.clone()) });
         let (open, opened) = watch::channel(true);
         let runtime = Runtime::new().unwrap();
         runtime.spawn(door.run(router, opened));
