@@ -1,6 +1,9 @@
 //! What was seen of a recorder: all that a judgement rests on. Judging reads no clock, disk or socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,8 @@ pub struct Facts {
     pub commits: BTreeMap<VolumeName, health::Committed>,
     /// The newest committed second of each stream, from the commits and from what health remembers of before the machine started.
     pub newest: BTreeMap<(CameraId, StreamKind), WallNs>,
+    /// How long health has seen each stream's newest second stand still, by the time since boot, over restarts.
+    pub still: BTreeMap<(CameraId, StreamKind), Duration>,
     /// Missing footage of each stream ever since health has counted.
     pub gap_totals: BTreeMap<(CameraId, StreamKind), f64>,
     /// The machine.
@@ -191,6 +196,14 @@ pub struct Witness {
 }
 
 impl Facts {
+    /// How old a stream's newest second is; none: there is none. It is at least as old as it has stood still, whatever the clock says: the
+    /// recorder never goes back behind what it has recorded, so after a step back the newest second lies ahead for as long as the step was.
+    pub fn age(&self, stream: &(CameraId, StreamKind)) -> Option<Duration> {
+        let newest = self.newest.get(stream)?;
+        let by_clock = Duration::from_nanos(u64::try_from(self.at.since(*newest)).unwrap_or(0));
+        Some(by_clock.max(self.still.get(stream).copied().unwrap_or_default()))
+    }
+
     /// The volume sizes that the recorder reports.
     pub fn volume(&self, name: &VolumeName) -> Option<&wire::VolumeStatus> {
         self.status.as_ref().ok()?.volumes.iter().find(|v| v.name == *name)

@@ -104,6 +104,7 @@ fn stream(facts: &Facts, camera: &Camera, kind: StreamKind, told: &[&StreamStatu
     StreamHealth {
         stream: kind,
         newest_committed: facts.newest.get(&key).copied(),
+        age_seconds: facts.age(&key).map(|age| age.as_secs_f64()),
         gap_seconds_today: told.map(|s| s.gap_seconds_today),
         gap_seconds_day: told.map(|s| s.gap_seconds_day),
         gap_seconds_total: facts.gap_totals.get(&key).copied().unwrap_or_default(),
@@ -195,6 +196,7 @@ mod tests {
         let stream = StreamHealth {
             stream: StreamKind::Main,
             newest_committed: Some(ago(3)),
+            age_seconds: Some(3.0),
             gap_seconds_today: Some(50.0),
             gap_seconds_day: Some(60.0),
             gap_seconds_total: 77.5,

@@ -87,7 +87,7 @@ impl Gatherer {
         }
         let site = self.source.read().site.clone();
         let commits = left::commits(files, &self.paths.commits());
-        let newest = memory.newest(at, left::newest(&commits));
+        let newest = memory.newest((at, boot), left::newest(&commits));
         let mut wanted = Vec::new();
         if let Ok((site, recorder)) = &site {
             numbers.meet(site.cameras_of(recorder).map(|camera| &camera.id));
@@ -112,6 +112,7 @@ impl Gatherer {
             holds: answers.holds,
             commits,
             newest,
+            still: memory.still(boot),
             gap_totals: memory.gaps().clone(),
             machine,
             root,
