@@ -112,12 +112,30 @@ pub struct RootLook {
 pub struct DiskLook {
     /// Whether it is there.
     pub present: bool,
-    /// Its own verdict.
+    /// Whether it says how it is.
+    #[serde(default)]
+    pub answer: DiskAnswer,
+    /// Its own verdict; of one that does not say now, what it said last.
     pub smart_passed: Option<bool>,
     /// °C.
     pub temperature: Option<i64>,
     /// Sectors that cannot be relied on.
     pub bad_sectors: Option<u64>,
+}
+
+/// Whether a disk says how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskAnswer {
+    /// It does, or it is not there.
+    #[default]
+    Told,
+    /// It sleeps, and was left asleep.
+    Asleep,
+    /// It has nothing to say.
+    Untold,
+    /// Asking came to nothing: it hangs, or there is no smartctl.
+    Failed,
 }
 
 /// How backups are.

@@ -157,6 +157,7 @@ codes! {
         SMART = "smart" Sure [];
         SECTORS = "sectors" Sure [count];
         HOT = "hot" Damped [temperature];
+        SILENT = "silent" Damped [];
         UNKNOWN = "unknown" Quiet [];
     }
     latency Latency {
