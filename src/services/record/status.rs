@@ -8,7 +8,7 @@ use crate::{
         Footage as _,
         index::{IndexError, Reader},
     },
-    types::{ByteSize, CauseKind, Span, WallNs, wire},
+    types::{ByteSize, CauseKind, Span, WallNs, story, wire},
 };
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -18,9 +18,10 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
     let site = shared.site();
     let (midnight, day) = (midnight(now, site.timezone()), now.offset(-DAY_NS));
     let index = Reader::open(&shared.paths.index()).and_then(|index| index.streams().map(|_| index));
-    let index_problem = index.as_ref().err().map(|e| crate::types::story(e)).or_else(|| shared.index.problem());
+    let index_problem = index.as_ref().err().map(|e| story(e)).or_else(|| shared.index.problem());
     // A copy: the dispatcher asks for it too, and must not wait for the index.
     let off = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).off().clone();
+    let mut unread = None;
     let mut streams: Vec<wire::StreamStatus> = shared
         .supervisor
         .status()
@@ -28,7 +29,9 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         .map(|s| {
             let id = shared.store.stream_id(&s.camera, s.stream);
             let gaps = index.as_ref().ok().filter(|_| s.recorded);
-            let gaps = gaps.and_then(|index| index.gaps(id, Span { start: midnight.min(day), end: now }).ok());
+            let gaps = gaps.map(|index| index.gaps(id, Span { start: midnight.min(day), end: now }));
+            // What is not known is not nothing: that goes with the problem.
+            let gaps = gaps.and_then(|gaps| gaps.map_err(|e| unread.get_or_insert_with(|| story(&e)).len()).ok());
             let missing = |start| missing(gaps.as_deref().unwrap_or_default(), Span { start, end: now });
             let out_of_hours = !s.recorded && off.contains(&s.camera);
             wire::StreamStatus {
@@ -65,7 +68,7 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         queued: ByteSize(volumes.iter().map(|v| v.queued.0).sum()),
         streams,
         volumes,
-        index_problem,
+        index_problem: index_problem.or(unread),
         retention: Some(super::retention::health(shared)),
         ledger: Some(super::journal::status(&shared.journal)),
     }
