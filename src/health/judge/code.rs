@@ -261,6 +261,7 @@ codes! {
     }
     push Push {
         TAKEN = "taken" Fine [count of];
+        UNTRIED = "untried" Fine [];
         FAILING = "failing" Damped [at why];
         MISCONFIGURED = "misconfigured" Sure [why];
     }

@@ -88,6 +88,10 @@ fn a_witness_outside() {
     assert_eq!(alone("", Some(ago(8 * DAY))), ["warn nowhere"]);
     assert_eq!(alone(fixture::BACKUP, None), ["ok not_yet"]);
     assert_eq!(alone(&fixture::BACKUP.replace(", \"ledger\"", ""), None), ["warn nowhere"]);
+    let push =
+        |kind: &str| format!("[health]\npush = {{ kind = \"{kind}\", url_secret = \"m\", token_secret = \"t\" }}\n");
+    assert_eq!(alone(&push("http"), None), ["ok not_yet"]);
+    assert_eq!(alone(&push("gatus"), None), ["warn nowhere"], "it takes no checkpoint");
 }
 
 #[test]
@@ -126,6 +130,9 @@ fn endpoints() {
     assert_eq!(endpoint(|e| e.failing_since = Some(ago(MINUTE))), ["warn push-1-gatus failing"]);
     let wrong = endpoint(|e| (e.misconfigured, e.failing_since) = (true, Some(ago(MINUTE))));
     assert_eq!(wrong, ["warn push-1-gatus misconfigured"]);
+    assert_eq!(endpoint(|e| e.taken = None), ["ok push-1-gatus untried"], "that it works is not known");
+    let untried = now(Probe::Push, |f| drop(f.endpoints.insert("alarm-1-email".into(), Endpoint::default())));
+    assert_eq!(untried, ["ok taken", "ok alarm-1-email untried"]);
     let one_of_two = now(Probe::Push, |f| {
         let failing = Endpoint { failing_since: Some(ago(MINUTE)), ..Endpoint::default() };
         f.endpoints.insert("alarm-1-email".into(), failing);
