@@ -44,9 +44,8 @@ pub struct Facts {
     pub root: Option<RootLook>,
     /// Units that have failed, by name; none: the service manager does not say.
     pub failed_units: Option<BTreeSet<String>>,
-    /// State of the recorder's unit (`active`, `failed`, `inactive`, `activating`), and how often it was started again by the service
-    /// manager; none: the service manager does not say.
-    pub recorder_unit: Option<(String, u64)>,
+    /// How often the service manager was seen to start the recorder again within the last hour; none: it does not say.
+    pub recorder_restarts: Option<u64>,
     /// The verification that ended last.
     pub verified: Option<Verified>,
     /// Certificates of this machine, by what they are for.

@@ -38,20 +38,17 @@ fn units() {
         ["ok well", "warn apt-daily.service failed", "fail custodian-web.service failed"]
     );
     assert_eq!(now(Probe::Units, |f| f.failed_units = None), ["warn unknown"]);
-    let again = |state: &str, restarts, started| {
-        now(Probe::Units, |f| {
-            f.recorder_unit = Some((state.to_owned(), restarts));
-            told(f).started = ago(started);
-        })
-    };
-    assert_eq!(again("active", 2, MINUTE), ["ok well"]);
-    assert_eq!(again("active", 3, 10 * MINUTE), ["ok well"], "it stays up now");
-    assert_eq!(again("active", 3, 10 * MINUTE - 1), ["ok well", "fail custodian-record.service restarting"]);
+    let again = |restarts| now(Probe::Units, |f| f.recorder_restarts = Some(restarts));
+    assert_eq!(again(0), ["ok well"]);
+    assert_eq!(again(1), ["ok well", "warn custodian-record.service restarting"], "a watchdog, or a crash");
+    assert_eq!(again(2), ["ok well", "warn custodian-record.service restarting"]);
+    assert_eq!(again(3), ["ok well", "fail custodian-record.service restarting"]);
+    assert_eq!(now(Probe::Units, |f| f.recorder_restarts = None), ["ok well"], "a trial");
     let down = now(Probe::Units, |f| {
-        f.recorder_unit = Some(("activating".into(), 3));
-        f.status = Err(NoAnswer::Down);
+        f.recorder_restarts = Some(5);
+        f.failed_units.as_mut().unwrap().insert("custodian-record.service".into());
     });
-    assert_eq!(down, ["ok well", "fail custodian-record.service restarting"]);
+    assert_eq!(down, ["ok well", "fail custodian-record.service failed"], "one finding of it");
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl Gatherer {
             machine,
             root,
             failed_units: self.units.failed.clone(),
-            recorder_unit: self.units.recorder.clone(),
+            recorder_restarts: self.units.restarts,
             verified: left::verified(files, &self.paths.verify().join("last.json")),
             certificates: heard.certificates.clone(),
             endpoints: heard.endpoints.clone(),
