@@ -164,6 +164,9 @@ pub struct BackupPlace {
 pub struct Updates {
     /// Security updates that wait.
     pub security: u64,
+    /// Whether the package manager failed to say it.
+    #[serde(default)]
+    pub failed: bool,
     /// When somebody looked for updates last.
     pub looked: Option<WallNs>,
     /// The version that waits for the school's consent.

@@ -272,6 +272,7 @@ codes! {
         OFFERED = "offered" Sure [version];
         NOT_LOOKED = "not_looked" Damped [at];
         NEVER_LOOKED = "never_looked" Damped [];
+        FAILED = "failed" Damped [];
         UNKNOWN = "unknown" Quiet [];
     }
     vendor Vendor {

@@ -231,6 +231,7 @@ fn updates_and_the_vendor() {
     assert_eq!(updates(|_| ()), ["ok none"]);
     assert_eq!(updates(|u| u.security = 1), ["warn security"]);
     assert_eq!(updates(|u| u.looked = Some(ago(14 * DAY + 1))), ["warn not_looked"]);
+    assert_eq!(updates(|u| u.failed = true), ["warn failed"]);
     assert_eq!(updates(|u| u.looked = None), ["warn never_looked"]);
     assert_eq!(updates(|u| u.offered = Some("0.2.0".into())), ["ok none", "warn offered offered"]);
     assert_eq!(now(Probe::Update, |f| root(f).updates = None), ["ok untold"]);
