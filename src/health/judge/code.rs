@@ -114,6 +114,8 @@ codes! {
         PARTLY = "partly" Fine [count of];
         LOST = "lost" Damped [length promised];
         UNREADABLE = "unreadable" Damped [length promised];
+        GONE = "gone" Damped [length];
+        AWAY = "away" Damped [length];
         SHORT = "short" Damped [days promised];
         STOPPED = "stopped" Damped [];
         SUBSTREAM = "substream" Damped [];

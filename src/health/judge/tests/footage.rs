@@ -231,6 +231,14 @@ fn what_is_kept_against_the_promise() {
     assert_eq!(with_kept(|k| (k.days, k.young) = (3.0, true)), ["ok kept"]);
     assert_eq!(with_kept(|k| k.unreadable_seconds = 1), ["ok partly", "fail c2 unreadable"]);
     assert_eq!(with_kept(|k| (k.unreadable_seconds, k.lost_seconds) = (5, 1)), ["ok partly", "fail c2 lost"]);
+    let free = |change: fn(&mut wire::Kept)| {
+        now(Probe::Kept, |f| {
+            kept(f).cameras[1].min_days = None;
+            change(kept(f).cameras[1].kept.as_mut().unwrap());
+        })
+    };
+    assert_eq!(free(|k| k.unreadable_seconds = 1), ["ok partly", "warn c2 away"], "no promise is broken");
+    assert_eq!(free(|k| (k.unreadable_seconds, k.lost_seconds) = (5, 1)), ["ok partly", "warn c2 gone"]);
     assert_eq!(now(Probe::Kept, |f| kept(f).cameras[1].substream = true), ["ok partly", "warn c2 substream"]);
     let all = now(Probe::Kept, |f| kept(f).cameras.iter_mut().for_each(|c| c.stopped = true));
     assert_eq!(all, ["fail many"]);
