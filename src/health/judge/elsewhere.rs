@@ -51,7 +51,7 @@ pub(super) fn backups(look: &Look<'_>) -> Vec<Finding> {
 pub(super) fn witness(look: &Look<'_>) -> Vec<Finding> {
     let Some(site) = look.site else { return Vec::new() };
     let backed_up = site.site.backup().is_some_and(|b| b.what.contains(&BackupWhat::Ledger));
-    // Gatus takes no text, and so no checkpoint, of what is well.
+    // Gatus is told no text but of a failure, and so no checkpoint.
     let pushed = site.site.health().push.iter().any(|push| push.kind != PushKind::Gatus);
     let nowhere = !pushed && !backed_up;
     let age = look.facts.witnessed.map(|at| (at, look.age(at)));

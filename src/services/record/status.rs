@@ -8,7 +8,7 @@ use crate::{
         Footage as _,
         index::{IndexError, Reader},
     },
-    types::{ByteSize, CauseKind, Span, WallNs, story, wire},
+    types::{ByteSize, CauseKind, Span, StreamId, WallNs, story, wire},
 };
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -28,11 +28,10 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         .into_iter()
         .map(|s| {
             let id = shared.store.stream_id(&s.camera, s.stream);
-            let gaps = index.as_ref().ok().filter(|_| s.recorded);
-            let gaps = gaps.map(|index| index.gaps(id, Span { start: midnight.min(day), end: now }));
-            // What is not known is not nothing: that goes with the problem.
-            let gaps = gaps.and_then(|gaps| gaps.map_err(|e| unread.get_or_insert_with(|| story(&e)).len()).ok());
-            let missing = |start| missing(gaps.as_deref().unwrap_or_default(), Span { start, end: now });
+            let asked = index.as_ref().ok().filter(|_| s.recorded);
+            let span = Span { start: midnight.min(day), end: now };
+            let gaps = asked.map(|index| read_gaps(index, id, span, &mut unread)).unwrap_or_default();
+            let missing = |start| missing(&gaps, Span { start, end: now });
             let out_of_hours = !s.recorded && off.contains(&s.camera);
             wire::StreamStatus {
                 camera: s.camera,
@@ -74,6 +73,14 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
     }
 }
 
+/// The gaps of a stream. That they cannot be read does not mean that there are none: it goes into `problem`.
+fn read_gaps(index: &Reader, stream: StreamId, span: Span, problem: &mut Option<String>) -> Vec<wire::Gap> {
+    index.gaps(stream, span).unwrap_or_else(|e| {
+        problem.get_or_insert_with(|| story(&e));
+        Vec::new()
+    })
+}
+
 /// When the day began where the site is.
 fn midnight(now: WallNs, zone: &jiff::tz::TimeZone) -> WallNs {
     let day = now.timestamp().to_zoned(zone.clone()).start_of_day();
@@ -101,4 +108,27 @@ fn missing(gaps: &[wire::Gap], span: Span) -> f64 {
     let within = |g: &wire::Gap| Span::new(g.start, g.end.unwrap_or(span.end))?.intersect(span);
     let ns: i64 = gaps.filter_map(within).map(Span::len_ns).sum();
     ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::index::Writer;
+
+    #[test]
+    fn an_index_that_opens_and_cannot_be_read_is_a_problem() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.db");
+        drop(Writer::open(&path).unwrap());
+        let span = Span { start: WallNs(0), end: WallNs(9) };
+        let read = || {
+            let mut problem = None;
+            let gaps = read_gaps(&Reader::open(&path).unwrap(), StreamId::from_bytes([1; 16]), span, &mut problem);
+            assert_eq!(gaps, []);
+            problem
+        };
+        assert_eq!(read(), None);
+        rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE segment").unwrap();
+        assert!(read().unwrap().contains("segment"));
+    }
 }
