@@ -19,6 +19,7 @@ fn camera(number: u32, name: &str, age: Option<i64>) -> CameraHealth {
     let stream = StreamHealth {
         stream: StreamKind::Main,
         newest_committed: age.map(|age| NOW.offset(-age * SECOND)),
+        age_seconds: None,
         gap_seconds_today: None,
         gap_seconds_day: None,
         gap_seconds_total: 0.0,

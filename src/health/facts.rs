@@ -1,6 +1,9 @@
 //! What was seen of a recorder: all that a judgement rests on. Judging reads no clock, disk or socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,8 @@ pub struct Facts {
     pub commits: BTreeMap<VolumeName, health::Committed>,
     /// The newest committed second of each stream, from the commits and from what health remembers of before the machine started.
     pub newest: BTreeMap<(CameraId, StreamKind), WallNs>,
+    /// How long health has seen each stream's newest second stand still, by the time since boot, over restarts.
+    pub still: BTreeMap<(CameraId, StreamKind), Duration>,
     /// Missing footage of each stream ever since health has counted.
     pub gap_totals: BTreeMap<(CameraId, StreamKind), f64>,
     /// The machine.
@@ -39,9 +44,8 @@ pub struct Facts {
     pub root: Option<RootLook>,
     /// Units that have failed, by name; none: the service manager does not say.
     pub failed_units: Option<BTreeSet<String>>,
-    /// State of the recorder's unit (`active`, `failed`, `inactive`, `activating`), and how often it was started again by the service
-    /// manager; none: the service manager does not say.
-    pub recorder_unit: Option<(String, u64)>,
+    /// How often the service manager was seen to start the recorder again within the last hour; none: it does not say.
+    pub recorder_restarts: Option<u64>,
     /// The verification that ended last.
     pub verified: Option<Verified>,
     /// Certificates of this machine, by what they are for.
@@ -107,12 +111,30 @@ pub struct RootLook {
 pub struct DiskLook {
     /// Whether it is there.
     pub present: bool,
-    /// Its own verdict.
+    /// Whether it says how it is.
+    #[serde(default)]
+    pub answer: DiskAnswer,
+    /// Its own verdict; of one that does not say now, what it said last.
     pub smart_passed: Option<bool>,
     /// °C.
     pub temperature: Option<i64>,
     /// Sectors that cannot be relied on.
     pub bad_sectors: Option<u64>,
+}
+
+/// Whether a disk says how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskAnswer {
+    /// It does, or it is not there.
+    #[default]
+    Told,
+    /// It sleeps, and was left asleep.
+    Asleep,
+    /// It has nothing to say.
+    Untold,
+    /// Asking came to nothing: it hangs, or there is no smartctl.
+    Failed,
 }
 
 /// How backups are.
@@ -142,6 +164,9 @@ pub struct BackupPlace {
 pub struct Updates {
     /// Security updates that wait.
     pub security: u64,
+    /// Whether the package manager failed to say it.
+    #[serde(default)]
+    pub failed: bool,
     /// When somebody looked for updates last.
     pub looked: Option<WallNs>,
     /// The version that waits for the school's consent.
@@ -191,6 +216,14 @@ pub struct Witness {
 }
 
 impl Facts {
+    /// How old a stream's newest second is; none: there is none. It is at least as old as it has stood still, whatever the clock says: the
+    /// recorder never goes back behind what it has recorded, so after a step back the newest second lies ahead for as long as the step was.
+    pub fn age(&self, stream: &(CameraId, StreamKind)) -> Option<Duration> {
+        let newest = self.newest.get(stream)?;
+        let by_clock = Duration::from_nanos(u64::try_from(self.at.since(*newest)).unwrap_or(0));
+        Some(by_clock.max(self.still.get(stream).copied().unwrap_or_default()))
+    }
+
     /// The volume sizes that the recorder reports.
     pub fn volume(&self, name: &VolumeName) -> Option<&wire::VolumeStatus> {
         self.status.as_ref().ok()?.volumes.iter().find(|v| v.name == *name)

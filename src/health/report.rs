@@ -101,11 +101,14 @@ pub(super) fn recorded<'a>(camera: &'a Camera, told: &'a [&StreamStatus]) -> imp
 fn stream(facts: &Facts, camera: &Camera, kind: StreamKind, told: &[&StreamStatus]) -> StreamHealth {
     let told = told.iter().find(|s| s.stream == kind);
     let key = (camera.id.clone(), kind);
+    // Without its index the recorder knows of no gap: that is not none.
+    let reckoned = told.filter(|_| facts.status.as_ref().is_ok_and(|status| status.index_problem.is_none()));
     StreamHealth {
         stream: kind,
         newest_committed: facts.newest.get(&key).copied(),
-        gap_seconds_today: told.map(|s| s.gap_seconds_today),
-        gap_seconds_day: told.map(|s| s.gap_seconds_day),
+        age_seconds: facts.age(&key).map(|age| age.as_secs_f64()),
+        gap_seconds_today: reckoned.map(|s| s.gap_seconds_today),
+        gap_seconds_day: reckoned.map(|s| s.gap_seconds_day),
         gap_seconds_total: facts.gap_totals.get(&key).copied().unwrap_or_default(),
         lost_packets: told.map(|s| s.lost_packets),
     }
@@ -195,6 +198,7 @@ mod tests {
         let stream = StreamHealth {
             stream: StreamKind::Main,
             newest_committed: Some(ago(3)),
+            age_seconds: Some(3.0),
             gap_seconds_today: Some(50.0),
             gap_seconds_day: Some(60.0),
             gap_seconds_total: 77.5,
@@ -216,6 +220,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_made_up() {
         let mut facts = fixture::well(3);
+        told(&mut facts).index_problem = Some("damaged".into());
+        let stream = told_of(&facts).cameras[0].streams.remove(0);
+        assert_eq!((stream.gap_seconds_day, stream.gap_seconds_today, stream.lost_packets), (None, None, Some(0)));
         facts.status = Err(NoAnswer::Down);
         facts.retention = None;
         facts.root = None;

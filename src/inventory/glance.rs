@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, io, thread};
 
 use super::{
-    Roots, Smart,
+    Answer, Roots,
     lsblk::{self, Block},
-    probe::{by_id, health, run},
+    probe::{ask_health, by_id, run},
 };
 use crate::sys::Commands;
 
@@ -16,8 +16,8 @@ pub struct Glance {
     pub by_id: Vec<String>,
     /// Where it, a partition of it, or what is built on them is mounted.
     pub mounts: Vec<String>,
-    /// What it says of its health, if it was asked and does not sleep.
-    pub smart: Option<Smart>,
+    /// What it says of its health; none: it was not asked.
+    pub smart: Option<Answer>,
 }
 
 impl Glance {
@@ -39,7 +39,7 @@ pub fn glance(commands: &dyn Commands, roots: &Roots, asked: &[&str]) -> io::Res
         let by_id = names.get(&block.kname).cloned().unwrap_or_default();
         let ask = by_id.iter().any(|name| asked.contains(&name.as_str()));
         Glance {
-            smart: if ask { health(commands, &roots.dev.join(&block.kname)) } else { None },
+            smart: ask.then(|| ask_health(commands, &roots.dev.join(&block.kname))),
             mounts: block.tree().iter().flat_map(|b| b.mounted()).map(str::to_owned).collect(),
             by_id,
         }

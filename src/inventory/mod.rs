@@ -21,3 +21,4 @@ pub use glance::{Glance, glance};
 pub use label::{PARTITION_TYPE, SEAL, mapping, parse_label, partition_label, subsystem};
 pub use model::{Content, Disk, Inventory, Link, Mount, NOT_ROOT, OurVolume, Smart, Unit};
 pub use probe::{Roots, Survey, Use, probe, survey};
+pub use smart::Answer;

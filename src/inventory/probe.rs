@@ -19,7 +19,7 @@ use super::{
     footage,
     lsblk::{self, Block},
     model::NOT_ROOT,
-    smart,
+    smart::{self, Answer},
     system::is_system,
 };
 use crate::{
@@ -228,11 +228,15 @@ fn look(commands: &dyn Commands, device: &Path) -> Look {
     }
 }
 
-pub(super) fn health(commands: &dyn Commands, device: &Path) -> Option<Smart> {
+pub(super) fn ask_health(commands: &dyn Commands, device: &Path) -> Answer {
     let device = device.display().to_string();
     let args: Vec<&str> = smart::ARGS.into_iter().chain([device.as_str()]).collect();
     // Its exit code says what is wrong with the disk, and the JSON says it better.
-    smart::parse(&run(commands, "smartctl", &args).ok()?.stdout)
+    run(commands, "smartctl", &args).map_or(Answer::Failed, |said| smart::answer(&said.stdout))
+}
+
+fn health(commands: &dyn Commands, device: &Path) -> Option<Smart> {
+    if let Answer::Told(smart) = ask_health(commands, device) { Some(smart) } else { None }
 }
 
 /// Runs what may hang with a dying disk, and gives up on it after a while.

@@ -10,6 +10,39 @@ pub(super) const ARGS: [&str; 6] = ["--json=c", "-i", "-H", "-A", "-n", "standby
 /// Reallocated, pending and uncorrectable sectors (ATA attributes).
 const BAD: [u64; 3] = [5, 197, 198];
 
+/// What came of asking a disk for its health.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It says this.
+    Told(Smart),
+    /// It sleeps, and was left asleep.
+    Asleep,
+    /// It has nothing to say: no SMART, or nothing that smartctl knows.
+    Untold,
+    /// Nothing came of it: smartctl is not there, was given up on, or could not talk to the disk.
+    Failed,
+}
+
+/// Reads what smartctl printed. By smartctl(8), exit status 1 says that it knows no such device, 2 that it could not talk to it, or that it is
+/// in a low-power mode; of the last two, one comes with an error.
+pub(super) fn answer(json: &[u8]) -> Answer {
+    if let Some(smart) = parse(json) {
+        return Answer::Told(smart);
+    }
+    let Ok(all) = serde_json::from_slice::<Value>(json) else { return Answer::Failed };
+    let messages = || all["smartctl"]["messages"].as_array().into_iter().flatten();
+    let sleeps =
+        |m: &Value| m["string"].as_str().is_some_and(|s| s.starts_with("Device is in ") && s.contains(" mode"));
+    let status = all["smartctl"]["exit_status"].as_u64().unwrap_or_default();
+    if messages().any(sleeps) || status & 2 != 0 && !messages().any(|m| m["severity"] == "error") {
+        Answer::Asleep
+    } else if status & 2 != 0 {
+        Answer::Failed
+    } else {
+        Answer::Untold
+    }
+}
+
 /// Reads smartctl's JSON; none if the disk says nothing of itself.
 pub(super) fn parse(json: &[u8]) -> Option<Smart> {
     let all: Value = serde_json::from_slice(json).ok()?;
@@ -56,5 +89,24 @@ mod tests {
         let refused = br#"{"smartctl":{"messages":[{"string":"/dev/vda: Unable to detect device type","severity":"error"}],"exit_status":1}}"#;
         assert_eq!(parse(refused), None);
         assert_eq!(parse(b""), None);
+        assert_eq!((answer(refused), answer(b"")), (Answer::Untold, Answer::Failed));
+        assert!(matches!(answer(nvme), Answer::Told(smart) if smart.passed == Some(false)));
+    }
+
+    #[test]
+    fn one_that_sleeps_is_told_from_one_that_does_not_answer() {
+        let said = |status: u64, messages: Value| {
+            answer(
+                serde_json::json!({ "smartctl": { "exit_status": status, "messages": messages } })
+                    .to_string()
+                    .as_bytes(),
+            )
+        };
+        let message = |text: &str, severity: &str| serde_json::json!([{ "string": text, "severity": severity }]);
+        assert_eq!(said(2, message("Device is in STANDBY mode, exit(2)", "information")), Answer::Asleep);
+        assert_eq!(said(2, Value::Null), Answer::Asleep, "older ones print it beside the JSON");
+        let broken = message("Read Device Identity failed: Input/output error", "error");
+        assert_eq!(said(2, broken), Answer::Failed);
+        assert_eq!(said(0, Value::Null), Answer::Untold);
     }
 }

@@ -145,13 +145,13 @@ pub fn evidence(report: &Report) -> Evidence {
     let mut seen = false;
     for camera in report.cameras.iter().filter(|c| c.required) {
         evidence.required += 1;
-        let newest = camera.streams.first().and_then(|main| main.newest_committed);
-        seen |= newest.is_some();
-        match newest {
-            Some(newest) if !named.contains(&camera.number) => {
+        let age = camera.streams.first().and_then(|main| main.age(report.at));
+        seen |= age.is_some();
+        match age {
+            Some(age) if !named.contains(&camera.number) => {
                 evidence.written += 1;
-                let age = u64::try_from(report.at.since(newest)).unwrap_or(0).div_ceil(1_000_000_000);
-                evidence.within_seconds = evidence.within_seconds.max(age);
+                let seconds = age.as_secs() + u64::from(age.subsec_nanos() > 0);
+                evidence.within_seconds = evidence.within_seconds.max(seconds);
             }
             _ => evidence.lost.push(camera.number),
         }

@@ -305,7 +305,7 @@ table! {
 
     /// Where monitoring may ask. `token_secret` or `client_ca` or both.
     Pull {
-        /// IP address and port, such as "10.1.2.3:9464" or "[fd00::3]:9464"; "0.0.0.0:9464" for each recorder of a site with several.
+        /// IP address and port, such as "10.1.2.3:9464" or `[fd00::3]:9464`; "0.0.0.0:9464" for each recorder of a site with several.
         required listen: Listen,
         /// The name of the bearer token in secrets.toml that who asks must have.
         optional token_secret: SecretName,
@@ -315,7 +315,7 @@ table! {
 
     /// Where the vendor may ask. `token_secret` or `client_ca` or both.
     Vendor {
-        /// IP address and port, such as "10.9.0.2:9465" or "[fd00::3]:9465".
+        /// IP address and port, such as "10.9.0.2:9465" or `[fd00::3]:9465`.
         required listen: Listen,
         /// The name of the bearer token in secrets.toml that the vendor must have.
         optional token_secret: SecretName,

@@ -58,6 +58,7 @@ fn report(at: WallNs, findings: Vec<Finding>) -> Report {
         streams: vec![StreamHealth {
             stream: StreamKind::Main,
             newest_committed: Some(at.offset(-2_000_000_000)),
+            age_seconds: None,
             gap_seconds_today: Some(0.0),
             gap_seconds_day: Some(0.0),
             gap_seconds_total: 0.0,

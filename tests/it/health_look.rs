@@ -8,7 +8,7 @@ use std::{
 };
 
 use custodian::{
-    health::facts::RootLook,
+    health::facts::{DiskAnswer, RootLook},
     inventory::Roots,
     services::health::look::{self, Apt, Eyes},
     sys::{FakeClock, FakeCommands, Output, RealFiles},
@@ -159,6 +159,7 @@ fn disks_are_asked_and_sleeping_ones_left_asleep() {
     let answer = |out: Vec<u8>, code| Ok(Output { code: Some(code), stdout: out, stderr: String::new() });
     // What is mounted as d2 is the third disk, which is nobody's.
     let listed = lsblk(&[("sda", Some(&d1)), ("sdb", None), ("sdc", Some(&d2))]);
+    let again = listed.clone();
     let commands = FakeCommands::new(move |program, args: &[&str]| {
         match (program, args.last().copied().unwrap_or_default()) {
             ("lsblk", _) => answer(listed.clone(), 0),
@@ -181,7 +182,10 @@ fn disks_are_asked_and_sleeping_ones_left_asleep() {
         (true, Some(false), Some(51), Some(8))
     );
     let asleep = disk("d2");
-    assert_eq!((asleep.present, asleep.smart_passed, asleep.temperature), (true, None, None));
+    assert_eq!(
+        (asleep.present, asleep.answer, asleep.smart_passed, asleep.temperature),
+        (true, DiskAnswer::Asleep, None, None)
+    );
     assert!(!disk("d3").present && look.disks.len() == 3, "a folder has no disk: {:?}", look.disks);
     assert!(
         look.drift.contains(&"volume d2: another disk than the site names is mounted".to_owned()),
@@ -196,6 +200,23 @@ fn disks_are_asked_and_sleeping_ones_left_asleep() {
     assert_eq!((backups.places.len(), &*backups.places[0].kind, backups.places[0].newest), (1, "directory", None));
     let text = serde_json::to_string(&look).unwrap();
     assert!(!text.contains("Hoa") && !text.contains("hoa") && !text.contains("rtsp"), "{text}");
+
+    // The sick one does not answer any more, the one that sleeps had said that it was well.
+    let hangs = FakeCommands::new(move |program, args: &[&str]| match (program, args.last().copied()) {
+        ("lsblk", _) => answer(again.clone(), 0),
+        (_, Some(disk)) if disk.ends_with("sdb") => answer(br#"{"smartctl":{"exit_status":2}}"#.to_vec(), 2),
+        _ => Err(std::io::ErrorKind::TimedOut.into()),
+    });
+    let mut before = look.clone();
+    before.disks.get_mut(&"d2".parse().unwrap()).unwrap().smart_passed = Some(true);
+    let later = machine.see(&hangs, Some(&before));
+    let disk = |name: &str| later.disks[&name.parse().unwrap()].clone();
+    let (sick, asleep) = (disk("d1"), disk("d2"));
+    assert_eq!(
+        (sick.answer, sick.smart_passed, sick.bad_sectors, sick.temperature),
+        (DiskAnswer::Failed, Some(false), Some(8), None)
+    );
+    assert_eq!((asleep.answer, asleep.smart_passed), (DiskAnswer::Asleep, Some(true)));
 
     // Where disks cannot be listed none is said to be gone.
     let blind = machine.see(&FakeCommands::new(|_, _: &[&str]| Err(std::io::ErrorKind::NotFound.into())), None);

@@ -1,5 +1,7 @@
 //! A report for people, worst first, and for machines, with its sentences.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -167,7 +169,8 @@ impl Say<'_> {
         if !camera.required {
             return self.t("not_wanted", &[]).into();
         }
-        stream.newest_committed.map_or_else(|| UNKNOWN.into(), |at| time::length(self.report.at.since(at)).into())
+        let length = |age: Duration| time::length(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX));
+        stream.age(self.report.at).map_or_else(|| UNKNOWN.into(), |age| length(age).into())
     }
 
     fn volumes(&self) -> Table {

@@ -15,6 +15,7 @@ fn camera(number: u32, id: &str, name: &str, newest: Option<i64>, required: bool
     let stream = StreamHealth {
         stream: StreamKind::Main,
         newest_committed: newest.map(seconds_ago),
+        age_seconds: None,
         gap_seconds_today: Some(if newest == Some(3) { 0.0 } else { 71.5 }),
         gap_seconds_day: Some(1800.0),
         gap_seconds_total: 1800.0,

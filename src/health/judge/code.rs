@@ -114,6 +114,8 @@ codes! {
         PARTLY = "partly" Fine [count of];
         LOST = "lost" Damped [length promised];
         UNREADABLE = "unreadable" Damped [length promised];
+        GONE = "gone" Damped [length];
+        AWAY = "away" Damped [length];
         SHORT = "short" Damped [days promised];
         STOPPED = "stopped" Damped [];
         SUBSTREAM = "substream" Damped [];
@@ -157,6 +159,7 @@ codes! {
         SMART = "smart" Sure [];
         SECTORS = "sectors" Sure [count];
         HOT = "hot" Damped [temperature];
+        SILENT = "silent" Damped [];
         UNKNOWN = "unknown" Quiet [];
     }
     latency Latency {
@@ -260,6 +263,7 @@ codes! {
     }
     push Push {
         TAKEN = "taken" Fine [count of];
+        UNTRIED = "untried" Fine [];
         FAILING = "failing" Damped [at why];
         MISCONFIGURED = "misconfigured" Sure [why];
     }
@@ -270,6 +274,7 @@ codes! {
         OFFERED = "offered" Sure [version];
         NOT_LOOKED = "not_looked" Damped [at];
         NEVER_LOOKED = "never_looked" Damped [];
+        FAILED = "failed" Damped [];
         UNKNOWN = "unknown" Quiet [];
     }
     vendor Vendor {

@@ -3,7 +3,7 @@
 use super::{Look, code, level, other, seconds};
 use crate::{
     health::facts::BackupPlace,
-    site::BackupWhat,
+    site::{BackupWhat, PushKind},
     types::wire::health::{Finding, Level, Value},
 };
 
@@ -51,7 +51,9 @@ pub(super) fn backups(look: &Look<'_>) -> Vec<Finding> {
 pub(super) fn witness(look: &Look<'_>) -> Vec<Finding> {
     let Some(site) = look.site else { return Vec::new() };
     let backed_up = site.site.backup().is_some_and(|b| b.what.contains(&BackupWhat::Ledger));
-    let nowhere = site.site.health().push.is_empty() && !backed_up;
+    // Gatus is told no text but of a failure, and so no checkpoint.
+    let pushed = site.site.health().push.iter().any(|push| push.kind != PushKind::Gatus);
+    let nowhere = !pushed && !backed_up;
     let age = look.facts.witnessed.map(|at| (at, look.age(at)));
     vec![match age {
         Some((at, age)) if age < site.warn.witness => code::witness::TAKEN.fine(look).with("at", Value::Time(at)),
@@ -78,6 +80,9 @@ pub(super) fn push(look: &Look<'_>) -> Vec<Finding> {
         } else if let Some(since) = endpoint.failing_since {
             let failing = code::push::FAILING.at(Level::Warn, other(name), look);
             found.push(failing.with("at", Value::Time(since)).with("why", why()));
+        } else if endpoint.taken.is_none() {
+            // Nothing was to be told yet, or health has just started.
+            found.push(code::push::UNTRIED.at(Level::Ok, other(name), look));
         }
     }
     let (of, reached) = (endpoints.len(), endpoints.len() - found.len());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{civil::DateTime, tz::TimeZone};
 
-use super::{InForce, Look, Watched, code, level, numbers, seconds};
+use super::{InForce, Look, Watched, code, level, numbers, other, seconds};
 use crate::{
     health::report,
     site::Camera,
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A newest second that lies further ahead than this comes from a clock that was set.
+/// A newest second that lies further ahead than this was noted before the clock was set back.
 const AHEAD: Duration = Duration::from_mins(1);
 /// Hours that began before that are old enough for every threshold.
 const HOURS_BACK: u64 = 24 * 60;
@@ -40,19 +40,31 @@ pub(super) fn judge(look: &Look<'_>) -> Vec<Finding> {
         late.extend(finding);
     }
     let of = required.len();
-    if late.len() == of && of > 1 {
+    let mut found = if late.len() == of && of > 1 {
         let worst = late.iter().map(|f| f.level).max().unwrap_or_default();
         let none = match newest {
             Some(at) => code::footage::NONE.plain(worst, look).with("at", Value::Time(at)),
             None => code::footage::NONE_EVER.plain(worst, look),
         };
-        return vec![none.with("cameras", numbers(&late))];
-    }
-    let recorded = code::footage::RECORDED.fine(look).with("count", Value::Count(of as u64));
-    look.cameras(late, of, recorded.with("age", seconds(oldest)), code::footage::PARTLY, code::footage::MANY)
+        vec![none.with("cameras", numbers(&late))]
+    } else {
+        let recorded = code::footage::RECORDED.fine(look).with("count", Value::Count(of as u64));
+        look.cameras(late, of, recorded.with("age", seconds(oldest)), code::footage::PARTLY, code::footage::MANY)
+    };
+    found.extend(ahead(look, &required));
+    found
 }
 
-/// What is to be said of one camera, the age of its footage, and its newest second.
+/// That the clock was set back: it says nothing of whether anything is recorded, and so is said once and of no camera.
+fn ahead(look: &Look<'_>, required: &[&Watched<'_>]) -> Option<Finding> {
+    let streams =
+        required.iter().flat_map(|c| report::recorded(c.camera, &c.streams).map(|kind| (c.camera.id.clone(), kind)));
+    let furthest = streams.filter_map(|stream| look.facts.newest.get(&stream).copied()).max()?;
+    let is_ahead = furthest.since(look.facts.at) > nanos(AHEAD);
+    is_ahead.then(|| code::footage::AHEAD.at(Level::Warn, other("clock"), look).with("at", Value::Time(furthest)))
+}
+
+/// What is to be said of one camera, the age of its footage, and when its newest second was, by the clock as it stands now.
 fn one(
     look: &Look<'_>,
     site: InForce<'_>,
@@ -62,13 +74,8 @@ fn one(
     let (mut worst, mut oldest, mut last) = (None::<Finding>, Duration::ZERO, None);
     let streams: Vec<StreamKind> = report::recorded(camera.camera, &camera.streams).collect();
     for kind in &streams {
-        let newest = look.facts.newest.get(&(camera.camera.id.clone(), *kind)).copied();
+        let newest = look.facts.age(&(camera.camera.id.clone(), *kind)).map(|age| look.facts.at - age);
         last = last.max(newest);
-        if let Some(at) = newest.filter(|at| at.since(look.facts.at) > nanos(AHEAD)) {
-            let ahead = code::footage::AHEAD.at(Level::Warn, camera.subject(), look).with("at", Value::Time(at));
-            worst = Some(worse(worst, ahead));
-            continue;
-        }
         let age = look.age(begins(look, camera, newest, site, hours));
         oldest = oldest.max(age);
         let level = level(age, site.warn.newest, site.fail.newest);
@@ -98,7 +105,8 @@ fn worse(a: Option<Finding>, b: Finding) -> Finding {
     }
 }
 
-/// From when on footage is missed: since the newest second, and not while it was not wanted, nobody could record, or nobody looked.
+/// From when on footage is missed: since the newest second, and not while it was not wanted or nobody could record. Where no second is known,
+/// since it is wanted, which outlasts a restart of health; only where that is not known either, since health looks.
 fn begins(
     look: &Look<'_>,
     camera: &Watched<'_>,
@@ -107,8 +115,8 @@ fn begins(
     hours: &mut Hours,
 ) -> WallNs {
     let facts = look.facts;
-    let known = newest.unwrap_or(facts.looking_since);
     let wanted = facts.wanted_since.get(&camera.camera.id).copied();
+    let known = newest.or(wanted).unwrap_or(facts.looking_since);
     let booted = facts.machine.uptime_seconds.map(|s| facts.at - Duration::from_secs(s));
     let from = [wanted, booted].into_iter().flatten().fold(known, WallNs::max);
     // Only what would be late otherwise is worth the look at its hours.

@@ -60,6 +60,11 @@ fn cameras(look: &Look<'_>, retention: &Retention) -> Vec<Finding> {
 fn trouble(camera: &CameraRetention) -> Option<(code::Code, Level)> {
     let promised = camera.min_days.map(f64::from);
     match camera.kept {
+        // Nothing was promised: that it is gone, or away, is said all the same.
+        Some(kept) if promised.is_none() && kept.lost_seconds > 0 => Some((code::kept::GONE, Level::Warn)),
+        Some(kept) if promised.is_none() && kept.unreadable_seconds > 0 && !camera.stopped => {
+            Some((code::kept::AWAY, Level::Warn))
+        }
         Some(kept) if kept.lost_seconds > 0 => Some((code::kept::LOST, Level::Fail)),
         Some(kept) if kept.unreadable_seconds > 0 => Some((code::kept::UNREADABLE, Level::Fail)),
         _ if camera.stopped => Some((code::kept::STOPPED, Level::Fail)),
@@ -78,6 +83,8 @@ fn with_figures(finding: Finding, camera: &CameraRetention) -> Finding {
     match &*finding.code {
         "lost" => finding.with("length", length(kept.lost_seconds)).with("promised", promised),
         "unreadable" => finding.with("length", length(kept.unreadable_seconds)).with("promised", promised),
+        "gone" => finding.with("length", length(kept.lost_seconds)),
+        "away" => finding.with("length", length(kept.unreadable_seconds)),
         "short" => finding.with("days", Value::Days(kept.days)).with("promised", promised),
         _ => finding,
     }

@@ -118,6 +118,7 @@ pub(super) fn updates(look: &Look<'_>) -> Vec<Finding> {
     };
     let Some(updates) = &root.updates else { return vec![code::update::UNTOLD.fine(look)] };
     let mut found = vec![match (updates.security, updates.looked) {
+        _ if updates.failed => code::update::FAILED.plain(Level::Warn, look),
         (count @ 1.., _) => code::update::SECURITY.plain(Level::Warn, look).with("count", Value::Count(count)),
         (0, Some(at)) if look.age(at) > UPDATES => {
             code::update::NOT_LOOKED.plain(Level::Warn, look).with("at", Value::Time(at))

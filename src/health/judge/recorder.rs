@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Look, code, other};
+use super::{Look, code, level, other};
 use crate::{
     health::{
         facts::{NoAnswer, NoSite},
@@ -13,9 +13,8 @@ use crate::{
 
 /// After the machine has started, its programs take so long to start.
 const BOOT: Duration = Duration::from_mins(2);
-/// A recorder that was started again so often, the last time lately, does not come up.
+/// A recorder that was started again so often within the hour does not stay up. Once is a crash, or a watchdog that found it hung.
 const RESTARTS: u64 = 3;
-const LATELY: Duration = Duration::from_mins(10);
 /// The recorder signs within seconds what it enters.
 const UNSIGNED: Duration = Duration::from_mins(10);
 
@@ -55,13 +54,11 @@ pub(super) fn units(look: &Look<'_>) -> Vec<Finding> {
     };
     let mut found = vec![code::units::WELL.fine(look)];
     found.extend(failed.iter().map(one));
-    if let Some((state, restarts)) = &look.facts.recorder_unit
-        && *restarts >= RESTARTS
+    if let Some(restarts @ 1..) = look.facts.recorder_restarts
         && !failed.contains(UNIT)
-        && (state == "activating" || look.status.is_some_and(|s| look.age(s.started) < LATELY))
     {
-        let restarting = code::units::RESTARTING.at(Level::Fail, other(UNIT), look);
-        found.push(restarting.with("count", Value::Count(*restarts)));
+        let restarting = code::units::RESTARTING.at(level(restarts, 1, RESTARTS), other(UNIT), look);
+        found.push(restarting.with("count", Value::Count(restarts)));
     }
     found
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::{InForce, Look, code, level};
 use crate::{
-    health::{facts::DiskLook, report::committed},
+    health::{
+        facts::{DiskAnswer, DiskLook},
+        report::committed,
+    },
     site::{Volume, VolumePlace},
     types::{
         ByteSize,
@@ -99,8 +102,11 @@ fn disk(look: &Look<'_>, site: InForce<'_>, volume: &Volume, disk: &DiskLook) ->
         _ if heat == Level::Fail => hot(),
         (_, Some(count @ 1..), _) => at(code::disk::SECTORS, Level::Warn).with("count", Value::Count(count)),
         _ if heat == Level::Warn => hot(),
+        // That it said once that it is well proves nothing of one that does not answer.
+        _ if disk.answer == DiskAnswer::Failed => at(code::disk::SILENT, Level::Warn),
         (Some(true), _, Some(t)) => at(code::disk::WELL, Level::Ok).with("temperature", Value::Celsius(t)),
         (Some(true), _, None) => at(code::disk::PASSED, Level::Ok),
+        (None, ..) if disk.answer == DiskAnswer::Asleep => at(code::disk::NOT_YET, Level::Ok),
         (None, ..) => at(code::disk::UNTOLD, Level::Ok),
     }
 }

@@ -170,6 +170,13 @@ fn of_cameras(report: &Report) -> Vec<Family> {
             &|s| s.newest_committed.map(seconds),
         ),
         stream(
+            gauge(
+                "custodian_camera_footage_age_seconds",
+                "How old that is when it was looked: also while it lies ahead of a clock that was set back.",
+            ),
+            &|s| s.age(report.at).map(|age| age.as_secs_f64()),
+        ),
+        stream(
             counter(
                 "custodian_camera_gap_seconds",
                 "Seconds without footage that the site did not want, ever since health has counted.",

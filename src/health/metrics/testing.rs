@@ -13,6 +13,7 @@ fn stream(stream: StreamKind, newest_committed: Option<WallNs>) -> StreamHealth 
     StreamHealth {
         stream,
         newest_committed,
+        age_seconds: newest_committed.map(|_| 1.75),
         gap_seconds_today: Some(12.5),
         gap_seconds_day: Some(20.0),
         gap_seconds_total: 86_412.25,

@@ -78,8 +78,7 @@ fn instant(at: WallNs) -> String {
 
 /// Whether the newest second of all that is recorded of it is on a disk, and not older than `late`.
 fn recorded(camera: &CameraHealth, at: WallNs, late: Duration) -> bool {
-    let late = i64::try_from(late.as_nanos()).unwrap_or(i64::MAX);
-    let fresh = |s: &StreamHealth| s.newest_committed.is_some_and(|newest| at.since(newest) < late);
+    let fresh = |s: &StreamHealth| s.age(at).is_some_and(|age| age < late);
     !camera.streams.is_empty() && camera.streams.iter().all(fresh)
 }
 

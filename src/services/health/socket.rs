@@ -4,7 +4,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /v1/report` | [`Report`]; 503 and [`Problem`](crate::types::wire::Problem) before the first look |
+//! | `GET /v1/report` | [`Report`]; 503 and [`Problem`] before the first look |
 //! | `GET /v1/masked` | the same without names of cameras, persons and reasons |
 //! | `GET /v1/vendor` | [`VendorAccess`](crate::types::wire::health::VendorAccess) |
 //! | `GET /healthz`, `GET /metrics` | see [`crate::health::pages`] |

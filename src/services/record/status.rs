@@ -8,7 +8,7 @@ use crate::{
         Footage as _,
         index::{IndexError, Reader},
     },
-    types::{ByteSize, CauseKind, Span, WallNs, wire},
+    types::{ByteSize, CauseKind, Span, StreamId, WallNs, story, wire},
 };
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -18,18 +18,20 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
     let site = shared.site();
     let (midnight, day) = (midnight(now, site.timezone()), now.offset(-DAY_NS));
     let index = Reader::open(&shared.paths.index()).and_then(|index| index.streams().map(|_| index));
-    let index_problem = index.as_ref().err().map(|e| crate::types::story(e)).or_else(|| shared.index.problem());
+    let index_problem = index.as_ref().err().map(|e| story(e)).or_else(|| shared.index.problem());
     // A copy: the dispatcher asks for it too, and must not wait for the index.
     let off = shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).off().clone();
+    let mut unread = None;
     let mut streams: Vec<wire::StreamStatus> = shared
         .supervisor
         .status()
         .into_iter()
         .map(|s| {
             let id = shared.store.stream_id(&s.camera, s.stream);
-            let gaps = index.as_ref().ok().filter(|_| s.recorded);
-            let gaps = gaps.and_then(|index| index.gaps(id, Span { start: midnight.min(day), end: now }).ok());
-            let missing = |start| missing(gaps.as_deref().unwrap_or_default(), Span { start, end: now });
+            let asked = index.as_ref().ok().filter(|_| s.recorded);
+            let span = Span { start: midnight.min(day), end: now };
+            let gaps = asked.map(|index| read_gaps(index, id, span, &mut unread)).unwrap_or_default();
+            let missing = |start| missing(&gaps, Span { start, end: now });
             let out_of_hours = !s.recorded && off.contains(&s.camera);
             wire::StreamStatus {
                 camera: s.camera,
@@ -65,10 +67,18 @@ pub(super) fn status(shared: &Shared) -> wire::Status {
         queued: ByteSize(volumes.iter().map(|v| v.queued.0).sum()),
         streams,
         volumes,
-        index_problem,
+        index_problem: index_problem.or(unread),
         retention: Some(super::retention::health(shared)),
         ledger: Some(super::journal::status(&shared.journal)),
     }
+}
+
+/// The gaps of a stream. That they cannot be read does not mean that there are none: it goes into `problem`.
+fn read_gaps(index: &Reader, stream: StreamId, span: Span, problem: &mut Option<String>) -> Vec<wire::Gap> {
+    index.gaps(stream, span).unwrap_or_else(|e| {
+        problem.get_or_insert_with(|| story(&e));
+        Vec::new()
+    })
 }
 
 /// When the day began where the site is.
@@ -98,4 +108,27 @@ fn missing(gaps: &[wire::Gap], span: Span) -> f64 {
     let within = |g: &wire::Gap| Span::new(g.start, g.end.unwrap_or(span.end))?.intersect(span);
     let ns: i64 = gaps.filter_map(within).map(Span::len_ns).sum();
     ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::index::Writer;
+
+    #[test]
+    fn an_index_that_opens_and_cannot_be_read_is_a_problem() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.db");
+        drop(Writer::open(&path).unwrap());
+        let span = Span { start: WallNs(0), end: WallNs(9) };
+        let read = || {
+            let mut problem = None;
+            let gaps = read_gaps(&Reader::open(&path).unwrap(), StreamId::from_bytes([1; 16]), span, &mut problem);
+            assert_eq!(gaps, []);
+            problem
+        };
+        assert_eq!(read(), None);
+        rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE segment").unwrap();
+        assert!(read().unwrap().contains("segment"));
+    }
 }

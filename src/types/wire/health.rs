@@ -1,6 +1,6 @@
 //! How a recorder is: the report that pages, pushes, metrics and alarms are made from.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -228,14 +228,26 @@ pub struct StreamHealth {
     pub stream: StreamKind,
     /// End of the newest second that a power cut would leave; none: nothing known.
     pub newest_committed: Option<WallNs>,
-    /// Seconds without footage since midnight; none: the recorder does not answer.
+    /// How old that is, seconds: also right after the clock was set back, when it lies ahead.
+    #[serde(default)]
+    pub age_seconds: Option<f64>,
+    /// Seconds without footage since midnight; none: the recorder or its index does not say.
     pub gap_seconds_today: Option<f64>,
-    /// Seconds without footage in the last 24 hours; none: the recorder does not answer.
+    /// Seconds without footage in the last 24 hours; none: the recorder or its index does not say.
     pub gap_seconds_day: Option<f64>,
     /// Seconds without footage ever since this recorder has counted.
     pub gap_seconds_total: f64,
     /// RTP packets lost since the recorder started.
     pub lost_packets: Option<u64>,
+}
+
+impl StreamHealth {
+    /// How old its newest second was in a report made at `at`; none: there is none.
+    pub fn age(&self, at: WallNs) -> Option<Duration> {
+        // Reports did not always say it.
+        let by_clock = || Some(Duration::from_nanos(u64::try_from(at.since(self.newest_committed?)).unwrap_or(0)));
+        self.age_seconds.and_then(|age| Duration::try_from_secs_f64(age).ok()).or_else(by_clock)
+    }
 }
 
 /// A volume in a report.

@@ -90,6 +90,7 @@ fn report() -> Report {
     let stream = StreamHealth {
         stream: StreamKind::Main,
         newest_committed: Some(at),
+        age_seconds: None,
         gap_seconds_today: None,
         gap_seconds_day: None,
         gap_seconds_total: 0.0,

@@ -167,11 +167,44 @@ fn each_recorded_stream_is_looked_at() {
 }
 
 #[test]
-fn a_second_that_lies_ahead_is_no_evidence() {
+fn a_clock_that_was_set_back_hides_no_camera_that_stands_still() {
     let ahead =
         |seconds| now(Probe::Footage, |f| newest(f, "c2", StreamKind::Main, Some(NOW + Duration::from_secs(seconds))));
     assert_eq!(ahead(60), ["ok recorded"]);
-    assert_eq!(ahead(61), ["ok partly", "warn c2 ahead"]);
+    assert_eq!(ahead(61), ["ok recorded", "warn clock ahead"]);
+    let still = |f: &mut Facts, cameras: std::ops::RangeInclusive<usize>, seconds| {
+        f.newest.values_mut().for_each(|at| *at = NOW + Duration::from_secs(7 * HOUR));
+        f.still = f.newest.keys().map(|key| (key.clone(), Duration::from_secs(1))).collect();
+        for n in cameras {
+            let key = (format!("c{n}").parse().unwrap(), StreamKind::Main);
+            f.still.insert(key, Duration::from_secs(seconds));
+        }
+    };
+    assert_eq!(now(Probe::Footage, |f| still(f, 1..=10, 3)), ["ok recorded", "warn clock ahead"], "all go on");
+    assert_eq!(now(Probe::Footage, |f| still(f, 1..=10, HOUR)), ["fail none", "warn clock ahead"]);
+    assert_eq!(now(Probe::Footage, |f| still(f, 1..=6, HOUR)), ["fail many", "warn clock ahead"]);
+    let one = now(Probe::Footage, |f| still(f, 2..=2, HOUR));
+    assert_eq!(one, ["ok partly", "fail c2 late", "warn clock ahead"]);
+    let mut facts = fixture::well(10);
+    still(&mut facts, 1..=10, HOUR);
+    let none = judge(&facts).into_iter().find(|f| f.probe == Probe::Footage).unwrap();
+    assert_eq!(none.values["at"], Value::Time(ago(HOUR)), "by the clock as it stands now");
+    // The clock has come up to where the newest second was when it was set back.
+    facts.newest.values_mut().for_each(|at| *at = NOW);
+    assert_eq!(of(facts, Probe::Footage, |_| ()), ["fail none"]);
+}
+
+#[test]
+fn a_camera_that_was_never_recorded_stays_a_trouble_when_health_starts_again() {
+    let restarted = |wanted: u64| {
+        now(Probe::Footage, |f| {
+            newest(f, "c2", StreamKind::Main, None);
+            f.looking_since = ago(5);
+            f.wanted_since.insert("c2".parse().unwrap(), ago(wanted));
+        })
+    };
+    assert_eq!(restarted(DAY), ["ok partly", "fail c2 never"]);
+    assert_eq!(restarted(29), ["ok recorded"]);
 }
 
 #[test]
@@ -198,6 +231,14 @@ fn what_is_kept_against_the_promise() {
     assert_eq!(with_kept(|k| (k.days, k.young) = (3.0, true)), ["ok kept"]);
     assert_eq!(with_kept(|k| k.unreadable_seconds = 1), ["ok partly", "fail c2 unreadable"]);
     assert_eq!(with_kept(|k| (k.unreadable_seconds, k.lost_seconds) = (5, 1)), ["ok partly", "fail c2 lost"]);
+    let free = |change: fn(&mut wire::Kept)| {
+        now(Probe::Kept, |f| {
+            kept(f).cameras[1].min_days = None;
+            change(kept(f).cameras[1].kept.as_mut().unwrap());
+        })
+    };
+    assert_eq!(free(|k| k.unreadable_seconds = 1), ["ok partly", "warn c2 away"], "no promise is broken");
+    assert_eq!(free(|k| (k.unreadable_seconds, k.lost_seconds) = (5, 1)), ["ok partly", "warn c2 gone"]);
     assert_eq!(now(Probe::Kept, |f| kept(f).cameras[1].substream = true), ["ok partly", "warn c2 substream"]);
     let all = now(Probe::Kept, |f| kept(f).cameras.iter_mut().for_each(|c| c.stopped = true));
     assert_eq!(all, ["fail many"]);

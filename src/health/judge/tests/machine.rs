@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{now, of};
 use crate::{
     health::{
-        facts::{DiskLook, Facts, NoAnswer, NoSite, Updates},
+        facts::{DiskAnswer, DiskLook, Facts, NoAnswer, NoSite, Updates},
         fixture::{self, DAY, HOUR, MINUTE, NOW, ago, root, told},
     },
     types::{
@@ -80,6 +80,13 @@ fn disks() {
     assert_eq!(disk(|d| (d.bad_sectors, d.temperature) = (Some(1), Some(70))), is("fail a1 hot"));
     assert_eq!(disk(|d| d.smart_passed = Some(false)), is("fail a1 smart"));
     assert_eq!(disk(|d| (d.present, d.smart_passed) = (false, Some(false))), is("fail a1 gone"));
+    // One that sleeps is as it was, one that does not answer is not well, and neither has become better.
+    assert_eq!(disk(|d| (d.answer, d.temperature) = (DiskAnswer::Asleep, None)), is("ok a1 passed"));
+    assert_eq!(disk(|d| (d.answer, d.smart_passed) = (DiskAnswer::Asleep, None)), is("ok a1 not_yet"));
+    assert_eq!(disk(|d| (d.answer, d.smart_passed) = (DiskAnswer::Asleep, Some(false))), is("fail a1 smart"));
+    assert_eq!(disk(|d| (d.answer, d.smart_passed) = (DiskAnswer::Failed, None)), is("warn a1 silent"));
+    assert_eq!(disk(|d| d.answer = DiskAnswer::Failed), is("warn a1 silent"));
+    assert_eq!(disk(|d| (d.answer, d.smart_passed) = (DiskAnswer::Failed, Some(false))), is("fail a1 smart"));
     let not_looked = |since: u64| {
         now(Probe::Disk, |f| {
             (f.root, f.looking_since) = (None, ago(since));
@@ -224,6 +231,7 @@ fn updates_and_the_vendor() {
     assert_eq!(updates(|_| ()), ["ok none"]);
     assert_eq!(updates(|u| u.security = 1), ["warn security"]);
     assert_eq!(updates(|u| u.looked = Some(ago(14 * DAY + 1))), ["warn not_looked"]);
+    assert_eq!(updates(|u| u.failed = true), ["warn failed"]);
     assert_eq!(updates(|u| u.looked = None), ["warn never_looked"]);
     assert_eq!(updates(|u| u.offered = Some("0.2.0".into())), ["ok none", "warn offered offered"]);
     assert_eq!(now(Probe::Update, |f| root(f).updates = None), ["ok untold"]);

@@ -38,20 +38,17 @@ fn units() {
         ["ok well", "warn apt-daily.service failed", "fail custodian-web.service failed"]
     );
     assert_eq!(now(Probe::Units, |f| f.failed_units = None), ["warn unknown"]);
-    let again = |state: &str, restarts, started| {
-        now(Probe::Units, |f| {
-            f.recorder_unit = Some((state.to_owned(), restarts));
-            told(f).started = ago(started);
-        })
-    };
-    assert_eq!(again("active", 2, MINUTE), ["ok well"]);
-    assert_eq!(again("active", 3, 10 * MINUTE), ["ok well"], "it stays up now");
-    assert_eq!(again("active", 3, 10 * MINUTE - 1), ["ok well", "fail custodian-record.service restarting"]);
+    let again = |restarts| now(Probe::Units, |f| f.recorder_restarts = Some(restarts));
+    assert_eq!(again(0), ["ok well"]);
+    assert_eq!(again(1), ["ok well", "warn custodian-record.service restarting"], "a watchdog, or a crash");
+    assert_eq!(again(2), ["ok well", "warn custodian-record.service restarting"]);
+    assert_eq!(again(3), ["ok well", "fail custodian-record.service restarting"]);
+    assert_eq!(now(Probe::Units, |f| f.recorder_restarts = None), ["ok well"], "a trial");
     let down = now(Probe::Units, |f| {
-        f.recorder_unit = Some(("activating".into(), 3));
-        f.status = Err(NoAnswer::Down);
+        f.recorder_restarts = Some(5);
+        f.failed_units.as_mut().unwrap().insert("custodian-record.service".into());
     });
-    assert_eq!(down, ["ok well", "fail custodian-record.service restarting"]);
+    assert_eq!(down, ["ok well", "fail custodian-record.service failed"], "one finding of it");
 }
 
 #[test]
@@ -88,6 +85,10 @@ fn a_witness_outside() {
     assert_eq!(alone("", Some(ago(8 * DAY))), ["warn nowhere"]);
     assert_eq!(alone(fixture::BACKUP, None), ["ok not_yet"]);
     assert_eq!(alone(&fixture::BACKUP.replace(", \"ledger\"", ""), None), ["warn nowhere"]);
+    let push =
+        |kind: &str| format!("[health]\npush = {{ kind = \"{kind}\", url_secret = \"m\", token_secret = \"t\" }}\n");
+    assert_eq!(alone(&push("http"), None), ["ok not_yet"]);
+    assert_eq!(alone(&push("gatus"), None), ["warn nowhere"], "it takes no checkpoint");
 }
 
 #[test]
@@ -126,6 +127,9 @@ fn endpoints() {
     assert_eq!(endpoint(|e| e.failing_since = Some(ago(MINUTE))), ["warn push-1-gatus failing"]);
     let wrong = endpoint(|e| (e.misconfigured, e.failing_since) = (true, Some(ago(MINUTE))));
     assert_eq!(wrong, ["warn push-1-gatus misconfigured"]);
+    assert_eq!(endpoint(|e| e.taken = None), ["ok push-1-gatus untried"], "that it works is not known");
+    let untried = now(Probe::Push, |f| drop(f.endpoints.insert("alarm-1-email".into(), Endpoint::default())));
+    assert_eq!(untried, ["ok taken", "ok alarm-1-email untried"]);
     let one_of_two = now(Probe::Push, |f| {
         let failing = Endpoint { failing_since: Some(ago(MINUTE)), ..Endpoint::default() };
         f.endpoints.insert("alarm-1-email".into(), failing);

@@ -60,6 +60,7 @@ fn camera(number: u32, (id, name): &(String, String), age: i64, kept: Option<f64
     let stream = StreamHealth {
         stream: crate::types::StreamKind::Main,
         newest_committed: Some(NOW.offset(-age * 1_000_000_000)),
+        age_seconds: None,
         gap_seconds_today: Some(1.0),
         gap_seconds_day: Some(6.4),
         gap_seconds_total: 99.0,

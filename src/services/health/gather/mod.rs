@@ -87,7 +87,7 @@ impl Gatherer {
         }
         let site = self.source.read().site.clone();
         let commits = left::commits(files, &self.paths.commits());
-        let newest = memory.newest(at, left::newest(&commits));
+        let newest = memory.newest((at, boot), left::newest(&commits));
         let mut wanted = Vec::new();
         if let Ok((site, recorder)) = &site {
             numbers.meet(site.cameras_of(recorder).map(|camera| &camera.id));
@@ -112,11 +112,12 @@ impl Gatherer {
             holds: answers.holds,
             commits,
             newest,
+            still: memory.still(boot),
             gap_totals: memory.gaps().clone(),
             machine,
             root,
             failed_units: self.units.failed.clone(),
-            recorder_unit: self.units.recorder.clone(),
+            recorder_restarts: self.units.restarts,
             verified: left::verified(files, &self.paths.verify().join("last.json")),
             certificates: heard.certificates.clone(),
             endpoints: heard.endpoints.clone(),

@@ -15,8 +15,8 @@ use anyhow::Context as _;
 
 use crate::{
     apply::{self, ApplyError, Drift},
-    health::facts::{DiskLook, RootLook},
-    inventory::{Glance, Roots, glance},
+    health::facts::{DiskAnswer, DiskLook, RootLook},
+    inventory::{Answer, Glance, Roots, glance},
     services::{applying::UNIT_DIR, paths::Paths},
     site::{self, Site, VolumePlace},
     sys::{Clock, Commands, Files, RealClock, RealCommands, RealFiles},
@@ -85,7 +85,7 @@ impl Eyes<'_> {
             None
         });
         let site = in_force.as_ref().and_then(|f| f.site.as_ref().map(|site| (site, &f.recorder)));
-        let disks = site.map(|(site, recorder)| self.disks(site, recorder, &mut drift)).unwrap_or_default();
+        let disks = site.map(|site| self.disks(site, before, &mut drift)).unwrap_or_default();
         if let Some(in_force) = &in_force {
             let old = before.map(|look| look.drift.as_slice()).unwrap_or_default();
             drift.extend(self.drift(state, in_force.health.number, old));
@@ -120,7 +120,12 @@ impl Eyes<'_> {
     }
 
     /// The disks of volumes; none of them where disks cannot be listed.
-    fn disks(&self, site: &Site, recorder: &RecorderId, drift: &mut Vec<String>) -> BTreeMap<VolumeName, DiskLook> {
+    fn disks(
+        &self,
+        (site, recorder): (&Site, &RecorderId),
+        before: Option<&RootLook>,
+        drift: &mut Vec<String>,
+    ) -> BTreeMap<VolumeName, DiskLook> {
         let disk = |place: &VolumePlace| match place {
             VolumePlace::Disk(by_id) => Some(by_id.clone()),
             VolumePlace::Path(_) => None,
@@ -144,7 +149,10 @@ impl Eyes<'_> {
                 drift.push(format!("volume {volume}: another disk than the site names is mounted"));
             }
         }
-        wanted.iter().map(|(volume, by_id)| ((*volume).clone(), disk_look(all.iter().find(|d| d.is(by_id))))).collect()
+        let one = |volume: &VolumeName, by_id: &str| {
+            disk_look(all.iter().find(|d| d.is(by_id)), before.and_then(|look| look.disks.get(volume)))
+        };
+        wanted.iter().map(|(volume, by_id)| ((*volume).clone(), one(volume, by_id))).collect()
     }
 
     fn drift(&self, state: &Path, number: u64, old: &[String]) -> Vec<String> {
@@ -169,13 +177,22 @@ impl Eyes<'_> {
     }
 }
 
-fn disk_look(disk: Option<&Glance>) -> DiskLook {
-    let smart = disk.and_then(|d| d.smart.as_ref());
+/// `before` is what was seen of this volume's disk last: a disk that sleeps, or hangs, has not become better by it.
+fn disk_look(disk: Option<&Glance>, before: Option<&DiskLook>) -> DiskLook {
+    let (answer, smart) = match disk.and_then(|d| d.smart.as_ref()) {
+        Some(Answer::Told(smart)) => (DiskAnswer::Told, Some(smart)),
+        Some(Answer::Asleep) => (DiskAnswer::Asleep, None),
+        Some(Answer::Untold) => (DiskAnswer::Untold, None),
+        Some(Answer::Failed) => (DiskAnswer::Failed, None),
+        None => (DiskAnswer::Told, None),
+    };
+    let before = before.filter(|_| matches!(answer, DiskAnswer::Asleep | DiskAnswer::Failed));
     DiskLook {
         present: disk.is_some(),
-        smart_passed: smart.and_then(|s| s.passed),
+        answer,
+        smart_passed: smart.and_then(|s| s.passed).or(before.and_then(|b| b.smart_passed)),
         temperature: smart.and_then(|s| s.temperature),
-        bad_sectors: smart.and_then(|s| s.bad_sectors),
+        bad_sectors: smart.and_then(|s| s.bad_sectors).or(before.and_then(|b| b.bad_sectors)),
     }
 }
 

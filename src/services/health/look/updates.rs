@@ -42,13 +42,16 @@ impl Apt {
         let looked = changed(&self.lists).max(changed(&self.lists.join("partial")));
         if let Some(before) = before
             && let Some(updates) = &before.updates
+            && !updates.failed
             && updates.looked == looked
             && changed(&self.installed).is_some_and(|at| at < before.at)
         {
             return Some(updates.clone());
         }
-        let said = commands.run("apt-get", &SIMULATE, b"", LIMIT).ok().filter(crate::sys::Output::ok)?;
-        Some(Updates { security: security(&String::from_utf8_lossy(&said.stdout)), looked, offered: None })
+        let said = commands.run("apt-get", &SIMULATE, b"", LIMIT).ok().filter(crate::sys::Output::ok);
+        // Lists being there, it can be known here: that it is not is a trouble, and asked again.
+        let security = said.as_ref().map_or(0, |said| security(&String::from_utf8_lossy(&said.stdout)));
+        Some(Updates { security, failed: said.is_none(), looked, offered: None })
     }
 }
 
@@ -116,6 +119,10 @@ mod tests {
         assert!(apt.look(&commands, Some(&seen(Some(stale), later))).is_some());
         assert_eq!(commands.asked().len(), 3);
         let broken = FakeCommands::new(|_, _: &[&str]| Ok(Output { code: Some(100), ..Output::default() }));
-        assert_eq!(apt.look(&broken, None), None, "that nothing waits is not known");
+        let failed = apt.look(&broken, None).unwrap();
+        assert!(failed.failed, "that nothing waits is not known");
+        let asked = commands.asked().len();
+        let again = apt.look(&commands, Some(&seen(Some(failed), later))).unwrap();
+        assert_eq!((again.failed, again.security, commands.asked().len()), (false, 2, asked + 1));
     }
 }

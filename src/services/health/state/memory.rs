@@ -28,6 +28,9 @@ struct Said {
     since: WallNs,
     /// Up to where gaps are counted.
     counted: WallNs,
+    /// Up to where they were counted before the clock was set back by more than a day.
+    #[serde(default)]
+    reached: Option<WallNs>,
     streams: Vec<Remembered>,
     /// Since when the site wants each camera recorded that it wants.
     wanted: BTreeMap<CameraId, WallNs>,
@@ -42,6 +45,27 @@ struct Remembered {
     stream: StreamKind,
     newest: Option<WallNs>,
     gap_seconds: f64,
+    /// The newest second that was seen, and how long it had stood still when this was written.
+    #[serde(default)]
+    seen: Option<WallNs>,
+    #[serde(default)]
+    still_seconds: u64,
+}
+
+/// Since when a stream's newest second has stood still, by the time since boot: no clock that is set changes it.
+#[derive(Debug, Clone, Copy)]
+struct Still {
+    seen: WallNs,
+    /// As was remembered at the start.
+    before: Duration,
+    /// When this process saw it first.
+    since: Option<Monotonic>,
+}
+
+impl Still {
+    fn length(&self, boot: Monotonic) -> Duration {
+        self.before.saturating_add(self.since.map_or(Duration::ZERO, |since| boot.since(since)))
+    }
 }
 
 /// What is remembered.
@@ -49,7 +73,9 @@ pub(in crate::services::health) struct Memory {
     kept: Kept,
     since: Option<WallNs>,
     counted: Option<WallNs>,
+    reached: Option<WallNs>,
     newest: BTreeMap<Key, WallNs>,
+    still: BTreeMap<Key, Still>,
     gaps: BTreeMap<Key, f64>,
     wanted: BTreeMap<CameraId, WallNs>,
     witnessed: Option<WallNs>,
@@ -62,11 +88,15 @@ impl Memory {
         let said: Option<Said> = kept.read(files);
         let streams = || said.iter().flat_map(|said| &said.streams);
         let key = |s: &Remembered| (s.camera.clone(), s.stream);
+        let still =
+            |s: &Remembered| Some(Still { seen: s.seen?, before: Duration::from_secs(s.still_seconds), since: None });
         Self {
+            still: streams().filter_map(|s| Some((key(s), still(s)?))).collect(),
             newest: streams().filter_map(|s| Some((key(s), s.newest?))).collect(),
             gaps: streams().map(|s| (key(s), s.gap_seconds)).collect(),
             since: said.as_ref().map(|said| said.since),
             counted: said.as_ref().map(|said| said.counted),
+            reached: said.as_ref().and_then(|said| said.reached),
             wanted: said.as_ref().map(|said| said.wanted.clone()).unwrap_or_default(),
             witnessed: said.as_ref().and_then(|said| said.witnessed),
             kept,
@@ -87,8 +117,15 @@ impl Memory {
         let until = now.offset(-i64::try_from(SETTLED.as_nanos()).unwrap_or(i64::MAX));
         let counted = *self.counted.get_or_insert(until);
         if counted.since(until) > WRONG_NS {
+            // What was counted is not to be counted again when the clock comes back to it.
+            self.reached = self.reached.max(Some(counted));
             self.counted = Some(until);
+            return None;
         }
+        // After a clock that was far behind, or a recorder that was long away, a day at most: more would not be answered in time.
+        let counted = self.reached.filter(|at| *at <= until).map_or(counted, |at| at.max(counted));
+        let counted = counted.max(until.offset(-WRONG_NS));
+        self.counted = Some(counted);
         Span::new(counted, until).filter(|span| span.len_ns() >= PIECE_NS)
     }
 
@@ -108,9 +145,21 @@ impl Memory {
     /// How far each stream is, where `seen` is what is seen now; of what is not seen now what is remembered.
     pub(in crate::services::health) fn newest(
         &mut self,
-        now: WallNs,
+        (now, boot): (WallNs, Monotonic),
         seen: BTreeMap<Key, WallNs>,
     ) -> BTreeMap<Key, WallNs> {
+        for still in self.still.values_mut() {
+            still.since.get_or_insert(boot);
+        }
+        for (key, at) in &seen {
+            let first = Still { seen: *at, before: Duration::ZERO, since: Some(boot) };
+            let still = self.still.entry(key.clone()).or_insert(first);
+            if *at > still.seen {
+                *still = first;
+            }
+            // Where a volume that was further is gone, what lies behind is no news.
+            still.seen = *at;
+        }
         // What was noted by a clock that was ahead ages from the moment at which that is seen.
         for (key, newest) in &mut self.newest {
             if !seen.contains_key(key) {
@@ -119,6 +168,11 @@ impl Memory {
         }
         self.newest.extend(seen);
         self.newest.clone()
+    }
+
+    /// How long the newest second of each stream has stood still.
+    pub(in crate::services::health) fn still(&self, boot: Monotonic) -> BTreeMap<Key, Duration> {
+        self.still.iter().map(|(key, still)| (key.clone(), still.length(boot))).collect()
     }
 
     /// The site wants these recorded now: since when it does, as far as was seen.
@@ -156,10 +210,12 @@ impl Memory {
             stream: key.1,
             newest: self.newest.get(key).copied(),
             gap_seconds: self.gaps.get(key).copied().unwrap_or_default(),
+            seen: self.still.get(key).map(|still| still.seen),
+            still_seconds: self.still.get(key).map_or(0, |still| still.length(now).as_secs()),
         };
         let streams = keys.into_iter().map(stream).collect();
-        let (wanted, witnessed) = (self.wanted.clone(), self.witnessed);
-        self.kept.write(files, &Said { format: FORMAT, since, counted, streams, wanted, witnessed })?;
+        let (wanted, witnessed, reached) = (self.wanted.clone(), self.witnessed, self.reached);
+        self.kept.write(files, &Said { format: FORMAT, since, counted, reached, streams, wanted, witnessed })?;
         // What could not be written is due until it is: a trouble that comes and goes would be told each time.
         self.saved = Some(now);
         Ok(())
@@ -229,25 +285,80 @@ mod tests {
     }
 
     #[test]
+    fn gaps_are_not_counted_twice_after_a_clock_that_was_behind() {
+        const DAY: i64 = 24 * 60 * MINUTE;
+        let files = files();
+        let mut memory = read(&files);
+        let right = WallNs(2000 * DAY);
+        memory.since(right);
+        memory.uncounted(right);
+        let first = memory.uncounted(right.offset(5 * MINUTE)).unwrap();
+        memory.count(first, missing(1.0));
+        // The board's clock has lost its battery.
+        let wrong = WallNs(5 * DAY);
+        assert_eq!(memory.uncounted(wrong), None);
+        let meanwhile = memory.uncounted(wrong.offset(5 * MINUTE)).unwrap();
+        memory.count(meanwhile, Vec::new());
+        memory.save(&files, Monotonic(0), true).unwrap();
+        // A time service corrects it after a restart.
+        let mut memory = read(&files);
+        let next = memory.uncounted(right.offset(20 * MINUTE)).unwrap();
+        assert_eq!(next.start, first.end, "what was counted is not asked for again");
+        memory.count(next, Vec::new());
+        // A recorder that was away for a month is asked for a day.
+        let long = memory.uncounted(right.offset(30 * DAY)).unwrap();
+        assert_eq!(long.len_ns(), DAY);
+    }
+
+    #[test]
+    fn how_long_a_newest_second_stands_still_is_known_whatever_the_clock_says() {
+        let files = files();
+        let mut memory = read(&files);
+        let after = |seconds: i64| Monotonic(seconds * SECOND);
+        let seen = |at: i64| BTreeMap::from([(key(), WallNs(at))]);
+        let still = |memory: &Memory, seconds| memory.still(after(seconds))[&key()].as_secs();
+        memory.since(WallNs(9000));
+        memory.uncounted(WallNs(9000));
+        memory.newest((WallNs(9000), after(100)), seen(8999));
+        memory.newest((WallNs(100), after(200)), seen(9001));
+        assert_eq!(still(&memory, 200), 0, "it goes on, ahead of the clock");
+        memory.newest((WallNs(200), after(500)), seen(9001));
+        assert_eq!(still(&memory, 500), 300);
+        memory.newest((WallNs(300), after(600)), seen(50));
+        assert_eq!(still(&memory, 600), 400, "the volume that was furthest is gone");
+        memory.newest((WallNs(300), after(600)), BTreeMap::new());
+        memory.save(&files, after(700), true).unwrap();
+        let mut memory = read(&files);
+        memory.newest((WallNs(400), after(10)), seen(50));
+        assert_eq!(still(&memory, 70), 560, "over a restart");
+        memory.newest((WallNs(500), after(80)), seen(51));
+        assert_eq!(still(&memory, 80), 0);
+    }
+
+    #[test]
     fn ages_go_on_after_a_restart_with_a_recorder_that_never_started() {
         let files = files();
         let mut memory = read(&files);
         memory.since(WallNs(0));
         memory.uncounted(WallNs(0));
         let seen = || BTreeMap::from([(key(), WallNs(50))]);
-        assert_eq!(memory.newest(WallNs(60), seen()), seen());
+        assert_eq!(memory.newest((WallNs(60), Monotonic(0)), seen()), seen());
         memory.save(&files, Monotonic(0), false).unwrap();
         let mut memory = read(&files);
-        assert_eq!(memory.newest(WallNs(5000), BTreeMap::new()), seen());
+        assert_eq!(memory.newest((WallNs(5000), Monotonic(0)), BTreeMap::new()), seen());
         assert_eq!(
-            memory.newest(WallNs(5000), BTreeMap::from([(key(), WallNs(40))]))[&key()],
+            memory.newest((WallNs(5000), Monotonic(0)), BTreeMap::from([(key(), WallNs(40))]))[&key()],
             WallNs(40),
             "as it is seen"
         );
         // The clock was years ahead when it was noted.
-        memory.newest(WallNs(9000), BTreeMap::from([(key(), WallNs(9001))]));
-        assert_eq!(memory.newest(WallNs(700), BTreeMap::new())[&key()], WallNs(700));
-        assert_eq!(memory.newest(WallNs(800), BTreeMap::new())[&key()], WallNs(700), "it ages from then on");
+        memory.newest((WallNs(9000), Monotonic(0)), BTreeMap::from([(key(), WallNs(9001))]));
+        assert_eq!(memory.newest((WallNs(700), Monotonic(0)), BTreeMap::new())[&key()], WallNs(700));
+        assert_eq!(
+            memory.newest((WallNs(800), Monotonic(0)), BTreeMap::new())[&key()],
+            WallNs(700),
+            "it ages from then on"
+        );
     }
 
     #[test]
@@ -279,7 +390,7 @@ mod tests {
         memory.save(&files, Monotonic(0), false).unwrap();
         let written = |files: &FakeFiles| files.read(Path::new("/health/memory.json")).unwrap();
         let first = written(&files);
-        memory.newest(WallNs(60), BTreeMap::from([(key(), WallNs(50))]));
+        memory.newest((WallNs(60), Monotonic(0)), BTreeMap::from([(key(), WallNs(50))]));
         memory.save(&files, Monotonic(299 * SECOND), false).unwrap();
         assert_eq!(written(&files), first);
         memory.save(&files, Monotonic(300 * SECOND), false).unwrap();
