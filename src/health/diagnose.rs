@@ -172,12 +172,8 @@ mod tests {
         let site = facts.site.as_ref().unwrap().0.clone();
         let log = format!("custodian/{}/a/record", site.id());
         let mut report = fixture::look(&facts, &[], &mut Steady::default(), 0).0;
-        let witnessed = |checkpoint: String| Witnessed {
-            ledger: "record".into(),
-            checkpoint,
-            entries: 12,
-            at: fixture::NOW,
-        };
+        let witnessed =
+            |checkpoint: String| Witnessed { ledger: "record".into(), checkpoint, entries: 12, at: fixture::NOW };
         let ours = witnessed(format!("{log}\n12\nQUJD\n\n— {log} REVG\n"));
         let odd = witnessed(format!("{log}\n12\nQUJD\n{log}\n\n— {log} REVG\n"));
         report.checkpoints = vec![ours, odd];

@@ -13,7 +13,7 @@ mod source;
 mod state;
 pub mod ways;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use self::{gather::World, looker::Looker, source::Source};
 pub use self::{
@@ -23,6 +23,7 @@ pub use self::{
 use crate::{
     services::paths::Paths,
     sys::{RealClock, RealCommands, RealFiles},
+    types::CameraId,
     types::{RecorderId, wire::health::Report},
 };
 
@@ -62,4 +63,9 @@ pub fn glance(options: &Options) -> std::io::Result<Report> {
     let question = looker.question();
     let answers = runtime.block_on(question.ask());
     Ok(looker.glance(answers))
+}
+
+/// The numbers of all cameras that health has ever seen: what was recorded under the name of one that has left still has it.
+pub fn numbers(paths: &Paths) -> BTreeMap<CameraId, u32> {
+    state::Numbers::read(&RealFiles, &paths.health()).all().clone()
 }
