@@ -93,8 +93,9 @@ fn manners(state: &std::path::Path, lang: Option<Lang>) -> (time::Shown, Lang) {
 fn access(paths: &Paths, lang: Lang) -> anyhow::Result<Option<VendorAccess>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let path = paths.health_socket();
-    let asked = tokio::time::timeout(PATIENCE, socket::ask(&path, reqwest::Method::GET, "/v1/vendor"));
-    match runtime.block_on(async { asked.await.unwrap_or_else(|_| Err(AskError::Nobody(path.clone()))) }) {
+    let asked = socket::ask(&path, reqwest::Method::GET, "/v1/vendor");
+    let asked = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });
+    match asked.unwrap_or_else(|_| Err(AskError::Nobody(path.clone()))) {
         Ok(access) => Ok(Some(access)),
         Err(AskError::Nobody(socket)) => {
             print_error(&t(lang, "vendor.down", &[("socket", &socket.display().to_string())]));

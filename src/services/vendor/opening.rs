@@ -35,8 +35,8 @@ pub struct Order {
 fn tell(paths: &Paths, path: &str, word: &impl serde::Serialize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let socket = paths.health_control_socket();
-    let told = tokio::time::timeout(LIMIT, socket::tell::<serde_json::Value>(&socket, path, word));
-    runtime.block_on(async { told.await.context("health does not answer") })??;
+    let told = socket::tell::<serde_json::Value>(&socket, path, word);
+    runtime.block_on(async { tokio::time::timeout(LIMIT, told).await.context("health does not answer") })??;
     Ok(())
 }
 
