@@ -27,7 +27,10 @@ use crate::{
         paths::{self, Paths},
         socket,
     },
-    site::{self, secrets},
+    site::{
+        self,
+        secrets::{self, SecretsError},
+    },
     sys::{Clock as _, RealClock, RealCommands},
     types::{
         ByteSize, CameraId, Lang,
@@ -65,7 +68,15 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         print_error(&t(lang, "diagnose.no_site", &[("file", &file.display().to_string())]));
         return Ok(ExitCode::FAILURE);
     }
-    let secrets = secrets::load(&file.with_file_name("secrets.toml")).ok();
+    let secrets = match secrets::load(&file.with_file_name("secrets.toml")) {
+        Ok(secrets) => Some(secrets),
+        Err(SecretsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => {
+            // Without them nobody knows what is to be taken out.
+            print_error(&t(lang, "diagnose.no_secrets", &[("why", &e.to_string())]));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (report, status, retention) = runtime.block_on(async {
         tokio::join!(
@@ -74,7 +85,10 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
             asked::<Retention>(paths.status_socket(), "/v1/retention"),
         )
     });
-    let numbers = numbers(report.as_ref(), site.as_ref());
+    let mut numbers = numbers(report.as_ref(), site.as_ref());
+    for (camera, number) in crate::services::health::numbers(&paths) {
+        numbers.entry(camera).or_insert(number);
+    }
     let inventory = inventory::probe(&RealCommands, &Roots::new(&args.state, paths::VOLUMES.as_ref()));
     let known = Known {
         site: site.as_ref(),

@@ -1,6 +1,6 @@
 //! `custodian vendor`: whether the vendor may reach this recorder. Off, unless the school allows it for a stated time.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::bail;
 
@@ -74,10 +74,15 @@ pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The site's manners, as far as it can be read.
-fn manners(state: &std::path::Path, lang: Option<Lang>) -> (time::Shown, Lang) {
+/// The site in force, as far as it can be read.
+fn in_force(state: &std::path::Path) -> Option<site::Site> {
     let in_force = state.join("current/site.toml");
-    let site = site::load(&if in_force.exists() { in_force } else { site_file(None) }).ok();
+    site::load(&if in_force.exists() { in_force } else { site_file(None) }).ok()
+}
+
+/// Its manners.
+fn manners(state: &std::path::Path, lang: Option<Lang>) -> (time::Shown, Lang) {
+    let site = in_force(state);
     let zone = site.as_ref().map_or(jiff::tz::TimeZone::UTC, |site| site.timezone().clone());
     (time::Shown::new(zone), chosen(lang, site.as_ref().map(site::Site::language)))
 }
@@ -88,12 +93,12 @@ fn access(paths: &Paths, lang: Lang) -> anyhow::Result<Option<VendorAccess>> {
     let socket = paths.health_socket();
     match runtime.block_on(socket::at_once(socket::ask(&socket, reqwest::Method::GET, "/v1/vendor"))) {
         Ok(access) => Ok(Some(access)),
-        Err(AskError::Nobody(socket)) => {
+        // One that hangs lets nobody in either, and the tunnel can be shut without it.
+        Err(AskError::Nobody(_) | AskError::Slow(_)) => {
             print_error(&t(lang, "vendor.down", &[("socket", &socket.display().to_string())]));
             Ok(None)
         }
         Err(AskError::Refused(why)) => bail!("health says: {why}"),
-        Err(e @ AskError::Slow(_)) => Err(anyhow::Error::new(e).context(SLOW)),
         Err(e) => Err(e.into()),
     }
 }
@@ -148,8 +153,15 @@ fn allow(args: &AllowArgs, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
 fn end(args: &EndArgs, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let (_, lang) = manners(&args.state, lang);
     let paths = Paths::new(&args.state);
-    let Some(now) = access(&paths, lang)? else { return Ok(ExitCode::FAILURE) };
-    opening::end(&paths, &RealCommands, now.tunnel.as_deref())?;
+    // Whether health answers or not: the tunnel of the site, and the one that health knows of.
+    let mut tunnels: BTreeSet<String> = in_force(&args.state).iter().filter_map(tunnel).collect();
+    let said = access(&paths, lang);
+    tunnels.extend(said.iter().flatten().filter_map(|now| now.tunnel.clone()));
+    opening::end(&paths, &RealCommands, &tunnels)?;
     table::print(&(t(lang, "vendor.ended", &[]) + "\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn tunnel(site: &site::Site) -> Option<String> {
+    site.health().vendor.as_ref()?.tunnel.clone()
 }

@@ -5,11 +5,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr},
 };
 
 use crate::{
-    site::{BackupPlace, Secrets, Site, VolumePlace},
+    site::{AlarmPlace, BackupPlace, Secrets, Site, VolumePlace},
     types::CameraId,
 };
 
@@ -40,6 +40,9 @@ impl Mask {
         };
         for secret in secrets.into_iter().flat_map(Secrets::revealed) {
             add(secret, "<secret>".into(), secret.chars().count() < LONG);
+            // Whoever cannot reach it says its host alone.
+            let url = url::Url::parse(secret).ok();
+            add(url.as_ref().and_then(url::Url::host_str).unwrap_or_default(), "<address>".into(), true);
         }
         let camera = |id: &CameraId| numbers.get(id).map_or_else(|| "<camera>".into(), |n| format!("<camera {n}>"));
         for id in numbers.keys() {
@@ -91,6 +94,18 @@ impl Mask {
                         add(disk, format!("<disk of {}>", volume.name), true);
                     }
                 }
+            }
+            let health = site.health();
+            for alarm in &health.alarms {
+                if let AlarmPlace::Email { to, from, server, login, .. } = &alarm.to {
+                    add(server, "<address>".into(), true);
+                    let names = to.iter().chain([from]).chain(login.as_ref().map(|(user, _)| user));
+                    names.for_each(|name| add(name, "<e-mail>".into(), true));
+                }
+            }
+            add(health.proxy.as_ref().and_then(url::Url::host_str).unwrap_or_default(), "<address>".into(), true);
+            if let Some(tunnel) = health.vendor.as_ref().and_then(|door| door.tunnel.as_deref()) {
+                add(tunnel, "<tunnel>".into(), true);
             }
             for place in site.backup().into_iter().flat_map(|b| &b.to) {
                 let name = match place {
@@ -174,6 +189,14 @@ fn address(chars: &[char], at: usize) -> Option<(usize, String)> {
         return Some((mail.chars().count(), "<e-mail>".into()));
     }
     let mut digits = token(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.' | '-'));
+    // What begins with an IPv4 address is one, whatever comes after it: a port, a word, the other end of a range.
+    let v4 = token(|c| c.is_ascii_digit() || c == '.');
+    let v4 = v4.trim_end_matches('.');
+    if let Ok(ip) = v4.parse::<Ipv4Addr>()
+        && chars.get(at + v4.len()).is_none_or(|c| !c.is_alphanumeric())
+    {
+        return (!ip.is_loopback() && !ip.is_unspecified()).then(|| (v4.len(), "<address>".into()));
+    }
     // What follows must not belong to it; a sentence may end with an address.
     while digits.ends_with(['.', ':', '-']) && !digits.ends_with("::") {
         digits.pop();
@@ -188,10 +211,8 @@ fn address(chars: &[char], at: usize) -> Option<(usize, String)> {
     if is_mac(':') || is_mac('-') {
         return Some((digits.len(), "<mac>".into()));
     }
-    let (host, _) = digits.split_once(':').filter(|(host, _)| host.contains('.')).unwrap_or((&digits, ""));
-    let ip = host.parse::<Ipv4Addr>().map(IpAddr::V4).or_else(|_| digits.parse::<Ipv6Addr>().map(IpAddr::V6)).ok()?;
-    let len = if ip.is_ipv4() { host.len() } else { digits.len() };
-    (!ip.is_loopback() && !ip.is_unspecified()).then(|| (len, "<address>".into()))
+    let ip = digits.parse::<Ipv6Addr>().ok()?;
+    (!ip.is_loopback() && !ip.is_unspecified()).then(|| (digits.len(), "<address>".into()))
 }
 
 #[cfg(test)]
@@ -234,6 +255,20 @@ name = "Nguyễn Thị Hạnh"
 roles = ["r"]
 phone = "0912 345 678"
 email = "hanh@truong.vn"
+[health]
+proxy = "http://proxy.school.example:3128"
+[[health.alarm]]
+kind = "email"
+to = ["x@school.example"]
+from = "y@school.example"
+server = "mx.school.example"
+security = "starttls"
+username = "post-user"
+password_secret = "short"
+[health.vendor]
+listen = "10.99.7.2:9465"
+token_secret = "short"
+tunnel = "wg-quick@so.service"
 "#;
 
     fn mask() -> Mask {
@@ -268,6 +303,10 @@ email = "hanh@truong.vn"
             ("at 12:34:56 by 1.2.3 version 0.1.0", "at 12:34:56 by 1.2.3 version 0.1.0"),
             ("ata-WDC_WD120EFBX_SERIAL9-part1", "<disk of a-1>-part1"),
             ("RECORDER-PC systemd[1]: started", "<host> systemd[1]: started"),
+            ("push: kuma.example is not found", "push: <address> is not found"),
+            ("mx.school.example as post-user; wg-quick@so.service", "<address> as <e-mail>; <tunnel>"),
+            ("proxy.school.example: 10.0.0.5:refused", "<address>: <address>:refused"),
+            ("10.0.0.1-10.0.0.9", "<address>-<address>"),
             ("cam-cong.example refused, may-ghi.example too", "<address> refused, <address> too"),
         ] {
             assert_eq!(mask().apply(text), masked, "{text}");

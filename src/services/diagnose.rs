@@ -25,6 +25,9 @@ const LINES: usize = 5000;
 /// The journal's text is cut to so many characters, the newest.
 const LONGEST: usize = 2 << 20;
 
+/// How the names of units begin that are ours or the system's.
+const OWN: [&str; 3] = ["custodian", "var-lib-custodian", "systemd-"];
+
 /// What is known. What is not is told as such.
 pub struct Known<'a> {
     /// The site in force.
@@ -109,7 +112,7 @@ fn machine(inventory: &Inventory, mask: &Mask) -> Section {
     let links = inventory
         .links
         .iter()
-        .map(|l| json!({ "name": l.name, "up": l.up, "speed": l.speed, "addresses": l.addresses.len() }));
+        .map(|l| json!({ "name": link(&l.name), "up": l.up, "speed": l.speed, "addresses": l.addresses.len() }));
     let problems = inventory.problems.iter().map(|p| mask.apply(p));
     Section::of(
         "machine",
@@ -118,6 +121,13 @@ fn machine(inventory: &Inventory, mask: &Mask) -> Section {
             "links": links.collect::<Vec<Value>>(), "problems": problems.collect::<Vec<String>>(),
         }),
     )
+}
+
+/// Some links are named by their address: `enx` and twelve digits.
+fn link(name: &str) -> String {
+    let is_address = |rest: &str| rest.len() == 12 && rest.chars().all(|c| c.is_ascii_hexdigit());
+    let kind = name.get(..name.len().saturating_sub(12)).filter(|kind| kind.ends_with('x'));
+    kind.filter(|kind| is_address(&name[kind.len()..])).map_or_else(|| name.to_owned(), |kind| format!("{kind}<mac>"))
 }
 
 /// What a program says, or why it does not.
@@ -133,7 +143,13 @@ fn units(commands: &dyn Commands) -> String {
     let list = ["list-units", "--all", "--no-pager", "--no-legend", "--plain", "--full"];
     let mut text = output(commands, "systemctl", &[&list[..], &["custodian-*", "var-lib-custodian-*"]].concat());
     let failed = output(commands, "systemctl", &[&list[..], &["--failed"]].concat());
-    let _ = write!(text, "-- failed --\n{failed}");
+    // Another one's name may say whose it is.
+    let (known, others): (Vec<&str>, Vec<&str>) =
+        failed.lines().partition(|line| OWN.iter().chain(&["systemctl"]).any(|known| line.starts_with(known)));
+    let _ = writeln!(text, "-- failed --\n{}", known.join("\n"));
+    if !others.is_empty() {
+        let _ = writeln!(text, "{} others: systemctl --failed names them", others.len());
+    }
     text
 }
 
@@ -206,7 +222,9 @@ model = "Maker X"
                     "2026-11-26T01:00:00+0000 custodian[1]: camera cong: operator:geheim@10.0.0.1 refused\n\
                      2026-11-26T01:00:01+0000 custodian[1]: Cổng chính is back on schule-pc\n"
                 }
-                "systemctl" if args.contains(&"--failed") => "",
+                "systemctl" if args.contains(&"--failed") => {
+                    "openvpn@so-3.service loaded failed failed x\nsystemd-udevd.service loaded failed failed x\n"
+                }
                 "systemctl" => "custodian-record.service loaded active running custodian: records\n",
                 "uname" => "Linux 6.12 x86_64\n",
                 _ => return Err(io::Error::new(io::ErrorKind::NotFound, "no such program")),
@@ -262,6 +280,7 @@ model = "Maker X"
             "Trường",
             "Sân",
             "rtsp://10",
+            "so-3",
         ] {
             assert!(!all.contains(leak), "{leak} in\n{all}");
         }
@@ -270,6 +289,8 @@ model = "Maker X"
             "\"model\": \"Maker X\"",
             "\"number\": 7",
             "custodian-record.service loaded",
+            "systemd-udevd.service loaded",
+            "1 others",
             "Linux 6.12",
             "MODEL",
         ] {
@@ -284,6 +305,12 @@ model = "Maker X"
         assert_eq!(section.text, "journalctl: not here\n-- kernel --\njournalctl: not here\n");
         let asked = none.asked().join("\n");
         assert!(asked.contains("--lines 10") && asked.contains("--since -24h"), "{asked}");
+    }
+
+    #[test]
+    fn a_link_that_is_named_by_its_address_is_not_told_by_it() {
+        assert_eq!((link("enx001b44113ab7").as_str(), link("wlx001B44113AB7").as_str()), ("enx<mac>", "wlx<mac>"));
+        assert_eq!((link("enp1s0").as_str(), link("éx").as_str()), ("enp1s0", "éx"));
     }
 
     #[test]

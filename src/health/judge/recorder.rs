@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Look, code, level, other};
 use crate::{
     health::{
@@ -44,13 +46,24 @@ pub(super) fn answers(look: &Look<'_>) -> Vec<Finding> {
     }
 }
 
+/// Our own units and systemd's are told by name. Another one's may name the school, a place or a person: it gets a number, by which it is
+/// the same one at the next look; `systemctl --failed` names it.
+fn told(unit: &str) -> String {
+    if ["custodian", "var-lib-custodian", "systemd-"].iter().any(|known| unit.starts_with(known)) {
+        return unit.to_owned();
+    }
+    let digest = Sha256::digest(unit);
+    let kind = unit.rsplit_once('.').map_or("unit", |(_, kind)| kind);
+    format!("unit-{}-{kind}", u16::from_be_bytes([digest[0], digest[1]]))
+}
+
 pub(super) fn units(look: &Look<'_>) -> Vec<Finding> {
     let Some(failed) = &look.facts.failed_units else {
         return vec![code::units::UNKNOWN.plain(Level::Warn, look)];
     };
     let one = |unit: &String| {
         let ours = unit.starts_with("custodian");
-        code::units::FAILED.at(if ours { Level::Fail } else { Level::Warn }, other(unit), look)
+        code::units::FAILED.at(if ours { Level::Fail } else { Level::Warn }, other(&told(unit)), look)
     };
     let mut found = vec![code::units::WELL.fine(look)];
     found.extend(failed.iter().map(one));

@@ -118,6 +118,7 @@ fn subjects_are_for_people() {
     assert_eq!(named.subject(&other("backup-2-s3")), "backup place 2 (s3)");
     assert_eq!(named.subject(&other("push-1-uptime-kuma")), "endpoint 1 (uptime-kuma)");
     assert_eq!(named.subject(&other("alarm-3-email")), "alarm 3 (email)");
+    assert_eq!(named.subject(&other("unit-4711-service")), "another service (service, 4711)");
     assert_eq!(named.subject(&other("drift")), "generation");
     assert_eq!(named.subject(&other("custodian-web.service")), "custodian-web.service");
     assert_eq!(named.subject(&other("backup-x-y")), "backup-x-y");

@@ -14,7 +14,7 @@ mod source;
 mod state;
 pub mod ways;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use self::{gather::World, looker::Looker, source::Source};
 pub use self::{
@@ -26,7 +26,7 @@ use crate::{
     services::paths::Paths,
     site::Site,
     sys::{RealClock, RealCommands, RealFiles},
-    types::{RecorderId, WallNs, wire::health::Report},
+    types::{CameraId, RecorderId, WallNs, wire::health::Report},
 };
 
 /// The longest interval of a site.
@@ -75,4 +75,9 @@ pub fn glance(options: &Options) -> std::io::Result<Report> {
     let question = looker.question();
     let answers = runtime.block_on(question.ask());
     Ok(looker.glance(answers))
+}
+
+/// The numbers of all cameras that health has ever seen: what was recorded under the name of one that has left still has it.
+pub fn numbers(paths: &Paths) -> BTreeMap<CameraId, u32> {
+    state::Numbers::read(&RealFiles, &paths.health()).all().clone()
 }

@@ -222,7 +222,8 @@ fn gather(sight: &Sight, site: Arc<Site>, secrets: Arc<Secrets>) -> Gather {
     Arc::new(move |what| {
         let report = latest.borrow().clone();
         let (status, retention) = ask(&paths);
-        let numbers = report.iter().flat_map(|r| &r.cameras).filter_map(|c| Some((c.id.clone()?, c.number))).collect();
+        let mut numbers = super::numbers(&paths);
+        numbers.extend(report.iter().flat_map(|r| &r.cameras).filter_map(|c| Some((c.id.clone()?, c.number))));
         let known = Known {
             site: Some(&site),
             secrets: Some(&secrets),

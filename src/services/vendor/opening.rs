@@ -1,8 +1,9 @@
 //! The school's word: what root does to let the vendor in, and to end that. The ledger first, then health, then the tunnel.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     ledger::spool,
@@ -52,8 +53,9 @@ pub fn allow(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &
     if let Some(tunnel) = &order.tunnel
         && let Err(e) = open(commands, tunnel, order.length)
     {
+        let shut = shut(commands, tunnel);
         tell(paths, "/v1/vendor/end", &())?;
-        shut(commands, tunnel);
+        shut?;
         return Err(e.context("there is no tunnel, so nobody is let in"));
     }
     Ok(())
@@ -62,11 +64,12 @@ pub fn allow(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &
 /// Ends it.
 ///
 /// # Errors
-/// If health cannot note it; it shuts the door all the same.
-pub fn end(paths: &Paths, commands: &dyn Commands, tunnel: Option<&str>) -> anyhow::Result<()> {
-    // The tunnel goes down whatever health says.
-    tunnel.into_iter().for_each(|tunnel| shut(commands, tunnel));
-    tell(paths, "/v1/vendor/end", &())
+/// If a tunnel does not stop, or health cannot note it; it shuts the door all the same.
+pub fn end(paths: &Paths, commands: &dyn Commands, tunnels: &BTreeSet<String>) -> anyhow::Result<()> {
+    // The tunnels go down whatever health says.
+    let shut: Vec<_> = tunnels.iter().map(|tunnel| shut(commands, tunnel)).collect();
+    let told = tell(paths, "/v1/vendor/end", &()).context("health has not noted that the vendor's access is over");
+    shut.into_iter().chain([told]).collect()
 }
 
 fn run(commands: &dyn Commands, program: &str, args: &[&str]) -> anyhow::Result<()> {
@@ -75,23 +78,32 @@ fn run(commands: &dyn Commands, program: &str, args: &[&str]) -> anyhow::Result<
     Ok(())
 }
 
+/// The unit that ends this tunnel: each has its own, so that another one is not kept from ending. It does not say the tunnel's name, which
+/// may be the school's.
+fn ending(tunnel: &str) -> String {
+    let digest = Sha256::digest(tunnel);
+    format!("{END}-{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
+}
+
 /// Its end is arranged before it is begun.
 fn open(commands: &dyn Commands, tunnel: &str, length: Duration) -> anyhow::Result<()> {
+    let unit = ending(tunnel);
     // One that was allowed before, for another time.
-    let timer = format!("{END}.timer");
-    let _ = run(commands, "systemctl", &["stop", &timer]);
-    let after = format!("--on-active={}s", length.as_secs());
-    let unit = format!("--unit={END}");
-    run(commands, "systemd-run", &["--quiet", "--collect", &unit, &after, "systemctl", "stop", tunnel])?;
+    let _ = run(commands, "systemctl", &["stop", &format!("{unit}.timer")]);
+    let (after, unit) = (format!("--on-active={}s", length.as_secs()), format!("--unit={unit}"));
+    let describe = "--description=ends the vendor's tunnel";
+    run(commands, "systemd-run", &["--quiet", "--collect", &unit, describe, &after, "systemctl", "stop", tunnel])?;
     run(commands, "systemctl", &["start", tunnel])
 }
 
-fn shut(commands: &dyn Commands, tunnel: &str) {
-    for unit in [tunnel, &format!("{END}.timer")] {
-        if let Err(e) = run(commands, "systemctl", &["stop", unit]) {
-            log::warn!("{unit} does not stop: {e:#}");
-        }
+/// Its timer goes last: it is what ends a tunnel that does not stop now.
+fn shut(commands: &dyn Commands, tunnel: &str) -> anyhow::Result<()> {
+    run(commands, "systemctl", &["stop", tunnel]).with_context(|| format!("the tunnel {tunnel} does not stop"))?;
+    // There is none where its time was over already.
+    if let Err(e) = run(commands, "systemctl", &["stop", &format!("{}.timer", ending(tunnel))]) {
+        log::debug!("{e:#}");
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -103,14 +115,18 @@ mod tests {
 
     #[test]
     fn the_end_of_a_tunnel_is_arranged_before_it_begins() {
+        let unit = ending("wg-quick@vendor.service");
+        assert!(unit != ending("wg-quick@other.service") && unit.starts_with("custodian-vendor-end-"), "{unit}");
         let fine = FakeCommands::new(|_: &str, _: &[&str]| Ok(Output { code: Some(0), ..Output::default() }));
         open(&fine, "wg-quick@vendor.service", Duration::from_hours(2)).unwrap();
         assert_eq!(
             fine.asked(),
             [
-                "systemctl stop custodian-vendor-end.timer",
-                "systemd-run --quiet --collect --unit=custodian-vendor-end --on-active=7200s systemctl stop wg-quick@vendor.service",
-                "systemctl start wg-quick@vendor.service",
+                format!("systemctl stop {unit}.timer"),
+                format!(
+                    "systemd-run --quiet --collect --unit={unit} --description=ends the vendor's tunnel --on-active=7200s systemctl stop wg-quick@vendor.service"
+                ),
+                "systemctl start wg-quick@vendor.service".into(),
             ]
         );
         let none = FakeCommands::new(|program: &str, _: &[&str]| match program {
@@ -119,5 +135,20 @@ mod tests {
         });
         assert!(open(&none, "t.service", Duration::from_hours(2)).is_err());
         assert!(!none.asked().iter().any(|line| line.contains(" start ")), "no end, no tunnel");
+    }
+
+    #[test]
+    fn a_tunnel_that_does_not_stop_keeps_its_timer_and_the_others_stop() {
+        let stuck = FakeCommands::new(|_: &str, args: &[&str]| {
+            Ok(Output { code: Some(i32::from(args.contains(&"a.service"))), ..Output::default() })
+        });
+        let (dir, both) = (tempfile::tempdir().unwrap(), BTreeSet::from(["a.service".into(), "b.service".into()]));
+        // Health does not run.
+        let why = end(&Paths::new(dir.path()), &stuck, &both).unwrap_err().to_string();
+        assert_eq!(why, "the tunnel a.service does not stop");
+        let timer = format!("systemctl stop {}.timer", ending("b.service"));
+        assert_eq!(stuck.asked(), ["systemctl stop a.service", "systemctl stop b.service", &*timer]);
+        let health = end(&Paths::new(dir.path()), &stuck, &BTreeSet::new()).unwrap_err().to_string();
+        assert_eq!(health, "health has not noted that the vendor's access is over");
     }
 }

@@ -33,10 +33,21 @@ fn units() {
     let failed =
         |names: &[&str]| now(Probe::Units, |f| f.failed_units = Some(names.iter().map(|n| (*n).to_owned()).collect()));
     assert_eq!(failed(&[]), ["ok well"]);
-    assert_eq!(
-        failed(&["apt-daily.service", "custodian-web.service"]),
-        ["ok well", "warn apt-daily.service failed", "fail custodian-web.service failed"]
-    );
+    let names =
+        ["custodian-web.service", "openvpn@truong.service", "systemd-udevd.service", "var-lib-custodian-a.mount"];
+    let found = failed(&names);
+    assert_eq!(found.len(), 5);
+    for told in [
+        "ok well",
+        "fail custodian-web.service failed",
+        "warn systemd-udevd.service failed",
+        "warn var-lib-custodian-a.mount failed",
+    ] {
+        assert!(found.iter().any(|f| f == told), "{told}: {found:?}");
+    }
+    let other = found.iter().find(|f| f.ends_with("-service failed")).unwrap();
+    assert!(other.starts_with("warn unit-") && !other.contains("truong"), "{other}");
+    assert_eq!(failed(&names[1..2])[1], *other, "it is the same one at the next look");
     assert_eq!(now(Probe::Units, |f| f.failed_units = None), ["warn unknown"]);
     let again = |restarts| now(Probe::Units, |f| f.recorder_restarts = Some(restarts));
     assert_eq!(again(0), ["ok well"]);
