@@ -176,7 +176,7 @@ fn loop_health_runs_is_handed_its_secrets_and_hears_of_roots_look() {
     machine.run(&["custodian", "apply"]);
     assert_eq!(machine.run(&["cat", prepared]), "[secrets]\nup = \"http://127.0.0.1:9/x\"\n");
     machine.run(&["systemctl", "start", UNITS[2]]);
-    let seen = wait_for("a report that knows of root's look", Duration::from_secs(60), || {
+    let seen = wait_for("a report that knows of root's look", Duration::from_mins(1), || {
         report().filter(|r| r["generation"]["number"] == 1 && r["recording"].is_array())
     });
     assert_eq!(seen["generation"]["confirmed"], true);
