@@ -196,7 +196,11 @@ mod tests {
     #[test]
     fn a_look_is_missed_after_three_of_its_intervals_and_five_minutes() {
         let site = |every: &str| {
-            let text = format!("[site]\nname = \"S\"\ntimezone = \"UTC\"\n[health]\ninterval = \"{every}\"\n");
+            let text = format!(
+                "[site]\nname = \"S\"\ntimezone = \"UTC\"\n[retention]\nmin_days = 20\n[area.a]\nname = \"A\"\nkind = \"public\"\n\
+                 [recorder.r]\n[[recorder.r.volume]]\nname = \"v\"\ndisk = \"ata-1\"\nsize = \"1 TB\"\n\
+                 [camera.c]\nname = \"C\"\narea = \"a\"\nmain = \"rtsp://10.0.0.1/1\"\n[health]\ninterval = \"{every}\"\n"
+            );
             site::parse(&text, "site.toml").unwrap_or_else(|e| panic!("{e}"))
         };
         let at = WallNs(1_795_334_400_000_000_000);

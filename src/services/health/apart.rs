@@ -76,7 +76,7 @@ mod tests {
         };
         assert!(apart.run(panics).await.is_err());
         assert_eq!(apart.run(|n| *n).await, Ok(3));
-        apart.end(Duration::from_secs(60));
+        apart.end(Duration::from_mins(1));
         assert_eq!(told.try_recv(), Ok(3));
     }
 
