@@ -6,7 +6,6 @@ use anyhow::bail;
 
 use super::{check::site_file, chosen, print_error, table, time};
 use crate::{
-    cli::health::SLOW,
     lang::t,
     services::{
         applying::who,

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// What is said where it hangs.
-pub(super) const SLOW: &str =
+const SLOW: &str =
     "the health service runs and does not answer; start it anew: systemctl restart custodian-health";
 
 #[derive(Debug, clap::Args)]
