@@ -35,8 +35,7 @@ use crate::{
 };
 
 /// What is said where it hangs.
-const SLOW: &str =
-    "the health service runs and does not answer; start it anew: systemctl restart custodian-health";
+const SLOW: &str = "the health service runs and does not answer; start it anew: systemctl restart custodian-health";
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
