@@ -7,7 +7,6 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -37,9 +36,6 @@ use crate::{
         wire::{Retention, Status, health::Report},
     },
 };
-
-/// How long a service may take to answer: one that hangs is what the technician is asked about.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -124,7 +120,8 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
 
 /// What a service says; nothing if it does not say it now.
 async fn asked<T: DeserializeOwned>(socket: PathBuf, path: &str) -> Option<T> {
-    tokio::time::timeout(PATIENCE, socket::ask(&socket, reqwest::Method::GET, path)).await.ok()?.ok()
+    // One that hangs is what the technician is asked about.
+    socket::at_once(socket::ask(&socket, reqwest::Method::GET, path)).await.ok()
 }
 
 /// The cameras' numbers as health gives them; while it is silent, numbers in the order of the site.

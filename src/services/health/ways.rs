@@ -45,8 +45,6 @@ use crate::{
 
 /// How often it is looked whether the vendor's time is over.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long the recorder may take to answer when the vendor asks.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Lines of the journal.
 const LINES: usize = 5000;
 
@@ -254,7 +252,7 @@ fn told(what: Gathered, known: &Known<'_>) -> String {
 /// What the recorder says, if it does so now.
 fn ask(paths: &Paths) -> (Option<Status>, Option<Retention>) {
     async fn one<T: DeserializeOwned>(socket: PathBuf, path: &str) -> Option<T> {
-        tokio::time::timeout(PATIENCE, socket::ask(&socket, reqwest::Method::GET, path)).await.ok()?.ok()
+        socket::at_once(socket::ask(&socket, reqwest::Method::GET, path)).await.ok()
     }
     // Its own thread, and so its own runtime: to gather takes time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
