@@ -22,3 +22,10 @@ pub mod report;
 pub mod silence;
 pub mod steady;
 pub mod text;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Nothing that is changed under a lock here can be half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

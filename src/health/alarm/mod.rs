@@ -14,7 +14,7 @@ mod webhook;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -34,6 +34,7 @@ use super::{
     push::{Carry, Network, PushError, Service, Trouble, Verdict, jitter},
 };
 use crate::{
+    health::lock,
     site::{Alarm, AlarmPlace, Health, PushKind, Secrets},
     sys::{Clock, Files},
     types::{
@@ -122,10 +123,6 @@ pub struct Alarms {
     zone: TimeZone,
     names: bool,
     clock: Arc<dyn Clock>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Alarms {

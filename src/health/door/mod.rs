@@ -40,9 +40,10 @@ use tokio_rustls::{
 pub use self::guard::Used;
 use self::{
     certificate::{CertificateError, Own, Pair, Presented},
-    guard::{At, Failures, Guard, TOKENS, Token, VAIN, counted, let_in, lock},
+    guard::{At, Failures, Guard, TOKENS, Token, VAIN, counted, let_in},
 };
 use crate::{
+    health::lock,
     site::{self, Secret},
     types::story,
 };

@@ -15,7 +15,7 @@ pub(super) mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -31,6 +31,7 @@ pub(super) use self::{
 };
 use super::facts::{Endpoint, Witness};
 use crate::{
+    health::lock,
     site::{Health, Push, PushKind, Secret},
     sys::{Clock, random},
     types::wire::health::Report,
@@ -100,7 +101,7 @@ struct Newest(Mutex<(Option<Arc<Report>>, Instant)>);
 
 impl Newest {
     fn look(&self) -> (Option<Arc<Report>>, Instant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Keeps up with `reports`, for ever: when nobody makes them any more, that is to be told, too.
@@ -108,7 +109,7 @@ impl Newest {
         loop {
             let report = reports.borrow_and_update().clone();
             {
-                let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut newest = lock(&self.0);
                 if report.as_ref().map(|r| r.at) != newest.0.as_ref().map(|r| r.at) {
                     *newest = (report, Instant::now());
                 }
@@ -161,14 +162,14 @@ impl Pusher {
             tokio::time::sleep(self.stale).await;
         }
         let mut pace = Pace::new(self.interval, self.service.per_minute(), Instant::now());
-        state.lock().unwrap_or_else(PoisonError::into_inner).interval = pace.every().as_secs();
+        lock(state).interval = pace.every().as_secs();
         let mut told = Told::default();
         loop {
             pace.asks(Instant::now());
             let (verdict, witnesses) = self.once(newest.look()).await;
             let next = pace.after(Instant::now(), &verdict, jitter());
             told.log(self.service.shown(), &verdict, pace.gave_up());
-            self.note(&mut state.lock().unwrap_or_else(PoisonError::into_inner), verdict, witnesses);
+            self.note(&mut lock(state), verdict, witnesses);
             sleep_until(next).await;
         }
     }
