@@ -203,7 +203,8 @@ impl Pusher {
             }
             Verdict::Later(problem, _) => {
                 state.failing_since.get_or_insert(now);
-                state.problem = Some(problem);
+                // It is asked rightly, as far as anybody can tell.
+                (state.problem, state.misconfigured) = (Some(problem), false);
             }
             Verdict::Wrong(problem) => {
                 state.failing_since.get_or_insert(now);
