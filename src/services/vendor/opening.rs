@@ -7,7 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     ledger::spool,
-    services::{paths::Paths, socket},
+    services::{
+        paths::Paths,
+        socket::{self, AskError},
+    },
     sys::{Clock as _, Commands, Files, RealClock, random},
     types::{WallNs, wire::health::VendorAllow},
 };
@@ -49,7 +52,14 @@ pub fn allow(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &
     let word = VendorAllow { until: order.until, by: order.by.clone(), reason: order.reason.clone(), salt };
     spool::leave(files, &paths.ledger_spool(), RealClock.wall(), super::allowed(&word)?)
         .context("the ledger does not take it, so nobody is let in")?;
-    tell(paths, "/v1/vendor", &word)?;
+    if let Err(e) = tell(paths, "/v1/vendor", &word) {
+        // What is answered too late may have been done.
+        if matches!(e.downcast_ref(), Some(AskError::Slow(_))) {
+            tell(paths, "/v1/vendor/end", &())
+                .context("whether the vendor is let in is not known: `custodian vendor end`")?;
+        }
+        return Err(e);
+    }
     if let Some(tunnel) = &order.tunnel
         && let Err(e) = open(commands, tunnel, order.length)
     {
