@@ -9,7 +9,6 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::bail;
 use jiff::tz::TimeZone;
 use nix::unistd::geteuid;
 
@@ -139,9 +138,8 @@ fn ask(paths: &Paths) -> anyhow::Result<Option<Report>> {
     match runtime.block_on(socket::at_once(socket::ask(&socket, reqwest::Method::GET, "/v1/report"))) {
         Ok(report) => Ok(Some(report)),
         Err(AskError::Nobody(_)) => Ok(None),
-        Err(AskError::Refused(why)) => bail!("health says: {why}"),
-        Err(AskError::Broken(e)) => Err(anyhow::Error::new(e).context("health's answer cannot be read")),
-        Err(e @ AskError::Slow(_)) => Err(anyhow::Error::new(e).context(SLOW)),
+        Err(e @ AskError::Slow(_)) => Err(e.of_health().context(SLOW)),
+        Err(e) => Err(e.of_health()),
     }
 }
 

@@ -76,7 +76,7 @@ pub async fn begin(paths: &Paths, report: &Report, work: Work) -> anyhow::Result
     let told: Result<serde_json::Value, AskError> = socket::at_once(socket::tell(&socket, "/v1/silence", &order)).await;
     if let Err(e) = told {
         say(SilenceChange::Ended, from, &order.silence.by, None)?;
-        return Err(refused(e)).context("nothing was announced");
+        return Err(e.of_health()).context("nothing was announced");
     }
     Ok(order.silence)
 }
@@ -109,18 +109,6 @@ pub async fn end(paths: &Paths, report: &Report, id: &str, by: String, now: Wall
         .context("the ledger cannot be told, so nothing was ended")?;
     let path = format!("/v1/silence/{}/end", silence.id);
     let socket = paths.health_control_socket();
-    socket::at_once(socket::tell::<serde_json::Value>(&socket, &path, &order)).await.map_err(refused)?;
+    socket::at_once(socket::tell::<serde_json::Value>(&socket, &path, &order)).await.map_err(AskError::of_health)?;
     Ok(silence)
-}
-
-/// In the words of health: the socket's are those of the recorder.
-fn refused(e: AskError) -> anyhow::Error {
-    match e {
-        AskError::Nobody(socket) => {
-            anyhow::anyhow!("health does not answer at {}: is it running, with this --state?", socket.display())
-        }
-        AskError::Refused(why) => anyhow::anyhow!(why),
-        AskError::Broken(e) => anyhow::Error::new(e).context("health's answer cannot be read"),
-        e @ AskError::Slow(_) => anyhow::Error::new(e).context("health"),
-    }
 }

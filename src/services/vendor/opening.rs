@@ -39,7 +39,7 @@ fn tell(paths: &Paths, path: &str, word: &impl serde::Serialize) -> anyhow::Resu
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let socket = paths.health_control_socket();
     let told = runtime.block_on(socket::at_once(socket::tell::<serde_json::Value>(&socket, path, word)));
-    told.context("health has not taken it")?;
+    told.map_err(AskError::of_health).context("health has not taken it")?;
     Ok(())
 }
 
@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(why, "the tunnel a.service does not stop");
         let timer = format!("systemctl stop {}.timer", ending("b.service"));
         assert_eq!(stuck.asked(), ["systemctl stop a.service", "systemctl stop b.service", &*timer]);
-        let health = end(&Paths::new(dir.path()), &stuck, &BTreeSet::new()).unwrap_err().to_string();
-        assert_eq!(health, "health has not noted that the vendor's access is over");
+        let health = format!("{:#}", end(&Paths::new(dir.path()), &stuck, &BTreeSet::new()).unwrap_err());
+        let whole = "health has not noted that the vendor's access is over: health has not taken it: health does not answer at ";
+        assert!(health.starts_with(whole), "{health}");
     }
 }
