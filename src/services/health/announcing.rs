@@ -6,9 +6,8 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::state::new_salt;
 use crate::{
-    ledger::{Salted, SilenceChange, What, salt_of, spool},
+    ledger::{Salted, SilenceChange, What, new_salt, salt_of, spool},
     services::{
         paths::Paths,
         socket::{self, AskError},
@@ -59,7 +58,7 @@ pub async fn begin(paths: &Paths, report: &Report, work: Work) -> anyhow::Result
         by: work.by,
         reason: work.reason,
     };
-    let order = SilenceOrder { silence, salt: new_salt()? };
+    let order = SilenceOrder { silence, salt: new_salt().context("random bytes")? };
     let say = |change, until, by: &str, reason: Option<&str>| {
         let salt = salt_of(&order.salt).context("the salt is none")?;
         let what = What::Silence {
@@ -107,7 +106,7 @@ pub async fn end(paths: &Paths, report: &Report, id: &str, by: String, now: Wall
         (Some(_), None) => bail!("write at least four digits of the id"),
         (None, _) => bail!("no work {id} is announced: `custodian health silence --list` lists what is"),
     };
-    let order = SilenceEnd { by, salt: new_salt()? };
+    let order = SilenceEnd { by, salt: new_salt().context("random bytes")? };
     let camera = |number: &u32| report.cameras.iter().find(|c| c.number == *number).and_then(|c| c.id.clone());
     let what = What::Silence {
         silence: silence.id,

@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ledger::spool,
+    ledger::{new_salt, spool},
     services::{
         paths::Paths,
         socket::{self, AskError},
     },
-    sys::{Clock as _, Commands, Files, RealClock, random},
+    sys::{Clock as _, Commands, Files, RealClock},
     types::{WallNs, wire::health::VendorAllow},
 };
 
@@ -59,7 +59,7 @@ pub fn allow(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &
 }
 
 async fn let_in(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &Order) -> anyhow::Result<()> {
-    let salt = format!("{:032x}", u128::from_be_bytes(random().context("random bytes")?));
+    let salt = new_salt().context("random bytes")?;
     let word = VendorAllow { until: order.until, by: order.by.clone(), reason: order.reason.clone(), salt };
     spool::leave(files, &paths.ledger_spool(), RealClock.wall(), super::allowed(&word)?)
         .context("the ledger does not take it, so nobody is let in")?;
