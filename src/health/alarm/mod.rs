@@ -2,7 +2,7 @@
 //!
 //! A look's turns go into the outbox, which is on the disk before [`Alarms::put`] returns; each receiver has a task of its own that empties
 //! its part of it. All that a look has to say to a receiver goes in one mail, so that a dead recorder is not a mail for each camera. A
-//! receiver that cannot be reached is tried again for as long as it takes, at most every quarter of an hour.
+//! receiver that cannot be reached is tried again for as long as it takes, after a quarter of an hour at most.
 //!
 //! No picture is ever in an alarm: nothing here could get at one.
 
