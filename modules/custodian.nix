@@ -12,14 +12,14 @@ let
 
   tree = import ./tree.nix {
     inherit lib;
-    paths = lib.optionalAttrs (builtins.pathExists ./system) {
-      "/usr/lib/custodian" = "${./system/usr/lib/custodian}";
-    } // {
+    paths = {
       "/usr/bin/custodian" = lib.getExe cfg.package;
       "/usr/bin/chronyc" = "${pkgs.chrony}/bin/chronyc";
       "/usr/sbin/nft" = "${pkgs.nftables}/bin/nft";
       "/usr/sbin/usbguard-daemon" = "${pkgs.usbguard-nox}/bin/usbguard-daemon";
+      "/usr/lib/custodian" = "${./system/usr/lib/custodian}";
       "/usr/lib/systemd/systemd-" = "${config.systemd.package}/lib/systemd/systemd-";
+      "/usr/share/zoneinfo" = "${pkgs.tzdata}/share/zoneinfo";
       "/bin/false" = "${pkgs.coreutils}/bin/false";
     };
   };

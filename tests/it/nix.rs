@@ -91,7 +91,7 @@ fn the_flake_is_evaluated_whole() {
     // Each output is looked at: a mistake in any of them is one of the flake.
     for (file, right, wrong) in [
         ("flake.nix", "pkgs.cargo-nextest", "pkgs.cargo-nexttest"),
-        ("flake.nix", "pkgs.nixfmt", "pkgs.nixfmd"),
+        ("flake.nix", "system.build.finalImage", "system.build.lastImage"),
         ("flake.nix", "./modules/storage.nix", "./modules/store.nix"),
         ("modules/package.nix", "../tests/bench", "../tests/benches"),
         ("modules/installer.nix", "repartConfig = {", "repartConfg = {"),
@@ -104,6 +104,12 @@ fn the_flake_is_evaluated_whole() {
         assert!(!check(flake.path()).unwrap().status.success(), "{file}: {wrong}");
         fs::write(&path, text).unwrap();
     }
+    let odd = flake.path().join("modules/system/usr/lib/odd.d/custodian.conf");
+    fs::create_dir_all(odd.parent().unwrap()).unwrap();
+    fs::write(&odd, "").unwrap();
+    let said = text(&check(flake.path()).unwrap().stderr);
+    assert!(said.contains("modules/system/usr/lib/odd.d/custodian.conf: NixOS has no place for it"), "{said}");
+    fs::remove_file(odd).unwrap();
     assert!(check(flake.path()).unwrap().status.success());
 }
 
@@ -162,6 +168,7 @@ fn the_package_is_that_of_cargo() {
     assert_eq!(emitted["package"]["name"], concat!("custodian-", env!("CARGO_PKG_VERSION")));
     // What the package sets when it is built, the program asks for.
     let source: String = super::layering::sources().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(emitted["formatter"], "nixfmt");
     for name in emitted["package"]["env"].as_object().unwrap().keys() {
         assert!(source.contains(&format!("option_env!(\"{name}\")")), "{name}");
     }

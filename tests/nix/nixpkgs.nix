@@ -41,6 +41,7 @@ let
         "smartmontools"
         "systemd"
         "systemdUkify"
+        "tzdata"
         "usbguard-nox"
         "util-linux"
         "xfsprogs"

@@ -21,7 +21,6 @@ let
       {
         path = filter (p: isString p && p != "") (split "[.]" (elemAt parts 0));
         type = typeOf (words (elemAt parts 1));
-        file = elemAt parts 2;
       };
 
   atoms = {
@@ -90,8 +89,6 @@ let
 in
 {
   modules = map builtins.head imports;
-  # Each path with the file of nixpkgs that declares it.
-  files = map (e: { path = builtins.concatStringsSep "." e.path; inherit (e) file; }) options;
   module = {
     options = declare options;
   };
