@@ -4,13 +4,13 @@ import glob
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
-from parts.host import IMAGE, REPO, Failed, Tools, digest, remove, run, say, sha256, stage
+from parts.host import IMAGE, REPO, Failed, Tools, remove, run, say, stage
 from parts.packages import listed
 
 MODULES = REPO / "modules"
+USERS = IMAGE / "users.lock"
 
 
 def binary(given):
@@ -28,7 +28,18 @@ def binary(given):
     return target / "image-build/release/custodian"
 
 
+def font(cache, tools_tree):
+    """The console's letters, in the form that bterm maps into memory."""
+
+    def make(new):
+        tools = Tools(tools_tree, 0, [cache])
+        tools.run(["bash", "-c", f"bdftobogl -b /usr/src/unifont.bdf > {new}/unifont.bgf"], log=cache / "font.log")
+
+    return stage(cache, "font", [tools_tree.parent.name], make) / "unifont.bgf"
+
+
 def root_tree(cache, tools_tree, base, program, keyring):
+    letters = font(cache, tools_tree)
     stripped = cache / "custodian"
     run(["strip", "--strip-all", "-o", stripped, program])
 
@@ -37,9 +48,10 @@ def root_tree(cache, tools_tree, base, program, keyring):
         run(["cp", "-a", "--reflink=auto", base / "root", root])
         drop(root)
         overlay(root, stripped, keyring)
+        put(letters, root / "usr/share/custodian/unifont.bgf")
         settle(root, Tools(tools_tree, 0, [cache]), cache)
 
-    inputs = [base.name, digest(stripped), MODULES, IMAGE / "files", IMAGE / "dropped.packages", IMAGE / "dropped.files", keyring, Path(__file__)]
+    inputs = [base.name, stripped, letters, MODULES, IMAGE / "files", IMAGE / "dropped.packages", IMAGE / "dropped.files", USERS, keyring, Path(__file__)]
     return stage(cache, "assembled", inputs, make) / "root"
 
 
@@ -98,6 +110,8 @@ def overlay(root, program, keyring):
         else:
             put(p, root / "usr/lib/systemd/system" / p.name)
     lay(MODULES / "catalog", root / "usr/lib/systemd/catalog")
+    # A page for readers of the repository.
+    (root / "README.md").unlink(missing_ok=True)
     put(program, root / "usr/bin/custodian", 0o755)
     put(keyring, root / "usr/lib/systemd/import-pubring.gpg")
 
@@ -124,13 +138,7 @@ def put(file, to, mode=None):
 
 
 def settle(root, tools, cache):
-    tools.run(["systemd-sysusers", f"--root={root}"], log=cache / "sysusers.log")
-    for name in ("passwd", "group", "shadow", "gshadow"):
-        remove(root / f"etc/{name}-")
-    passwd = (root / "etc/passwd").read_text()
-    (root / "etc/passwd").write_text(re.sub(r":[^:\n]*$", ":/usr/sbin/nologin", passwd, flags=re.M))
-    # Nobody's password opens anything, root's either; and no day on which one was set.
-    (root / "etc/shadow").write_text("".join(f"{l.split(':')[0]}:!*:::::::\n" for l in passwd.splitlines()))
+    users(root, tools, cache)
     for old in ("etc/resolv.conf", "etc/mtab", "etc/hostname", "etc/fstab", "etc/motd", "etc/issue", "etc/issue.net"):
         remove(root / old)
     (root / "etc/mtab").symlink_to("../proc/self/mounts")
@@ -149,3 +157,42 @@ def settle(root, tools, cache):
     for left in (root / "var").iterdir():
         remove(left)
     remove(root / "etc/.updated")
+
+
+def users(root, tools, cache):
+    """Files on a machine outlive the version that made them: everybody keeps the number that image/users.lock gives."""
+    lock = {tuple(l.split()[:2]): l.split()[2] for l in listed(USERS)}
+    folder = cache / "sysusers"
+    remove(folder)
+    folder.mkdir()
+    for conf in (root / "usr/lib/sysusers.d").glob("*.conf"):
+        lines = []
+        for line in conf.read_text().splitlines():
+            m = re.match(r"([ug]!?)(\s+)(\S+)(\s+)-(.*)", line)
+            if m and (m[1][0], m[3]) in lock:
+                line = f"{m[1]}{m[2]}{m[3]}{m[4]}{lock[(m[1][0], m[3])]}{m[5]}"
+            lines.append(line + "\n")
+        (folder / conf.name).write_text("".join(lines))
+    log = cache / "sysusers.log"
+    tools.run(["systemd-sysusers", f"--root={root}", *sorted(folder.iterdir())], log=log)
+    wrong = [l for l in log.read_text().splitlines() if not l.startswith("Creating ")]
+    if wrong:
+        raise Failed("systemd-sysusers does not understand a file of sysusers.d:\n" + "\n".join(wrong))
+    new = []
+    for kind, file in (("u", "passwd"), ("g", "group")):
+        for line in (root / "etc" / file).read_text().splitlines():
+            name, _, number = line.split(":")[:3]
+            if lock.get((kind, name), number) != number:
+                raise Failed(f"{name} has number {number}, image/users.lock says {lock[(kind, name)]}: files of installed machines would change hands")
+            if (kind, name) not in lock:
+                new.append(f"{kind} {name} {number}")
+    if new:
+        with open(USERS, "a") as f:
+            f.write("".join(f"{l}\n" for l in new))
+        say(f"image/users.lock has new lines, commit them: {', '.join(new)}")
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        remove(root / f"etc/{name}-")
+    passwd = (root / "etc/passwd").read_text()
+    (root / "etc/passwd").write_text(re.sub(r":[^:\n]*$", ":/usr/sbin/nologin", passwd, flags=re.M))
+    # Nobody's password opens anything, root's either; and no day on which one was set.
+    (root / "etc/shadow").write_text("".join(f"{l.split(':')[0]}:!*:::::::\n" for l in passwd.splitlines()))
