@@ -12,63 +12,62 @@ let
 
   # By the beginning of its path, what a file is here; the first that fits. Settings of systemd and the kernel lie below /usr/lib in Debian and
   # below /etc in NixOS.
-  places =
-    [
-      # Referred to by its path in the store.
-      {
-        from = "/usr/lib/custodian/";
-        kind = "data";
-      }
-      {
-        from = "/etc/chrony/chrony.conf";
-        kind = "chrony";
-      }
-      {
-        from = "/etc/systemd/system-generators/";
-        kind = "generator";
-      }
-      {
-        from = "/etc/systemd/system/";
-        kind = "unit";
-      }
-      {
-        from = "/usr/lib/systemd/system/";
-        kind = "unit";
-      }
-      {
-        from = "/usr/lib/tmpfiles.d/";
-        kind = "tmpfiles";
-      }
-      {
-        from = "/usr/lib/udev/rules.d/";
-        kind = "udev";
-      }
-      {
-        from = "/etc/";
+  places = [
+    # Referred to by its path in the store.
+    {
+      from = "/usr/lib/custodian/";
+      kind = "data";
+    }
+    {
+      from = "/etc/chrony/chrony.conf";
+      kind = "chrony";
+    }
+    {
+      from = "/etc/systemd/system-generators/";
+      kind = "generator";
+    }
+    {
+      from = "/etc/systemd/system/";
+      kind = "unit";
+    }
+    {
+      from = "/usr/lib/systemd/system/";
+      kind = "unit";
+    }
+    {
+      from = "/usr/lib/tmpfiles.d/";
+      kind = "tmpfiles";
+    }
+    {
+      from = "/usr/lib/udev/rules.d/";
+      kind = "udev";
+    }
+    {
+      from = "/etc/";
+      kind = "etc";
+      to = "";
+    }
+  ]
+  ++
+    map
+      (d: {
+        from = "/usr/lib/${d}/";
         kind = "etc";
-        to = "";
-      }
-    ]
-    ++
-      map
-        (d: {
-          from = "/usr/lib/${d}/";
-          kind = "etc";
-          to = "${d}/";
-        })
-        [
-          "modprobe.d"
-          "modules-load.d"
-          "sysctl.d"
-          "systemd/coredump.conf.d"
-          "systemd/journald.conf.d"
-          "systemd/logind.conf.d"
-          "systemd/network"
-          "systemd/networkd.conf.d"
-          "systemd/resolved.conf.d"
-          "systemd/sleep.conf.d"
-          "systemd/system.conf.d"
-        ];
+        to = "${d}/";
+      })
+      [
+        "modprobe.d"
+        "modules-load.d"
+        "sysctl.d"
+        "systemd/coredump.conf.d"
+        "systemd/journald.conf.d"
+        "systemd/logind.conf.d"
+        "systemd/network"
+        "systemd/networkd.conf.d"
+        "systemd/resolved.conf.d"
+        "systemd/sleep.conf.d"
+        "systemd/system.conf.d"
+      ];
   placed = lib.mapAttrsToList (
     name: file:
     let
@@ -92,7 +91,9 @@ let
       pkgs.writeTextFile {
         name = "custodian-policy";
         # The service of chrony is called otherwise here.
-        destination = "/lib/${folder}/${builtins.replaceStrings [ "chrony.service" ] [ "chronyd.service" ] f.name}";
+        destination = "/lib/${folder}/${
+          builtins.replaceStrings [ "chrony.service" ] [ "chronyd.service" ] f.name
+        }";
         inherit (f) text;
       }
     ) (ofKind kind);
@@ -121,6 +122,8 @@ in
         inherit ((lib.importTOML ../Cargo.toml).package) version;
       };
       stateVersion = "26.05";
+      # /usr is the image's, and has no place for env.
+      activationScripts.usrbinenv = lib.mkForce "";
       # Users come with the image, their numbers are fixed, and nobody can log in.
       etc.overlay.mutable = false;
     };
@@ -131,7 +134,6 @@ in
     security.sudo.enable = false;
     services.openssh.enable = false;
     environment.defaultPackages = [ ];
-    # /usr is the image's.
     environment.usrbinenv = null;
 
     # The consoles are custodian's, in an emergency too.
@@ -139,11 +141,15 @@ in
     systemd.suppressedSystemUnits = builtins.filter (n: n != ctrlAltDel) masked;
     systemd.ctrlAltDelUnit = lib.mkIf (builtins.elem ctrlAltDel masked) "custodian-nothing.target";
     systemd.targets.custodian-nothing.description = "custodian: what Ctrl-Alt-Del does";
-    systemd.generators = lib.listToAttrs (map (f: lib.nameValuePair f.name "/dev/null") (ofKind "masked generator"));
+    systemd.generators = lib.listToAttrs (
+      map (f: lib.nameValuePair f.name "/dev/null") (ofKind "masked generator")
+    );
 
     boot.kernelParams = [ "systemd.machine_id=firmware" ];
 
-    environment.etc = lib.listToAttrs (map (f: lib.nameValuePair f.name { inherit (f) text; }) (ofKind "etc"));
+    environment.etc = lib.listToAttrs (
+      map (f: lib.nameValuePair f.name { inherit (f) text; }) (ofKind "etc")
+    );
     systemd.packages = packaged "unit" "systemd/system";
     systemd.tmpfiles.packages = packaged "tmpfiles" "tmpfiles.d";
     services.udev.packages = packaged "udev" "udev/rules.d";

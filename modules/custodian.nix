@@ -57,7 +57,9 @@ let
   recorders =
     if builtins.isPath cfg.siteFile then
       lib.concatMap (line: if line == null then [ ] else line) (
-        map (builtins.match "\\[+recorder\\.([a-z0-9-]+).*") (lib.splitString "\n" (builtins.readFile cfg.siteFile))
+        map (builtins.match "\\[+recorder\\.([a-z0-9-]+).*") (
+          lib.splitString "\n" (builtins.readFile cfg.siteFile)
+        )
       )
     else
       builtins.attrNames cfg.settings.recorder;
@@ -260,7 +262,9 @@ in
     services.custodian.siteFile = lib.mkIf (cfg.settings.site != null) (
       lib.mkDefault (
         pkgs.runCommand "site.toml" { nativeBuildInputs = [ cfg.package ]; } ''
-          cp ${toml.generate "site.toml" (lib.filterAttrs (_: v: v != null && v != { }) cfg.settings)} site.toml
+          cp ${
+            toml.generate "site.toml" (lib.filterAttrs (_: v: v != null && v != { }) cfg.settings)
+          } site.toml
           custodian check --site site.toml
           cp site.toml $out
         ''
@@ -283,7 +287,9 @@ in
 
     systemd.services = lib.mkMerge [
       (lib.concatMapAttrs (name: _: {
-        ${lib.removeSuffix ".service" name} = install.${name} or { } // { inherit (cfg) path; };
+        ${lib.removeSuffix ".service" name} = install.${name} or { } // {
+          inherit (cfg) path;
+        };
       }) services)
       {
         # Catalogs are read from systemd's own package and nowhere else.

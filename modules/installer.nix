@@ -11,13 +11,15 @@ let
   arch = pkgs.stdenv.hostPlatform.efiArch;
   loader = "/EFI/BOOT/BOOT${lib.toUpper arch}.EFI";
 
-  addon = pkgs.runCommand "custodian-installer-addon" { nativeBuildInputs = [ pkgs.systemdUkify ]; } ''
-    ukify build \
-      --efi-arch=${arch} \
-      --stub=${pkgs.systemd}/lib/systemd/boot/efi/addon${arch}.efi.stub \
-      --cmdline="custodian.install systemd.verity_usr_data=/dev/disk/by-partlabel/custodian-stick systemd.verity_usr_hash=/dev/disk/by-partlabel/custodian-stick-verity" \
-      --output=$out
-  '';
+  addon =
+    pkgs.runCommand "custodian-installer-addon" { nativeBuildInputs = [ pkgs.systemdUkify ]; }
+      ''
+        ukify build \
+          --efi-arch=${arch} \
+          --stub=${pkgs.systemd}/lib/systemd/boot/efi/addon${arch}.efi.stub \
+          --cmdline="custodian.install systemd.verity_usr_data=/dev/disk/by-partlabel/custodian-stick systemd.verity_usr_hash=/dev/disk/by-partlabel/custodian-stick-verity" \
+          --output=$out
+      '';
   # What a person finds on the stick.
   stick = ../image/stick;
   files = if builtins.pathExists stick then builtins.attrNames (builtins.readDir stick) else [ ];

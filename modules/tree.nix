@@ -5,8 +5,9 @@
   lib,
   # Where a path of Debian's is here: "/usr/bin/custodian" = "/nix/store/…/bin/custodian".
   paths,
-  # Where the folders are.
+  # Where the folders are, and the numbers of users.
   root ? ./.,
+  lock ? ../image/users.lock,
 }:
 let
   inherit (builtins)
@@ -57,10 +58,14 @@ let
   units = filter (n: match ".*[.](${kinds})" n != null) (named "regular" folder);
   presets = filter (lib.hasSuffix ".preset") (named "regular" folder);
   dropIns = filter (n: match ".*[.](${kinds})[.]d" n != null) (named "directory" folder);
-  known = units ++ presets ++ dropIns ++ [
-    "sysusers.d"
-    "tmpfiles.d"
-  ];
+  known =
+    units
+    ++ presets
+    ++ dropIns
+    ++ [
+      "sysusers.d"
+      "tmpfiles.d"
+    ];
   strangers = filter (n: !(builtins.elem n known)) (attrNames (read folder));
   unitNames = if strangers == [ ] then units else throw "modules/units: ${head strangers} is no unit";
 
@@ -136,13 +141,22 @@ let
   entries = lib.concatMap (n: map entry (saying (readFile (folder + "/sysusers.d/${n}")))) (
     named "regular" (folder + "/sysusers.d")
   );
-  # A number that is picked anew for each image would give one user's files to another.
+  # A number that is picked anew for each image would give one user's files to another: what sysusers.d leaves open image/users.lock says, for both
+  # images alike.
+  locked = lib.listToAttrs (
+    map (l: lib.nameValuePair "${elemAt l 0} ${elemAt l 1}" (elemAt l 2)) (
+      map words (saying (readFile lock))
+    )
+  );
   number =
     e:
-    if match "[0-9]+" e.number == null then
-      throw "modules/units/sysusers.d: ${e.name} has no number of its own"
+    let
+      said = if e.number == "-" then locked."${e.kind} ${e.name}" or "-" else e.number;
+    in
+    if match "[0-9]+" said == null then
+      throw "image/users.lock: ${e.name} has no number"
     else
-      lib.toInt e.number;
+      lib.toInt said;
   ofKind = kind: filter (e: e.kind == kind) entries;
   # A user brings a group of its own name and number.
   groups = ofKind "g" ++ ofKind "u";
@@ -154,7 +168,10 @@ in
   units =
     lib.genAttrs unitNames (n: here "units/${n}" (readFile (folder + "/${n}")))
     // lib.concatMapAttrs (
-      d: _: lib.concatMapAttrs (n: f: { "${d}/${n}" = here "units/${d}/${n}" (readFile f.path); }) (below (folder + "/${d}"))
+      d: _:
+      lib.concatMapAttrs (n: f: { "${d}/${n}" = here "units/${d}/${n}" (readFile f.path); }) (
+        below (folder + "/${d}")
+      )
     ) (lib.genAttrs dropIns (_: null));
   install = lib.filterAttrs (_: i: i != { }) (lib.genAttrs unitNames installed);
 

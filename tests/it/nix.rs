@@ -67,7 +67,18 @@ fn flake() -> TempDir {
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    for part in ["flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "modules", "src", "image", "tests/nix", "tests/vm", "tests/bench"] {
+    for part in [
+        "flake.nix",
+        "flake.lock",
+        "Cargo.toml",
+        "Cargo.lock",
+        "modules",
+        "src",
+        "image",
+        "tests/nix",
+        "tests/vm",
+        "tests/bench",
+    ] {
         fs::create_dir_all(dir.path().join(part).parent().unwrap()).unwrap();
         copy(&root().join(part), &dir.path().join(part));
     }
@@ -142,8 +153,11 @@ fn mistakes_are_told() {
 #[test]
 fn options_of_nixos_are_reviewed() {
     let list = fs::read_to_string(root().join("tests/nix/nixos-options.txt")).unwrap();
-    let options: Vec<Vec<&str>> =
-        list.lines().filter(|l| !l.starts_with(['#']) && !l.starts_with("module ")).map(|l| l.split_whitespace().collect()).collect();
+    let options: Vec<Vec<&str>> = list
+        .lines()
+        .filter(|l| !l.starts_with(['#']) && !l.starts_with("module "))
+        .map(|l| l.split_whitespace().collect())
+        .collect();
     assert!(options.len() > 50);
     assert!(options.is_sorted_by(|a, b| a[0] < b[0]), "not in order, or twice");
     let mut files: Vec<PathBuf> = vec!["flake.nix".into(), "tests/nix/defaults.nix".into()];
@@ -158,7 +172,11 @@ fn options_of_nixos_are_reviewed() {
         let word = option[0].split('.').rfind(|w| !w.starts_with(['<', '['])).unwrap();
         let words = |w: &str| nix.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_').any(|n| n == w);
         // They come from [Install], by name.
-        assert!(words(word) || ["requiredBy", "upheldBy", "aliases"].contains(&word), "nobody sets or reads {}", option[0]);
+        assert!(
+            words(word) || ["requiredBy", "upheldBy", "aliases"].contains(&word),
+            "nobody sets or reads {}",
+            option[0]
+        );
     }
 }
 
@@ -188,7 +206,8 @@ fn sites_of_the_modules_and_tests_are_right() {
     let Some(emitted) = emitted() else { return };
     let settings = emitted["settings"].as_object().unwrap();
     // As it is written: what is empty is left out.
-    let said: serde_json::Map<_, _> = settings.clone().into_iter().filter(|(_, v)| !v.is_null() && *v != serde_json::json!({})).collect();
+    let said: serde_json::Map<_, _> =
+        settings.clone().into_iter().filter(|(_, v)| !v.is_null() && *v != serde_json::json!({})).collect();
     let text = toml::to_string(&said).unwrap();
     let Ok(site) = custodian::site::parse(&text, "site.toml") else { panic!("not right: {text}") };
     assert_eq!(site.cameras().len(), 1);
@@ -205,6 +224,7 @@ fn scripts_of_the_virtual_machines_are_python() {
         assert!(out.status.success(), "{name}: {}", text(&out.stderr));
     }
     let camera = fs::read_to_string(root().join("tests/vm/camera.py")).unwrap();
-    let out = Command::new("python3").args(["-c", "import ast, sys; ast.parse(sys.argv[1])", &camera]).output().unwrap();
+    let out =
+        Command::new("python3").args(["-c", "import ast, sys; ast.parse(sys.argv[1])", &camera]).output().unwrap();
     assert!(out.status.success(), "{}", text(&out.stderr));
 }

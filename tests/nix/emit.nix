@@ -18,7 +18,9 @@ let
     links = lib.mapAttrs (_: set) config.systemd.units;
     tmpfiles = files config.systemd.tmpfiles.packages;
     inherit (config.users) users groups;
-    etc = lib.mapAttrs (_: f: if f.text != null then f.text else "${toString f.source}") config.environment.etc;
+    etc = lib.mapAttrs (
+      _: f: if f.text != null then f.text else "${toString f.source}"
+    ) config.environment.etc;
     chrony = config.services.chrony.extraConfig;
     suppressed = config.systemd.suppressedSystemUnits;
     generators = builtins.attrNames config.systemd.generators;

@@ -111,9 +111,7 @@ let
     int = scalar "int" isInt;
     str = scalar "str" isString;
     lines = type "lines" isString (_: concatStringsSep "\n");
-    path = scalar "path" (
-      v: isPath v || isDerivation v || isString v && substring 0 1 v == "/"
-    );
+    path = scalar "path" (v: isPath v || isDerivation v || isString v && substring 0 1 v == "/");
     package = scalar "package" isDerivation;
     port = scalar "port" (v: isInt v && v >= 0 && v <= 65535);
     ints = {
@@ -150,14 +148,23 @@ let
       // {
         empty = [ ];
       };
-    attrsOf = t: type "attributes of ${t.name}" isAttrs (path: mergeNames path (p: checked p t)) // { empty = { }; };
+    attrsOf =
+      t:
+      type "attributes of ${t.name}" isAttrs (path: mergeNames path (p: checked p t)) // { empty = { }; };
     submodule =
       declared:
       type "submodule" isAttrs (
         path: values:
         let
           name = builtins.elemAt path (length path - 1);
-          module = if isFunction declared then declared { inherit name config; lib = self; } else declared;
+          module =
+            if isFunction declared then
+              declared {
+                inherit name config;
+                lib = self;
+              }
+            else
+              declared;
           config = tree path module (map (unwrap { }) ([ (module.config or { }) ] ++ values));
         in
         config
@@ -178,11 +185,10 @@ let
     let
       wrong = filter (v: !(t.check v)) values;
     in
-    if wrong != [ ] then
-      fail path "a ${typeOf (head wrong)} is not ${t.name}"
-    else
-      t.merge path values;
-  checked = path: t: definitions: mergeAs path t (strongest definitions);
+    if wrong != [ ] then fail path "a ${typeOf (head wrong)} is not ${t.name}" else t.merge path values;
+  checked =
+    path: t: definitions:
+    mergeAs path t (strongest definitions);
 
   # The value of one option.
   valueOf =
@@ -225,7 +231,10 @@ let
     if bad != [ ] then
       fail path "options are below it, and it is given a ${typeOf (head bad).value}"
     else if free != null then
-      genAttrs (filter (n: strongest (below n) != [ ]) unknown) (n: checked (path ++ [ n ]) free (below n)) // known
+      genAttrs (filter (n: strongest (below n) != [ ]) unknown) (
+        n: checked (path ++ [ n ]) free (below n)
+      )
+      // known
     # Only the names are looked at, not whether a condition holds: a mistake that is switched off is one too.
     else if unknown == [ ] then
       known
@@ -254,17 +263,37 @@ let
         let
           name = if isString m then match "${upstream}/(.*)" m else null;
           body = if isPath m || isString m then import m else m;
-          module = if isFunction body then body (specialArgs // { inherit config options; lib = self; }) else body;
+          module =
+            if isFunction body then
+              body (
+                specialArgs
+                // {
+                  inherit config options;
+                  lib = self;
+                }
+              )
+            else
+              body;
           sections = module ? options || module ? config;
         in
         if name != null then
-          if elem (head name) known then [ ] else throw "module ${head name} of NixOS is not in the reviewed list"
+          if elem (head name) known then
+            [ ]
+          else
+            throw "module ${head name} of NixOS is not in the reviewed list"
         else
           concatMap load (module.imports or [ ])
           ++ [
             {
               options = module.options or { };
-              config = if sections then module.config or { } else removeAttrs module [ "imports" "_file" ];
+              config =
+                if sections then
+                  module.config or { }
+                else
+                  removeAttrs module [
+                    "imports"
+                    "_file"
+                  ];
             }
           ];
       loaded = concatMap load modules;
@@ -305,57 +334,177 @@ let
         example = true;
         description = "Whether to enable ${what}.";
       };
-    mkIf = condition: content: { _type = "if"; inherit condition content; };
-    mkMerge = contents: { _type = "merge"; inherit contents; };
-    mkOverride = priority: content: { _type = "override"; inherit priority content; };
+    mkIf = condition: content: {
+      _type = "if";
+      inherit condition content;
+    };
+    mkMerge = contents: {
+      _type = "merge";
+      inherit contents;
+    };
+    mkOverride = priority: content: {
+      _type = "override";
+      inherit priority content;
+    };
     mkDefault = self.mkOverride 1000;
     mkForce = self.mkOverride 50;
     mkVMOverride = self.mkOverride 10;
     getLib = p: p.lib or p;
-    literalExpression = text: { _type = "literalExpression"; inherit text; };
+    literalExpression = text: {
+      _type = "literalExpression";
+      inherit text;
+    };
 
-    attrByPath = path: default: set:
-      if path == [ ] then set
-      else if set ? ${head path} then self.attrByPath (builtins.tail path) default set.${head path}
-      else default;
+    attrByPath =
+      path: default: set:
+      if path == [ ] then
+        set
+      else if set ? ${head path} then
+        self.attrByPath (builtins.tail path) default set.${head path}
+      else
+        default;
     concatLines = lines: concatStringsSep "" (map (l: l + "\n") lines);
     concatMapAttrs = f: set: foldl' (a: b: a // b) { } (attrValues (mapAttrs f set));
     filterAttrs = keep: set: genAttrs (filter (n: keep n set.${n}) (attrNames set)) (n: set.${n});
     fileset = {
-      unions = paths: map (p: assert builtins.pathExists p; p) paths;
+      unions =
+        paths:
+        map (
+          p:
+          assert builtins.pathExists p;
+          p
+        ) paths;
       toSource = { root, fileset }: builtins.deepSeq fileset root;
     };
     getExe = p: "${p}/bin/${p.meta.mainProgram}";
     hasInfix = part: text: length (filter isString (builtins.split (self.escapeRegex part) text)) > 1;
-    escapeRegex = builtins.replaceStrings
-      [ "\\" "[" "{" "(" ")" "^" "$" "." "*" "+" "?" "|" ]
-      [ "\\\\" "\\[" "\\{" "\\(" "\\)" "\\^" "\\$" "\\." "\\*" "\\+" "\\?" "\\|" ];
+    escapeRegex =
+      builtins.replaceStrings
+        [
+          "\\"
+          "["
+          "{"
+          "("
+          ")"
+          "^"
+          "$"
+          "."
+          "*"
+          "+"
+          "?"
+          "|"
+        ]
+        [
+          "\\\\"
+          "\\["
+          "\\{"
+          "\\("
+          "\\)"
+          "\\^"
+          "\\$"
+          "\\."
+          "\\*"
+          "\\+"
+          "\\?"
+          "\\|"
+        ];
     hasPrefix = start: text: substring 0 (builtins.stringLength start) text == start;
-    hasSuffix = end: text:
-      let n = builtins.stringLength text - builtins.stringLength end;
-      in n >= 0 && substring n (-1) text == end;
+    hasSuffix =
+      end: text:
+      let
+        n = builtins.stringLength text - builtins.stringLength end;
+      in
+      n >= 0 && substring n (-1) text == end;
     importTOML = file: builtins.fromTOML (builtins.readFile file);
-    licenses.asl20 = { spdxId = "Apache-2.0"; };
+    licenses.asl20 = {
+      spdxId = "Apache-2.0";
+    };
     mapAttrsToList = f: set: attrValues (mapAttrs f set);
     optional = condition: x: if condition then [ x ] else [ ];
     optionals = condition: xs: if condition then xs else [ ];
     optionalAttrs = condition: set: if condition then set else { };
-    platforms.linux = [ "x86_64-linux" "aarch64-linux" ];
-    recursiveUpdate = a: b:
-      if isAttrs a && isAttrs b && !isDerivation b
-      then a // mapAttrs (n: v: if a ? ${n} then self.recursiveUpdate a.${n} v else v) b
-      else b;
-    removePrefix = start: text:
+    platforms.linux = [
+      "x86_64-linux"
+      "aarch64-linux"
+    ];
+    recursiveUpdate =
+      a: b:
+      if isAttrs a && isAttrs b && !isDerivation b then
+        a // mapAttrs (n: v: if a ? ${n} then self.recursiveUpdate a.${n} v else v) b
+      else
+        b;
+    removePrefix =
+      start: text:
       if self.hasPrefix start text then substring (builtins.stringLength start) (-1) text else text;
-    removeSuffix = end: text:
-      if self.hasSuffix end text
-      then substring 0 (builtins.stringLength text - builtins.stringLength end) text
-      else text;
+    removeSuffix =
+      end: text:
+      if self.hasSuffix end text then
+        substring 0 (builtins.stringLength text - builtins.stringLength end) text
+      else
+        text;
     splitString = separator: text: filter isString (builtins.split (self.escapeRegex separator) text);
-    toUpper = builtins.replaceStrings
-      [ "a" "b" "c" "d" "e" "f" "g" "h" "i" "j" "k" "l" "m" "n" "o" "p" "q" "r" "s" "t" "u" "v" "w" "x" "y" "z" ]
-      [ "A" "B" "C" "D" "E" "F" "G" "H" "I" "J" "K" "L" "M" "N" "O" "P" "Q" "R" "S" "T" "U" "V" "W" "X" "Y" "Z" ];
-    toInt = text: assert match "[0-9]+" text != null; builtins.fromJSON text;
+    toUpper =
+      builtins.replaceStrings
+        [
+          "a"
+          "b"
+          "c"
+          "d"
+          "e"
+          "f"
+          "g"
+          "h"
+          "i"
+          "j"
+          "k"
+          "l"
+          "m"
+          "n"
+          "o"
+          "p"
+          "q"
+          "r"
+          "s"
+          "t"
+          "u"
+          "v"
+          "w"
+          "x"
+          "y"
+          "z"
+        ]
+        [
+          "A"
+          "B"
+          "C"
+          "D"
+          "E"
+          "F"
+          "G"
+          "H"
+          "I"
+          "J"
+          "K"
+          "L"
+          "M"
+          "N"
+          "O"
+          "P"
+          "Q"
+          "R"
+          "S"
+          "T"
+          "U"
+          "V"
+          "W"
+          "X"
+          "Y"
+          "Z"
+        ];
+    toInt =
+      text:
+      assert match "[0-9]+" text != null;
+      builtins.fromJSON text;
   };
 in
 self

@@ -79,13 +79,17 @@ let
         }:
         file name text { inherit destination; };
       writeTextDir = path: text: file (baseNameOf path) text { destination = "/${path}"; };
-      runCommand = name: environment: script: builtins.deepSeq environment (fake name { script = "${script}"; });
+      runCommand =
+        name: environment: script:
+        builtins.deepSeq environment (fake name { script = "${script}"; });
       symlinkJoin = { name, paths }: builtins.deepSeq (map toString paths) (fake name { inherit paths; });
       formats.toml = _: {
         type = lib.types.anything;
         generate = name: value: file name (builtins.toJSON value) { inherit value; };
       };
-      python3.withPackages = f: fake "python3" { inputs = map (p: p.outPath) (f (lib.genAttrs [ "pygobject3" ] (n: fake n { }))); };
+      python3.withPackages =
+        f:
+        fake "python3" { inputs = map (p: p.outPath) (f (lib.genAttrs [ "pygobject3" ] (n: fake n { }))); };
       gst_all_1 = lib.genAttrs [
         "gst-plugins-bad"
         "gst-plugins-base"
@@ -111,7 +115,10 @@ let
                 ;
             in
             # They share the test's packages.
-            if config.nixpkgs.overlays != [ ] then throw "${name}: a test's machine takes no overlays" else config;
+            if config.nixpkgs.overlays != [ ] then
+              throw "${name}: a test's machine takes no overlays"
+            else
+              config;
           nodes = lib.mapAttrs machine test.nodes;
         in
         builtins.deepSeq (lib.mapAttrs (_: n: n.system.build.toplevel.outPath) nodes) (

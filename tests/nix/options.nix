@@ -2,7 +2,13 @@
 # with the stand-in alike.
 { lib }:
 let
-  inherit (builtins) elemAt filter foldl' isString match split;
+  inherit (builtins)
+    elemAt
+    filter
+    isString
+    match
+    split
+    ;
   inherit (lib) types;
   words = text: filter (w: isString w && w != "") (split " +" text);
   lines = filter (l: isString l && l != "" && match "#.*" l == null) (
@@ -59,7 +65,8 @@ let
     entries:
     let
       heads = lib.unique (map (e: builtins.head e.path) entries);
-      under = n: map (e: e // { path = builtins.tail e.path; }) (filter (e: builtins.head e.path == n) entries);
+      under =
+        n: map (e: e // { path = builtins.tail e.path; }) (filter (e: builtins.head e.path == n) entries);
       node =
         n:
         let

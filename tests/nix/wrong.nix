@@ -25,7 +25,12 @@ let
     custodian:
     with' [
       self.nixosModules.custodian
-      { services.custodian = { enable = true; } // custodian; }
+      {
+        services.custodian = {
+          enable = true;
+        }
+        // custodian;
+      }
     ];
   appliance =
     module:
@@ -53,7 +58,9 @@ in
     says = "services.custodian.enable: a string is not bool";
   };
   daysInQuotes = {
-    config = host { settings = lib.recursiveUpdate (import ./site.nix) { retention.min_days = "20"; }; };
+    config = host {
+      settings = lib.recursiveUpdate (import ./site.nix) { retention.min_days = "20"; };
+    };
     says = "services.custodian.settings.retention.min_days: a string is not positive int";
   };
   language = {
@@ -73,7 +80,11 @@ in
     says = "services.custodian.secretsFile is in the Nix store";
   };
   passwords = {
-    config = host { settings = import ./site.nix // { credentials.viewer.password = "x"; }; };
+    config = host {
+      settings = import ./site.nix // {
+        credentials.viewer.password = "x";
+      };
+    };
     says = "passwords belong into secretsFile";
   };
   strangeRecorder = {
@@ -99,7 +110,9 @@ in
     says = "option networking.firewall.allowTCPPorts does not exist";
   };
   unknownModule = {
-    config = appliance ({ modulesPath, ... }: { imports = [ "${modulesPath}/profiles/hardened.nix" ]; });
+    config = appliance (
+      { modulesPath, ... }: { imports = [ "${modulesPath}/profiles/hardened.nix" ]; }
+    );
     says = "module profiles/hardened.nix of NixOS is not in the reviewed list";
   };
   twice = {
