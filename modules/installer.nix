@@ -20,6 +20,15 @@ let
           --cmdline="custodian.install systemd.verity_usr_data=/dev/disk/by-partlabel/custodian-stick systemd.verity_usr_hash=/dev/disk/by-partlabel/custodian-stick-verity" \
           --output=$out
       '';
+  # The store's partition is /usr: what custodian looks for there stands where Debian has it.
+  systemd = "${pkgs.systemd}/lib/systemd";
+  usr = pkgs.linkFarm "custodian-usr" {
+    "lib/custodian" = ./system/usr/lib/custodian;
+    "lib/systemd/boot" = "${systemd}/boot";
+    "lib/systemd/systemd-bless-boot" = "${systemd}/systemd-bless-boot";
+    "lib/systemd/systemd-pull" = "${systemd}/systemd-pull";
+    "lib/systemd/systemd-sysupdate" = "${systemd}/systemd-sysupdate";
+  };
   # What a person finds on the stick.
   stick = ../image/stick;
   files = if builtins.pathExists stick then builtins.attrNames (builtins.readDir stick) else [ ];
@@ -27,6 +36,8 @@ in
 {
   config.image.repart = {
     name = "custodian-installer";
+    # It must fit into a slot of 1 GiB.
+    mkfsOptions.erofs = [ "-zlz4hc,12" ];
     # Sticks that boot have sectors of this size.
     sectorSize = 512;
     verityStore = {
@@ -47,9 +58,12 @@ in
         Label = "custodian-stick-verity";
         Minimize = "best";
       };
-      ${partitionIds.store}.repartConfig = {
-        Label = "custodian-stick";
-        Minimize = "best";
+      ${partitionIds.store} = {
+        contents."/lib".source = "${usr}/lib";
+        repartConfig = {
+          Label = "custodian-stick";
+          Minimize = "best";
+        };
       };
       "30-custodian" = {
         contents =
