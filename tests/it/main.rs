@@ -22,6 +22,7 @@ mod health_look;
 mod holds;
 mod layering;
 mod ledger;
+mod nix;
 mod plan;
 mod power;
 mod pull;
