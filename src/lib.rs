@@ -1,6 +1,6 @@
 //! custodian: a video recorder for schools that keeps its promises.
 //!
-//! Read from top to bottom, the modules tell the story: the words of the system, the machine, what a school wants
+//! Read from top to bottom, the modules tell the story: the words of the system, the machine, who may (`factors`), what a school wants
 //! (`site`), what the machine has (`inventory`, `disks`), the steps between the two (`plan`) and their execution (`apply`), what
 //! happened for good (`ledger`), where footage lies (`store`), how it comes in (`capture`), how long it stays (`retention`), how it goes
 //! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), and the programs that
@@ -12,6 +12,7 @@
 //! types → nothing
 //! lang → types
 //! sys → types
+//! factors → types sys
 //! site → types lang
 //! inventory → types sys
 //! disks → types sys inventory
@@ -36,6 +37,7 @@ pub mod capture;
 pub mod cli;
 pub mod demo;
 pub mod disks;
+pub mod factors;
 pub mod health;
 pub mod inventory;
 pub mod lang;

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     inventory::{Content, Disk},
-    types::ByteSize,
+    types::{ByteSize, code},
 };
 
 /// What is to be done to a disk.
@@ -104,16 +104,13 @@ impl Facts {
     }
 }
 
-/// Letters and digits that are not mistaken for one another.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
 type Group = [u8; 4];
 
 fn group(what: &str, value: &serde_json::Value) -> Group {
     let hash = Sha256::digest(format!("custodian disk token 1\n{what}\n{value}"));
     let mut group = [0; 4];
     for (letter, byte) in group.iter_mut().zip(hash.iter()) {
-        *letter = ALPHABET[usize::from(byte % 32)];
+        *letter = code::ALPHABET[usize::from(byte % 32)];
     }
     group
 }
@@ -147,8 +144,9 @@ pub enum TokenError {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let groups: Vec<String> = self.0.iter().map(|g| String::from_utf8_lossy(g).into_owned()).collect();
-        f.write_str(&groups.join("-"))
+        let mut letters = [0; 16];
+        letters.copy_from_slice(self.0.as_flattened());
+        f.write_str(&code::show(&letters))
     }
 }
 
@@ -156,18 +154,7 @@ impl FromStr for Token {
     type Err = TokenError;
     /// Reads it as people write it: capitals, spaces, and o, i, l for 0 and 1.
     fn from_str(text: &str) -> Result<Self, TokenError> {
-        let letters: Vec<u8> = text
-            .bytes()
-            .filter(|b| !matches!(b, b'-' | b' '))
-            .map(|b| match b.to_ascii_lowercase() {
-                b'o' => b'0',
-                b'i' | b'l' => b'1',
-                other => other,
-            })
-            .collect();
-        if letters.len() != 16 || letters.iter().any(|l| !ALPHABET.contains(l)) {
-            return Err(TokenError::Malformed);
-        }
+        let letters = code::read(text).ok_or(TokenError::Malformed)?;
         let mut groups = [[0; 4]; 4];
         for (group, letters) in groups.iter_mut().zip(letters.chunks_exact(4)) {
             group.copy_from_slice(letters);
