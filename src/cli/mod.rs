@@ -16,6 +16,7 @@ mod generations;
 mod health;
 mod help;
 mod hold;
+mod install;
 mod inventory;
 mod ledger;
 pub mod logger;
@@ -27,6 +28,7 @@ mod reindex;
 mod retention;
 mod schema;
 mod segments;
+mod state;
 mod status;
 mod table;
 mod time;
@@ -90,6 +92,8 @@ enum Command {
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
+    Install(install::Args),
+    State(state::Args),
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
@@ -118,6 +122,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
+        Command::Install(args) => install::run(&args, cli.lang),
+        Command::State(args) => state::run(&args, cli.lang),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),

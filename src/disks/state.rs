@@ -63,8 +63,8 @@ pub(super) fn make(commands: &dyn Commands, part: &Path, order: &Order) -> Resul
     run(commands, "cryptsetup", &format, recovery.secret().bytes())?;
     enroll(commands, &part, unlocking, &recovery, &order.run, Others::None)?;
     let open = open_state(commands, Path::new(&part), StateKey::Recovery(&recovery))?;
-    let made = run(commands, "mkfs.ext4", &["-q", "-F", "-L", STATE_LABEL, &open.display().to_string()], b"")
-        .and_then(|_| {
+    let made =
+        run(commands, "mkfs.ext4", &["-q", "-F", "-L", STATE_LABEL, &open.display().to_string()], b"").and_then(|_| {
             let label = ["--label", STATE_LABEL, "--subsystem", &subsystem(unlocking)];
             run(commands, "cryptsetup", &[&["config", &part], &label[..]].concat(), b"")
         });

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Pin, Then};
+use super::{SheetCode, Then};
 use crate::{
     disks::Token,
+    factors::Pin,
     types::{Lang, RecorderId},
 };
 
@@ -24,7 +25,7 @@ pub struct InstallFile {
     /// What opens the disks each day, with `unlock = "passphrase"`.
     pub passphrase: Option<String>,
     /// The code that opens the recovery sheet; without it one is made and shown.
-    pub sheet_code: Option<Token>,
+    pub sheet_code: Option<SheetCode>,
     /// Whether the secrets go from the stick.
     pub wipe_secrets: bool,
     /// What comes when all is done.
@@ -55,8 +56,7 @@ pub struct Mistake {
 struct Raw {
     recorder: toml::Spanned<String>,
     language: Option<toml::Spanned<String>>,
-    pin: Option<toml::Spanned<String>>,
-    pin_hash: Option<toml::Spanned<String>>,
+    pin: toml::Spanned<String>,
     passphrase: Option<toml::Spanned<String>>,
     sheet_code: Option<toml::Spanned<String>>,
     #[serde(default)]
@@ -75,8 +75,6 @@ struct RawNamed {
     token: toml::Spanned<String>,
 }
 
-type Text = toml::Spanned<String>;
-
 /// Reads it. Its secrets are in no message.
 ///
 /// # Errors
@@ -89,7 +87,6 @@ pub fn parse(text: &str) -> Result<InstallFile, Vec<Mistake>> {
     })?;
     let mut wrong = Vec::new();
     let mut miss = |at: usize, what: &str| wrong.push(Mistake { line: line(at), what: what.to_owned() });
-    let token = |named: &Text| named.get_ref().parse::<Token>().ok();
     let recorder = raw.recorder.get_ref().parse::<RecorderId>().ok();
     if recorder.is_none() {
         miss(raw.recorder.span().start, "recorder: this is no name of a recorder");
@@ -102,36 +99,20 @@ pub fn parse(text: &str) -> Result<InstallFile, Vec<Mistake>> {
         lang
     });
     let mut named = |n: &RawNamed| {
-        let token = token(&n.token);
+        let token = n.token.get_ref().parse::<Token>().ok();
         if token.is_none() {
-            miss(n.token.span().start, "token: four groups of four letters and digits, as custodian install --facts shows them");
+            miss(
+                n.token.span().start,
+                "token: four groups of four letters and digits, as custodian install --facts shows them",
+            );
         }
         token.map(|token| Named { serial: n.serial.clone(), token })
     };
     let system = named(&raw.system);
     let footage: Vec<Option<Named>> = raw.footage.iter().map(&mut named).collect();
-    let pin = match (&raw.pin, &raw.pin_hash) {
-        (Some(pin), None) => {
-            let read = Pin::plain(pin.get_ref());
-            if read.is_none() {
-                miss(pin.span().start, "pin: 6 to 12 digits");
-            }
-            read
-        }
-        (None, Some(hash)) => {
-            let read = Pin::hashed(hash.get_ref());
-            if read.is_none() {
-                miss(hash.span().start, "pin_hash: an argon2id hash, which begins with $argon2id$");
-            }
-            read
-        }
-        (_, hash) => {
-            miss(hash.as_ref().map_or(0, |h| h.span().start), "one of pin and pin_hash is needed");
-            None
-        }
-    };
+    let pin = Pin::choose(raw.pin.get_ref()).map_err(|e| miss(raw.pin.span().start, &format!("pin: {e}"))).ok();
     let sheet_code = raw.sheet_code.as_ref().and_then(|code| {
-        let read = token(code);
+        let read = SheetCode::read(code.get_ref());
         if read.is_none() {
             miss(code.span().start, "sheet_code: four groups of four letters and digits");
         }
@@ -163,7 +144,7 @@ pub fn parse(text: &str) -> Result<InstallFile, Vec<Mistake>> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "recorder = \"a\"\nlanguage = \"vi\"\npin = \"123456\"\nwipe_secrets = true\nthen = \"poweroff\"\n\
+    const GOOD: &str = "recorder = \"a\"\nlanguage = \"vi\"\npin = \"294173\"\nwipe_secrets = true\nthen = \"poweroff\"\n\
                         [system]\nserial = \"S1\"\ntoken = \"etjx-5zwc-n8fr-6g4d\"\n\
                         [[footage]]\nserial = \"F1\"\ntoken = \"ETJX 5zwc n8fr 6g4d\"\n";
 
@@ -173,21 +154,20 @@ mod tests {
         assert_eq!((file.recorder.as_str(), file.language, file.then), ("a", Some(Lang::Vi), Then::Poweroff));
         assert_eq!(file.system.token, file.footage[0].token);
         assert!(file.wipe_secrets && file.sheet_code.is_none());
-        let hashed = GOOD.replace("pin = \"123456\"", "pin_hash = \"$argon2id$v=19$m=1,t=1,p=1$YQ$YQ\"");
-        assert!(matches!(parse(&hashed).unwrap().pin, Pin::Hash(_)));
     }
 
     #[test]
     fn all_mistakes_have_their_lines_and_no_secret_is_told() {
         let lines = |text: &str| parse(text).unwrap_err().iter().map(|m| m.line).collect::<Vec<_>>();
-        let bad = GOOD.replace("\"vi\"", "\"fr\"").replace("123456", "12a456").replace("n8fr-6g4d", "n8fr");
+        let bad = GOOD.replace("\"vi\"", "\"fr\"").replace("294173", "29a173").replace("n8fr-6g4d", "n8fr");
         assert_eq!(lines(&bad), [2, 3, 8]);
         let said = format!("{:?}", parse(&bad).unwrap_err());
-        assert!(!said.contains("12a456"), "{said}");
+        assert!(!said.contains("29a173"), "{said}");
         assert_eq!(lines(&GOOD.replace("then = \"poweroff\"", "thn = 1")), [5]);
-        assert_eq!(lines(&GOOD.replace("pin = \"123456\"\n", "")), [1]);
-        assert_eq!(lines(&GOOD.replace("\"123456\"", "123456")), [3]);
-        let said = format!("{:?}", parse(&GOOD.replace("pin = \"123456\"", "pin = \"123456")).unwrap_err());
-        assert!(!said.contains("123456"), "{said}");
+        assert_eq!(lines(&GOOD.replace("pin = \"294173\"\n", "")), [1]);
+        assert_eq!(lines(&GOOD.replace("294173", "111111")), [3]);
+        assert_eq!(lines(&GOOD.replace("\"294173\"", "294173")), [3]);
+        let said = format!("{:?}", parse(&GOOD.replace("pin = \"294173\"", "pin = \"294173")).unwrap_err());
+        assert!(!said.contains("294173"), "{said}");
     }
 }

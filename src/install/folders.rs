@@ -43,7 +43,9 @@ mod tests {
             let parent = path.parent().unwrap();
             assert!(parent == Path::new("lib") || paths[..n].contains(&parent), "{}", path.display());
         }
-        for (name, user, mode) in [("ledger-spool", "custodian-record", 0o3770), ("etc", "root", 0o755), ("credstore", "root", 0o700)] {
+        for (name, user, mode) in
+            [("ledger-spool", "custodian-record", 0o3770), ("etc", "root", 0o755), ("credstore", "root", 0o700)]
+        {
             let folder = all.iter().find(|f| f.path.ends_with(name)).expect(name);
             assert_eq!((folder.user.as_str(), folder.mode), (user, mode), "{name}");
         }

@@ -1,47 +1,18 @@
 //! What is to be done, and in which steps. Pure.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FootageState, View,
+    FootageState, SheetCode, View,
     file::{InstallFile, Named},
 };
 use crate::{
     disks::{Token, Unfit},
+    factors::Pin,
     inventory::Disk,
     site::{Recorder, Unlock},
     types::{Lang, RecorderId, VolumeName},
 };
-
-/// What the console asks for before it changes something. Debug does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Pin {
-    /// As it is typed.
-    Plain(String),
-    /// Its argon2id hash.
-    Hash(String),
-}
-
-impl Pin {
-    /// 6 to 12 digits.
-    pub fn plain(text: &str) -> Option<Self> {
-        let fits = (6..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        fits.then(|| Self::Plain(text.to_owned()))
-    }
-
-    /// A hash in PHC's form.
-    pub fn hashed(text: &str) -> Option<Self> {
-        text.starts_with("$argon2id$").then(|| Self::Hash(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Pin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pin(…)")
-    }
-}
 
 /// What comes when all is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -67,12 +38,12 @@ pub struct Order {
     pub token: Token,
     /// The disks for footage.
     pub footage: Vec<Footage>,
-    /// See [`Pin`].
+    /// What the console asks for before it changes something.
     pub pin: Pin,
     /// What opens the disks each day, if a person does.
     pub passphrase: Option<String>,
     /// The code that opens the recovery sheet; one is made where there is none.
-    pub sheet_code: Option<Token>,
+    pub sheet_code: Option<SheetCode>,
     /// Whether the secrets go from the stick.
     pub wipe_secrets: bool,
     /// What comes when all is done.
@@ -91,12 +62,12 @@ pub struct Footage {
 }
 
 /// What is done with a disk for footage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// It is prepared.
-    Prepare,
-    /// What was begun is taken away, then it is prepared.
-    Again,
+    /// It is prepared, by this token for init.
+    Prepare(Token),
+    /// What was begun is taken away, by this token for erase, then it is prepared.
+    Again(Token),
     /// It stays as it is, with its footage.
     Keep,
 }
@@ -124,12 +95,14 @@ pub enum Step {
     Factors,
     /// The first generation.
     Generation,
-    /// Receipt and recovery sheet, on the stick.
-    Receipt,
-    /// What makes the machine start from the disk: last of all.
+    /// The recovery sheet, on the stick.
+    Sheet,
+    /// What makes the machine start from the disk: last of all that is written to it.
     Start,
     /// The secrets on the stick.
     Wipe,
+    /// The receipt, on the stick.
+    Receipt,
 }
 
 impl Step {
@@ -144,9 +117,10 @@ impl Step {
             Self::Footage { .. } => "footage",
             Self::Factors => "factors",
             Self::Generation => "generation",
-            Self::Receipt => "receipt",
+            Self::Sheet => "sheet",
             Self::Start => "start",
             Self::Wipe => "wipe",
+            Self::Receipt => "receipt",
         }
     }
 }
@@ -155,10 +129,11 @@ impl Step {
 pub fn steps(order: &Order) -> Vec<Step> {
     let mut steps = vec![Step::Table, Step::System, Step::Verity, Step::State, Step::Files];
     steps.extend(order.footage.iter().map(|f| Step::Footage { volume: f.volume.clone() }));
-    steps.extend([Step::Factors, Step::Generation, Step::Receipt, Step::Start]);
+    steps.extend([Step::Factors, Step::Generation, Step::Sheet, Step::Start]);
     if order.wipe_secrets {
         steps.push(Step::Wipe);
     }
+    steps.push(Step::Receipt);
     steps
 }
 
@@ -267,9 +242,9 @@ pub fn order(file: &InstallFile, lang: Lang, recorder: &Recorder, view: &View) -
 pub(super) fn how(state: &FootageState, given: Option<&Token>) -> Option<How> {
     match state {
         FootageState::Ours => Some(How::Keep),
-        FootageState::New(token) => (given == Some(token)).then_some(How::Prepare),
+        FootageState::New(token) => (given == Some(token)).then(|| How::Prepare(token.clone())),
         FootageState::Unfinished { now, before } => {
-            (given == Some(now) || given == Some(before)).then_some(How::Again)
+            (given == Some(now) || given == Some(before)).then(|| How::Again(now.clone()))
         }
         FootageState::Refused(_) => None,
     }
