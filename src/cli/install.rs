@@ -48,11 +48,9 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
     let parted = inventory::parted(&RealCommands, Path::new("/dev")).context("disks cannot be listed")?;
     let found = installing::find(&parted)?;
-    let run = PathBuf::from(RUN);
-    match fs::create_dir(&run) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e).context(RUN),
-        _ => {}
-    }
+    // Each console has a session of its own; only one of them writes.
+    let run = PathBuf::from(RUN).join(std::process::id().to_string());
+    fs::create_dir_all(&run).with_context(|| run.display().to_string())?;
     let version = version()?;
     let mounted = MountedStick::new(&RealCommands, found, &run, &version)?;
     let loader = LOADERS.iter().map(PathBuf::from).find(|path| path.exists());
@@ -62,6 +60,7 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         clock: &RealClock,
         version,
         loader: loader.with_context(|| format!("none of {LOADERS:?} is here"))?,
+        lock: PathBuf::from(RUN).join("lock"),
         accounts: Accounts::Real,
     };
     let papers = papers(&mounted.stick.data)?;
@@ -70,7 +69,12 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
     installing::stay_in_memory();
     let mut terminal = Terminal { bar: io::stdout().is_terminal(), drawn: None };
-    match Session::run(&mut terminal, &installer, &papers, flag) {
+    let ended = Session::run(&mut terminal, &installer, &papers, flag);
+    // The console begins anew when this ends: what was said is read first.
+    if !matches!(ended, Ended::Done { .. }) && io::stdin().is_terminal() {
+        let _ = terminal.ask(&t(chosen(flag, None), "install.enter", &[]));
+    }
+    match ended {
         Ended::Refused => Ok(ExitCode::FAILURE),
         Ended::Failed => Ok(ExitCode::from(BEGUN)),
         Ended::Done { then, wait } => {

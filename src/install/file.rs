@@ -157,6 +157,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_right() {
+        let file = parse(include_str!("../../image/install.example.toml")).unwrap();
+        assert_eq!((file.footage.len(), file.then), (1, Then::Reboot));
+    }
+
+    #[test]
     fn all_mistakes_have_their_lines_and_no_secret_is_told() {
         let lines = |text: &str| parse(text).unwrap_err().iter().map(|m| m.line).collect::<Vec<_>>();
         let bad = GOOD.replace("\"vi\"", "\"fr\"").replace("294173", "29a173").replace("n8fr-6g4d", "n8fr");

@@ -147,6 +147,7 @@ impl Bench {
             clock,
             version: "1.2.3".into(),
             loader: self.loader.clone(),
+            lock: self.loops.path().join("install.lock"),
             accounts: Accounts::None,
         }
     }

@@ -39,6 +39,9 @@ fn services(dir: &Path) -> Vec<PathBuf> {
         "health-secrets.service",
         "look.service",
         "look.timer",
+        "state.service",
+        "install.service",
+        "install-serial.service",
     ];
     let services = services.map(|s| format!("custodian-{s}"));
     let place = |name: &String| {

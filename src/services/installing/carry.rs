@@ -49,6 +49,7 @@ impl Installer<'_> {
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
+        let _alone = self.alone()?;
         let recorder = wanted.site.recorder(&order.recorder).context("the site has no such recorder")?;
         let unlocking = disks::unlocking(
             recorder.unlock,

@@ -15,11 +15,17 @@ mod session;
 mod start;
 mod stick;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 pub use end::{is_in, leave, stay_in_memory, wipe};
-use nix::unistd::{Group, User};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::{Group, User},
+};
 pub use session::{Desk, Ended, Hands, Papers, Session};
 pub use stick::{MountedStick, Stick, find};
 
@@ -81,6 +87,8 @@ pub struct Installer<'a> {
     pub version: String,
     /// The boot loader.
     pub loader: PathBuf,
+    /// Who has this lock installs.
+    pub lock: PathBuf,
     /// See [`Accounts`].
     pub accounts: Accounts,
 }
@@ -106,6 +114,9 @@ pub enum Refusal {
     /// The disk has a system on it that has run, and nobody has read that.
     #[error("custodian is installed on disk {0} already")]
     Installed(String),
+    /// Another one installs, at another console.
+    #[error("this machine is being installed at another console")]
+    Busy,
     /// What was begun on the disk cannot be opened.
     #[error("the state that was begun on disk {0} cannot be opened")]
     Locked(String),
@@ -157,6 +168,13 @@ impl Installer<'_> {
         let inventory = install::seen_as(&looked.survey.inventory, view);
         let plan = make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?;
         Ok((plan, recover))
+    }
+
+    /// Only one at a time, whichever console it is at.
+    fn alone(&self) -> anyhow::Result<Flock<File>> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.lock);
+        let file = file.with_context(|| self.lock.display().to_string())?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Refusal::Busy.into())
     }
 
     fn state_dir(at: &Path) -> PathBuf {

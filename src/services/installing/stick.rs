@@ -73,7 +73,7 @@ impl<'a> MountedStick<'a> {
         let stick = Stick { disk, root, verity, uki: PathBuf::new(), data: run.join("custodian-stick") };
         let mut mounted = Self { stick, commands, mounted: Vec::new() };
         let at = mounted.stick.data.clone();
-        mounted.mount(&data, &at, &format!("rw,{OPTIONS},umask=0077"))?;
+        mounted.mount(&data, &at, &format!("rw,{OPTIONS},dmask=0077,fmask=0177,quiet"))?;
         let at = run.join("custodian-stick-esp");
         // systemd may have mounted it for itself.
         let read_only = format!("ro,{OPTIONS}");

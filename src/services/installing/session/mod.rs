@@ -8,7 +8,7 @@ use std::io;
 use self::show::Shown;
 use super::{Done, Installer, Looked, Refusal, Tell, is_in};
 use crate::{
-    disks::{self, RecoveryKey},
+    disks::{self, RecoveryKey, Unfit},
     factors::PinError,
     install::{self, FootageState, Order, Question, Questions, Then, View, Wrong, file, text},
     lang::t,
@@ -448,18 +448,20 @@ impl<'a> Session<'a> {
     }
 
     fn failed(&mut self, e: &anyhow::Error, begun: bool) -> Ended {
-        match e.downcast_ref() {
-            Some(Refusal::Installed(disk)) => self.say("installed", &[("disk", disk)]),
-            Some(Refusal::Locked(disk)) => self.say("locked", &[("disk", disk)]),
-            _ => match e.downcast_ref() {
-                Some(unfit) => {
-                    let why = text::unfit(self.lang, unfit);
-                    self.say("failed", &[("why", &why)]);
-                }
-                None => self.say("failed", &[("why", &format!("{e:#}"))]),
-            },
+        // These come before anything is written.
+        let refused = match (e.downcast_ref(), e.downcast_ref::<Unfit>()) {
+            (Some(Refusal::Installed(disk)), _) => Some(t(self.lang, "install.installed", &[("disk", disk)])),
+            (Some(Refusal::Locked(disk)), _) => Some(t(self.lang, "install.locked", &[("disk", disk)])),
+            (Some(Refusal::Busy), _) => Some(t(self.lang, "install.busy", &[])),
+            (_, Some(why)) => Some(text::unfit(self.lang, why)),
+            _ => None,
+        };
+        if let Some(why) = &refused {
+            self.desk.say(why);
+        } else {
+            self.say("failed", &[("why", &format!("{e:#}"))]);
         }
-        if !begun {
+        if refused.is_some() || !begun {
             self.say("refused", &[]);
             return Ended::Refused;
         }
@@ -487,3 +489,6 @@ impl<'a> Session<'a> {
 fn list<'v>(volumes: impl Iterator<Item = &'v VolumeName>) -> String {
     volumes.map(VolumeName::as_str).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,13 +100,13 @@ fn disk_line(disk: &Disk, lang: Lang) -> String {
 pub(super) struct Shown<'a> {
     pub(super) desk: &'a mut dyn Desk,
     pub(super) lang: Lang,
-    /// Whether a step has ended: whether something may be changed.
+    /// Whether a step was begun: whether something may be changed.
     pub(super) begun: bool,
 }
 
 impl Tell for Shown<'_> {
     fn begins(&mut self, step: &Step, n: usize, of: usize) {
-        self.begun |= *step != Step::Table;
+        self.begun = true;
         let what = text::step(self.lang, step);
         let values = [("n", &*n.to_string()), ("of", &of.to_string()), ("what", &what)];
         self.desk.say(&t(self.lang, "install.step", &values));
@@ -115,7 +115,6 @@ impl Tell for Shown<'_> {
         self.desk.copied(done, all);
     }
     fn ended(&mut self, _: &Step, changed: bool) {
-        self.begun = true;
         let key = if changed { "install.done" } else { "install.was_done" };
         self.desk.say(&format!("      {}", t(self.lang, key, &[])));
     }
