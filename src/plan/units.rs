@@ -25,7 +25,7 @@ pub const HEALTH: &str = "custodian-health.service";
 pub const HEADER: &str = "# Made by custodian apply from site.toml. Changes here are lost.\n";
 
 /// What opens encrypted disks; systems that keep it elsewhere say so when custodian is built.
-const SYSTEMD_CRYPTSETUP: &str = match option_env!("CUSTODIAN_SYSTEMD_CRYPTSETUP") {
+pub const SYSTEMD_CRYPTSETUP: &str = match option_env!("CUSTODIAN_SYSTEMD_CRYPTSETUP") {
     Some(path) => path,
     None => "/usr/lib/systemd/systemd-cryptsetup",
 };

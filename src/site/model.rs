@@ -320,6 +320,11 @@ impl Camera {
         there.filter(|_| self.enabled)
     }
 
+    /// Whether it is to be recorded at a local time.
+    pub fn wanted_at(&self, local: civil::DateTime) -> bool {
+        self.enabled && self.scheduled(local)
+    }
+
     /// Whether it is recorded at a local time by its schedule.
     pub fn scheduled(&self, local: civil::DateTime) -> bool {
         self.schedule.is_empty() || self.schedule.iter().any(|h| h.covers(local))

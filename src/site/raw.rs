@@ -276,7 +276,7 @@ table! {
         optional valid: Length,
     }
 
-    /// How the recorder's health is reported. Never a picture, and no names unless a key here allows them.
+    /// How the recorder's health is reported. Never a picture. Names of cameras stand in mails unless `names = false`, elsewhere only where `names = true`.
     Health {
         /// How often the recorder is looked at, "5 s" to "10 min". Default: "30 s".
         optional interval: Length,

@@ -135,6 +135,8 @@ fn a_camera_that_is_not_enabled_has_no_streams() {
     let text = BASE.replacen("volume = \"b1\"", "volume = \"b1\"\nenabled = false", 1);
     let site = parse(&text, "site.toml").expect("right");
     assert_eq!(site.cameras()[1].streams().count(), 0);
+    let noon = jiff::civil::date(2026, 11, 26).at(12, 0, 0, 0);
+    assert!(site.cameras()[1].scheduled(noon) && !site.cameras()[1].wanted_at(noon));
     assert_eq!(site.cameras_of(&site.cameras()[1].recorder).count(), 1);
 }
 
