@@ -59,6 +59,13 @@ impl Net {
         self.run(b.0, &["ip", "link", "set", b.1, "up"]);
     }
 
+    /// A wire between a link of this machine, for another one to take, and a link of one of these.
+    pub fn outlet(&self, link: &str, to: (&str, &str)) {
+        let there = self.name(to.0);
+        done(Command::new("ip").args(["link", "add", link, "type", "veth", "peer", "name", to.1, "netns", &there]));
+        self.run(to.0, &["ip", "link", "set", to.1, "up"]);
+    }
+
     /// A command in a machine.
     pub fn command(&self, machine: &str, line: &[&str]) -> Command {
         let mut command = Command::new("ip");
