@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from parts import packages, trees
-from parts.host import IMAGE, REPO, Failed, Tools, output, say
+from parts import bill, check, packages, trees
+from parts.host import IMAGE, REPO, Failed, Tools, output, say, sha256
 from parts.keys import keys
 from parts.pack import Image
-from parts.root import binary, root_tree
+from parts.root import binary, initrd, root_tree
 
 MIRROR = "http://deb.debian.org/debian"
 
@@ -28,6 +28,7 @@ def arguments(argv):
     p.add_argument("--keys", type=Path, default=target / "keys", help="the vendor's keys; made there if missing (%(default)s)")
     p.add_argument("--mirror", default=MIRROR, help="of Debian (%(default)s)")
     p.add_argument("--update-lock", action="store_true", help="take the mirror's present packages into image/packages.lock, and end")
+    p.add_argument("--check", action="store_true", help="build this commit twice, in two folders, and compare every byte; with --binary: of the image alone")
     p.add_argument("--update-only", action="store_true", help="no stick: the update directory of a further version")
     return p.parse_args(argv)
 
@@ -35,7 +36,9 @@ def arguments(argv):
 def main(argv=None):
     a = arguments(argv)
     try:
-        if a.update_lock:
+        if a.check:
+            check.check(a)
+        elif a.update_lock:
             packages.update_lock(a.cache.resolve(), a.mirror)
         else:
             build(a)
@@ -63,14 +66,18 @@ def build(a):
     tools = Tools(tools_tree, epoch, [cache, out, key_folder, IMAGE])
     all_keys = keys(key_folder, tools)
     base = trees.tree(cache, tools_tree, a.mirror, "root")
-    initrd = trees.tree(cache, tools_tree, a.mirror, "initrd")
+    base_initrd = trees.tree(cache, tools_tree, a.mirror, "initrd")
+    small = initrd(cache, tools_tree, base_initrd)
     root = root_tree(cache, tools_tree, base, program, all_keys[3])
     image = Image(version, epoch, tools, work, out, all_keys)
     image.pack_root(root)
-    image.pack_kernel(root, base / "root.vmlinuz", initrd / "initrd.cpio.zst")
+    image.pack_kernel(root, base / "root.vmlinuz", small)
     image.sign_update()
     made = [image.root, image.verity, image.uki]
     if not a.update_only:
-        made.append(image.stick())
+        made += [image.stick(), image.compressed()]
+        made += bill.write(image, [base / "root", base_initrd / "initrd"])
+    sizes = "".join(f"{p.stat().st_size:>12} {sha256(p)} {p.relative_to(out)}\n" for p in made)
+    (out / f"custodian_{version}.sizes.txt").write_text(sizes)
     for p in made:
-        say(f"{p.stat().st_size / 1e6:8.1f} MB  {p}")
+        say(f"{p.stat().st_size / 1e6:8.1f} MB  {p.relative_to(out)}")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import uuid
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from parts.keys import sign
 NAMESPACE = uuid.UUID("5b8f2a5e-6a0a-4a53-9f0c-0b9c6f0f7f11")
 SALT = "637573746f6469616e20726f6f742076657269747920636f6d706172656420000"[:64]
 MIB = 1 << 20
+# Of the compressed stick.
+MOST = 300_000_000
 TYPES = {
     "esp": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
     "root": "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
@@ -150,6 +151,14 @@ class Image:
                             out.write(block)
         remove(folder)
         return raw
+
+    def compressed(self):
+        """The stick as it is handed out."""
+        small = self.out / "custodian-installer.raw.zst"
+        self.tools.run(["zstd", "-q", "-f", "-9", "-T1", "-o", small, self.out / "custodian-installer.raw"], log=self.log("zstd"))
+        if small.stat().st_size >= MOST:
+            raise Failed(f"{small} has {small.stat().st_size} bytes: more than {MOST}, which a school's line is to carry")
+        return small
 
     def fat(self, file, size, label, files):
         with open(file, "wb") as f:

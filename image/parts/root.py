@@ -46,7 +46,7 @@ def root_tree(cache, tools_tree, base, program, keyring):
     def make(new):
         root = new / "root"
         run(["cp", "-a", "--reflink=auto", base / "root", root])
-        drop(root)
+        drop(root, "dropped.files")
         overlay(root, stripped, keyring)
         put(letters, root / "usr/share/custodian/unifont.bgf")
         settle(root, Tools(tools_tree, 0, [cache]), cache)
@@ -55,42 +55,59 @@ def root_tree(cache, tools_tree, base, program, keyring):
     return stage(cache, "assembled", inputs, make) / "root"
 
 
-def drop(root):
+def drop(root, *lists):
+    """Takes out the files of image/dropped.packages, and what the lists of globs name."""
     info = root / "var/lib/dpkg/info"
     gone = []
     kept = set()
     dropped = set(listed(IMAGE / "dropped.packages"))
     for files in sorted(info.glob("*.list")):
-        package = files.name.removesuffix(".list").partition(":")[0]
         lines = files.read_text().splitlines()
-        if package in dropped:
+        if files.name.removesuffix(".list").partition(":")[0] in dropped:
             gone += lines
-            dropped.discard(package)
         else:
             kept.update(lines)
-    if dropped:
-        raise Failed(f"image/dropped.packages names what is not installed: {' '.join(sorted(dropped))}")
     for path in gone:
         p = root / path.lstrip("/")
         # /bin and its like are links into /usr.
         p = p.parent.resolve() / p.name
         if path not in kept and (p.is_symlink() or p.is_file()):
             p.unlink()
-    for pattern in listed(IMAGE / "dropped.files"):
+    for pattern in [l for file in lists for l in listed(IMAGE / file)]:
         for found in glob.glob(pattern, root_dir=root, include_hidden=True):
             remove(root / found)
     for folder, _, _ in os.walk(root / "usr", topdown=False):
         if not os.listdir(folder):
             os.rmdir(folder)
-    for folder, folders, files in os.walk(root):
-        for name in folders + files:
-            p = Path(folder) / name
-            # A link to what has gone: under /etc/alternatives, say.
-            if p.is_symlink() and not os.readlink(p).startswith(("/proc", "/dev", "/run", "/sys", "../run", "../proc")):
-                target = os.readlink(p)
-                real = root / target.lstrip("/") if target.startswith("/") else p.parent / target
-                if not os.path.lexists(real) and "alternatives" in (str(p) + target):
-                    p.unlink()
+    # Links into what has gone.
+    for p in (root / "etc/alternatives").glob("*"):
+        if not os.path.lexists(root / os.readlink(p).lstrip("/")):
+            p.unlink()
+    for p in list((root / "usr/bin").iterdir()) + list((root / "usr/sbin").iterdir()):
+        if p.is_symlink() and (target := os.readlink(p)).startswith("/etc/alternatives/") and not os.path.lexists(root / target.lstrip("/")):
+            p.unlink()
+
+
+def initrd(cache, tools_tree, base):
+    """The initrd's tree without what is not needed, packed: the same bytes from the same tree."""
+
+    def make(new):
+        tree = new / "tree"
+        run(["cp", "-a", "--reflink=auto", base / "initrd", tree])
+        drop(tree, "dropped.files", "dropped.initrd")
+        lay(IMAGE / "initrd-files", tree)
+        tools = Tools(tools_tree, 0, [cache])
+        tools.run(["systemctl", f"--root={tree}", "preset-all"], log=cache / "initrd-presets.log")
+        pack = """
+            set -e -o pipefail
+            find . -exec touch --no-dereference --date=@0 {} +
+            find . -print0 | LC_ALL=C sort -z | cpio --null --create --format=newc --reproducible --quiet --owner=+0:+0 | zstd -q -15 -T1 > ../initrd.cpio.zst
+        """
+        tools.run(["bash", "-c", pack], cwd=str(tree), log=cache / "initrd-pack.log")
+        remove(tree)
+
+    inputs = [base.name, IMAGE / "initrd-files", IMAGE / "dropped.packages", IMAGE / "dropped.files", IMAGE / "dropped.initrd", Path(__file__)]
+    return stage(cache, "packed-initrd", inputs, make) / "initrd.cpio.zst"
 
 
 def overlay(root, program, keyring):

@@ -34,7 +34,7 @@ def locked_for(use):
 
 
 def tree(cache, tools_tree, mirror, name):
-    """mkosi's output `name` (root: a folder, initrd: a file)."""
+    """mkosi's tree `name`: root, or initrd."""
     repo = repository(cache, mirror, "image")
     conf = IMAGE / "mkosi" / name
 

@@ -20,6 +20,7 @@ mod format;
 mod health;
 mod health_look;
 mod holds;
+mod install;
 mod layering;
 mod ledger;
 mod nix;
