@@ -65,10 +65,11 @@ in
   };
   # `nix flake check` of old versions does not look at these.
   formatter = self.formatter.x86_64-linux.name;
-  modules = lib.mapAttrs (_: m: builtins.isFunction (lib.head (map import m.imports or [ ./. ]))) (
-    removeAttrs self.nixosModules [ "default" ]
-  )
-  // {
-    default = self.nixosModules.default == self.nixosModules.custodian;
-  };
+  modules =
+    lib.mapAttrs (_: m: builtins.isFunction (import (lib.head m.imports))) (
+      removeAttrs self.nixosModules [ "default" ]
+    )
+    // {
+      default = self.nixosModules.default == self.nixosModules.custodian;
+    };
 }
