@@ -23,7 +23,7 @@ TYPES = {
 # Nothing of it can be changed at the keyboard: the loader's editor is off on the machine, a stick has no menu.
 CMDLINE = (
     "rootfstype=erofs rootflags=ro ro systemd.machine_id=firmware systemd.gpt_auto=no systemd.getty_auto=no panic=10 oops=panic audit=0 "
-    "rd.systemd.default_timeout_start_sec=90s loglevel=4 systemd.show_status=auto"
+    "rd.systemd.default_device_timeout_sec=60s rd.systemd.default_timeout_start_sec=90s loglevel=4 systemd.show_status=auto"
 )
 
 
