@@ -18,6 +18,8 @@
 //! disks → types sys inventory
 //! plan → types lang site inventory
 //! apply → types sys plan
+//! state → types lang sys inventory disks plan
+//! install → types lang sys factors site inventory disks plan
 //! ledger → types sys
 //! store → types sys ledger
 //! capture → types sys site store
@@ -39,6 +41,7 @@ pub mod demo;
 pub mod disks;
 pub mod factors;
 pub mod health;
+pub mod install;
 pub mod inventory;
 pub mod lang;
 pub mod ledger;
@@ -47,6 +50,7 @@ pub mod retention;
 pub mod retrieve;
 pub mod services;
 pub mod site;
+pub mod state;
 pub mod store;
 pub mod sys;
 pub mod types;

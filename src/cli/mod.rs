@@ -16,6 +16,7 @@ mod generations;
 mod health;
 mod help;
 mod hold;
+mod install;
 mod inventory;
 mod ledger;
 pub mod logger;
@@ -28,6 +29,7 @@ mod retention;
 mod schema;
 mod screen;
 mod segments;
+mod state;
 mod status;
 mod table;
 mod time;
@@ -91,6 +93,8 @@ enum Command {
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
+    Install(install::Args),
+    State(state::Args),
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
@@ -121,6 +125,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
+        Command::Install(args) => install::run(&args, cli.lang),
+        Command::State(args) => state::run(&args, cli.lang),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),

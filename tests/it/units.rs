@@ -41,6 +41,9 @@ fn services(dir: &Path) -> Vec<PathBuf> {
         "look.timer",
         "console.service",
         "console-serial.service",
+        "state.service",
+        "install.service",
+        "install-serial.service",
     ];
     let services = services.map(|s| format!("custodian-{s}"));
     let place = |name: &String| {
