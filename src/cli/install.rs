@@ -50,7 +50,12 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     let found = installing::find(&parted)?;
     // Each console has a session of its own; only one of them writes.
     let run = PathBuf::from(RUN).join(std::process::id().to_string());
-    fs::create_dir_all(&run).with_context(|| run.display().to_string())?;
+    for dir in [Path::new(RUN), &run] {
+        match fs::create_dir(dir) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e).context(dir.display().to_string()),
+            _ => {}
+        }
+    }
     let version = version()?;
     let mounted = MountedStick::new(&RealCommands, found, &run, &version)?;
     let loader = LOADERS.iter().map(PathBuf::from).find(|path| path.exists());
@@ -65,7 +70,15 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     };
     let papers = papers(&mounted.stick.data)?;
     if args.facts {
-        return facts(&installer, &papers, chosen(flag, None));
+        print(&facts(&installer, &papers)?);
+        print(&t(chosen(flag, None), "install.facts_written", &[]));
+        return Ok(ExitCode::SUCCESS);
+    }
+    // For who wants to write install.toml: in the installer there is no shell to ask for it.
+    if papers.install.is_none()
+        && let Err(e) = facts(&installer, &papers)
+    {
+        log::warn!(CAUSE = format!("{e:#}"); "facts.json is not on the stick: {e:#}");
     }
     installing::stay_in_memory();
     let mut terminal = Terminal { bar: io::stdout().is_terminal(), drawn: None };
@@ -85,11 +98,13 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Waits for the stick to be pulled, and leaves.
-fn end(stick: &str, then: Then, wait: bool) -> anyhow::Result<ExitCode> {
+/// Waits so long for the stick to be pulled, and leaves.
+fn end(stick: &str, then: Then, wait: Duration) -> anyhow::Result<ExitCode> {
     nix::unistd::sync();
-    while wait && installing::is_in(Path::new("/sys"), stick) {
+    let mut waited = Duration::ZERO;
+    while waited < wait && installing::is_in(Path::new("/sys"), stick) {
         thread::sleep(LOOK);
+        waited += LOOK;
     }
     installing::leave(then).context("the machine does not start again: switch it off and on")?;
     Ok(ExitCode::SUCCESS)
@@ -112,8 +127,8 @@ fn papers(data: &Path) -> anyhow::Result<Papers> {
     Ok(Papers { site: read("site.toml")?, secrets: read("secrets.toml")?, install: read("install.toml")? })
 }
 
-/// The disks with their codes, for who writes install.toml.
-fn facts(installer: &Installer<'_>, papers: &Papers, lang: Lang) -> anyhow::Result<ExitCode> {
+/// The disks with their codes, for who writes install.toml; on the stick too.
+fn facts(installer: &Installer<'_>, papers: &Papers) -> anyhow::Result<String> {
     let looked = installer.look()?;
     let text = papers.site.as_deref().context("there is no site.toml on the stick")?;
     let site = site::parse(std::str::from_utf8(text).context("site.toml")?, "site.toml")?;
@@ -147,10 +162,8 @@ fn facts(installer: &Installer<'_>, papers: &Papers, lang: Lang) -> anyhow::Resu
         "version": installer.version, "links": looked.survey.inventory.links, "recorders": recorders,
     });
     let json = serde_json::to_string_pretty(&json)? + "\n";
-    print(&json);
     fs::write(installer.stick.data.join("facts.json"), &json).context("facts.json cannot be written to the stick")?;
-    print(&t(lang, "install.facts_written", &[]));
-    Ok(ExitCode::SUCCESS)
+    Ok(json)
 }
 
 /// A screen or a serial line.
@@ -183,8 +196,11 @@ impl Desk for Terminal {
     fn copied(&mut self, done: u64, all: u64) {
         let percent = (done * 100).checked_div(all).unwrap_or(100);
         // A line that cannot be written over is written now and then.
-        let next =
-            if self.bar { self.drawn != Some(percent) } else { percent % 25 == 0 && self.drawn != Some(percent) };
+        let next = if self.bar {
+            self.drawn != Some(percent)
+        } else {
+            percent.is_multiple_of(25) && self.drawn != Some(percent)
+        };
         if !next {
             return;
         }

@@ -249,7 +249,7 @@ fn sh(script: &str) {
     assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-const DONE: Ended = Ended::Done { then: Then::Poweroff, wait: false };
+const DONE: Ended = Ended::Done { then: Then::Poweroff, wait: Duration::ZERO };
 
 #[test]
 fn loop_an_installation_that_asks_nobody() {

@@ -3,7 +3,7 @@
 
 mod show;
 
-use std::io;
+use std::{io, time::Duration};
 
 use self::show::Shown;
 use super::{Done, Installer, Looked, Refusal, Tell, is_in};
@@ -126,18 +126,21 @@ pub struct Papers {
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// All is done. `wait`: a code was shown, which somebody has to write down before the stick is pulled.
+    /// All is done.
     Done {
         /// What comes now.
         then: Then,
-        /// Whether the stick is waited for.
-        wait: bool,
+        /// How long it is waited for that the stick is pulled: a code was shown, which somebody has to write down before.
+        wait: Duration,
     },
     /// Nothing was changed.
     Refused,
     /// It was begun, and can be gone on with.
     Failed,
 }
+
+/// Where nobody is asked, nobody may be there to pull the stick.
+const SOON: Duration = Duration::from_mins(2);
 
 /// A refusal that has been said.
 struct Said;
@@ -284,13 +287,9 @@ impl<'a> Session<'a> {
     fn recorder<'s>(&mut self, site: &'s Site, named: Option<&RecorderId>) -> Answer<&'s Recorder> {
         let all: Vec<&Recorder> = site.recorders().collect();
         if let Some(named) = named {
-            return match site.recorder(named) {
-                Some(recorder) => Ok(recorder),
-                None => {
-                    let names: Vec<&str> = all.iter().map(|r| r.id.as_str()).collect();
-                    self.refuse("no_recorder", &[("recorder", named.as_str()), ("recorders", &names.join(", "))])
-                }
-            };
+            let names: Vec<&str> = all.iter().map(|r| r.id.as_str()).collect();
+            let values = [("recorder", named.as_str()), ("recorders", &names.join(", "))];
+            return site.recorder(named).map_or_else(|| self.refuse("no_recorder", &values), Ok);
         }
         if let [only] = all.as_slice() {
             return Ok(only);
@@ -477,12 +476,16 @@ impl<'a> Session<'a> {
             self.say("key_is", &[]);
         }
         // Who has chosen the code knows it.
-        let wait = order.sheet_code.is_none();
-        if wait {
-            self.say("sheet_is", &[("file", &done.sheet), ("code", &done.code.reveal())]);
-            self.say(if order.then == Then::Reboot { "pull" } else { "pull_off" }, &[]);
+        if order.sheet_code.is_some() {
+            return Ended::Done { then: order.then, wait: Duration::ZERO };
         }
-        Ended::Done { then: order.then, wait }
+        self.say("sheet_is", &[("file", &done.sheet), ("code", &done.code.reveal())]);
+        self.say(if order.then == Then::Reboot { "pull" } else { "pull_off" }, &[]);
+        if order.asked {
+            return Ended::Done { then: order.then, wait: Duration::MAX };
+        }
+        self.say("pull_soon", &[]);
+        Ended::Done { then: order.then, wait: SOON }
     }
 }
 
