@@ -232,7 +232,10 @@ impl Bench {
         });
         let on_stick: Vec<String> =
             fs::read_dir(&self.stick.data).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        let receipt = on_stick.iter().find(|n| n.starts_with("receipt-a-") && n.ends_with(".txt")).expect("a receipt");
+        let receipt = on_stick
+            .iter()
+            .find(|n| n.starts_with("receipt-a-") && n.strip_suffix(".txt").is_some())
+            .expect("a receipt");
         let receipt = fs::read_to_string(self.stick.data.join(receipt)).unwrap();
         assert!(receipt.contains("SYS1") && receipt.contains("FOOT1"), "{receipt}");
         let sheet = fs::read_to_string(self.stick.data.join("recovery-a.html")).unwrap();
@@ -294,11 +297,10 @@ fn loop_an_installation_that_is_cut_short_is_finished_by_the_next() {
     let (_, _, changes) = whole.run(&whole.install_toml(), usize::MAX);
     drop(whole);
     assert!(changes.len() > 10, "{changes:#?}");
-    for cut_at in 0..changes.len() {
+    for (cut_at, at) in changes.iter().enumerate() {
         let bench = Bench::new();
         let toml = bench.install_toml();
         let (ended, said, _) = bench.run(&toml, cut_at);
-        let at = &changes[cut_at];
         // The last mounts only look whether all is there.
         assert_ne!(ended, DONE, "cut at {at}: {said}");
         assert!(said.contains("no power"), "cut at {at}: {said}");

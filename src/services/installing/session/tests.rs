@@ -3,6 +3,7 @@ use std::{
     collections::VecDeque,
     fmt::Write as _,
     fs::{self, File},
+    io::Write as _,
     os::unix::fs::symlink,
     path::Path,
 };
@@ -63,13 +64,20 @@ fn looked() -> Looked {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     fs::create_dir(at("by-id")).unwrap();
-    for (name, id) in
-        [("nvme0n1", "nvme-SSD"), ("sda", "ata-NEW"), ("sdb", "ata-OLD"), ("sdc", "ata-TEACHER"), ("sdd", "usb-STICK")]
-    {
-        File::create(at(name)).unwrap().set_len(4096).unwrap();
+    for (name, id, size) in [
+        ("nvme0n1", "nvme-SSD", 256_060_514_304),
+        ("sda", "ata-NEW", 12_000_138_625_024),
+        ("sdb", "ata-OLD", 12_000_138_625_024),
+        ("sdc", "ata-TEACHER", 500_107_862_016),
+        ("sdd", "usb-STICK", 8_000_000_000),
+    ] {
+        let mut file = File::create(at(name)).unwrap();
+        file.set_len(size).unwrap();
+        if name == "sdc" {
+            file.write_all(b"NTFS").unwrap();
+        }
         symlink(at(name), at("by-id").join(id)).unwrap();
     }
-    fs::write(at("sdc"), "NTFS").unwrap();
     let commands = FakeCommands::new(|program, args| {
         let ok = |text: String| Ok(Output { code: Some(0), stdout: text.into(), stderr: String::new() });
         match program {
