@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{chosen, print, print_error};
 use crate::{
@@ -166,6 +167,30 @@ fn facts(installer: &Installer<'_>, papers: &Papers) -> anyhow::Result<String> {
     Ok(json)
 }
 
+/// Columns that every console has.
+const COLUMNS: usize = 79;
+
+/// Lines that end at a word, where there are words. What has no spaces the terminal breaks.
+fn wrapped(text: &str) -> String {
+    let line = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        let (mut out, mut used) = (String::new(), 0);
+        for word in line.split_inclusive(' ') {
+            let width = word.trim_end().width();
+            if used > indent && used + width > COLUMNS {
+                out.truncate(out.trim_end().len());
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                used = indent;
+            }
+            out.push_str(word);
+            used += word.width();
+        }
+        out
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A screen or a serial line.
 struct Terminal {
     /// Whether a line can be written over.
@@ -182,12 +207,12 @@ impl Desk for Terminal {
         if self.drawn.take().is_some() && self.bar {
             let _ = write!(io::stdout(), "\r\x1b[K");
         }
-        print(text);
+        print(&wrapped(text));
     }
 
     fn ask(&mut self, prompt: &str) -> io::Result<Option<String>> {
         let mut out = io::stdout();
-        write!(out, "\n{prompt}")?;
+        write!(out, "\n{}", wrapped(prompt))?;
         out.flush()?;
         let mut line = String::new();
         Ok((io::stdin().lock().read_line(&mut line)? > 0).then_some(line))
@@ -213,5 +238,23 @@ impl Desk for Terminal {
             writeln!(out, "      {percent} %")
         };
         let _ = out.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_at_words_and_keep_their_indent() {
+        let text = format!("  - {}\nshort: ", "word ".repeat(20).trim_end());
+        let shown = wrapped(&text);
+        let lines: Vec<&str> = shown.split('\n').collect();
+        assert_eq!(lines.len(), 3, "{shown}");
+        assert!(lines[0].len() <= COLUMNS && lines[0].ends_with("word") && lines[1].starts_with("  word"), "{shown}");
+        assert_eq!(lines[2], "short: ", "a prompt keeps its space");
+        let no_words = "字".repeat(60);
+        assert_eq!(wrapped(&no_words), no_words);
+        assert_eq!(wrapped("a\n\n    b"), "a\n\n    b");
     }
 }

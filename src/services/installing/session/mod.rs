@@ -376,6 +376,7 @@ impl<'a> Session<'a> {
         let mut questions = Questions::new(recorder, view, secrets);
         self.say("lost", &[]);
         while let Some(question) = questions.next() {
+            self.show_codes(question, view);
             let prompt = self.prompt(question, view);
             let line = self.ask(&prompt)?;
             match questions.answer(&line) {
