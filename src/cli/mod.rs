@@ -27,6 +27,7 @@ mod recovery;
 mod reindex;
 mod retention;
 mod schema;
+mod screen;
 mod segments;
 mod state;
 mod status;
@@ -97,6 +98,7 @@ enum Command {
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
+    Screen(screen::Args),
 }
 
 impl Cli {
@@ -108,7 +110,8 @@ impl Cli {
 
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
 pub fn parse() -> Cli {
-    let matches = help::command(chosen(flag_before_parsing(env::args()), None)).get_matches();
+    let args = screen::arguments(env::args().collect(), env::var(screen::SCREEN).ok().as_deref());
+    let matches = help::command(chosen(flag_before_parsing(args.iter().cloned()), None)).get_matches_from(args);
     Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }
 
@@ -145,6 +148,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),
+        Command::Screen(args) => screen::run(&args),
     }
 }
 

@@ -23,6 +23,7 @@ mod holds;
 mod install;
 mod layering;
 mod ledger;
+mod nix;
 mod plan;
 mod power;
 mod pull;

@@ -39,6 +39,8 @@ fn services(dir: &Path) -> Vec<PathBuf> {
         "health-secrets.service",
         "look.service",
         "look.timer",
+        "console.service",
+        "console-serial.service",
         "state.service",
         "install.service",
         "install-serial.service",
@@ -85,7 +87,7 @@ fn a_mistake_in_a_unit_is_found() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("WatchdogSecs"));
 }
 
-/// Below 2.0 out of 10, for all but apply, which is root's.
+/// Below 2.0 out of 10, for all but apply and the console, which are root's.
 #[test]
 fn services_are_locked_up() {
     for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look"] {
@@ -95,6 +97,20 @@ fn services_are_locked_up() {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
         assert!(!judge("--threshold=1").unwrap().status.success(), "the judge can say no");
     }
+}
+
+/// The same program on a screen and on a serial line: what is locked up for one is for the other.
+#[test]
+fn both_consoles_are_the_same_but_for_their_terminals() {
+    let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
+    let serial = read("custodian-console-serial.service");
+    let without = |text: &str| -> Vec<String> {
+        let own = ["Description=", "Condition", "Conflicts=", "TTYVTDisallocate=", "# Only where the kernel"];
+        let kept = text.lines().filter(|l| !own.iter().any(|o| l.starts_with(o)));
+        kept.map(|l| l.replace("ttyS0", "tty1")).collect()
+    };
+    assert_eq!(without(&read("custodian-console.service")), without(&serial));
+    assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
 }
 
 /// They compete with the recorder for processor and disks, and by their groups they could ask it for live pictures.
