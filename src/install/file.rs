@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_example_wants_a_pin_and_a_code_of_ones_own_and_is_right_else() {
-        let text = include_str!("../../image/install.example.toml");
+        let text = include_str!("../../image/stick/install.example.toml");
         let wrong: Vec<String> = parse(text).unwrap_err().into_iter().map(|m| m.what).collect();
         assert!(wrong.len() == 2 && wrong[0].starts_with("pin") && wrong[1].starts_with("sheet_code"), "{wrong:?}");
         let text =

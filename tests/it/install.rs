@@ -169,7 +169,11 @@ impl Bench {
     }
 
     fn run(&self, toml: &str, cut_at: usize) -> (Ended, String, Vec<String>) {
-        let papers = Papers { site: Some(SITE.into()), secrets: Some(SECRETS.into()), install: Some(toml.into()) };
+        self.run_for(SITE, toml, cut_at)
+    }
+
+    fn run_for(&self, site: &str, toml: &str, cut_at: usize) -> (Ended, String, Vec<String>) {
+        let papers = Papers { site: Some(site.into()), secrets: Some(SECRETS.into()), install: Some(toml.into()) };
         let (programs, clock, mut desk) = (self.programs(cut_at), FakeClock::at(NOW), Nobody::default());
         let ended = Session::run(&mut desk, &self.installer(&programs, &clock), &papers, None);
         (ended, desk.0.join("\n"), programs.changes())
@@ -339,4 +343,45 @@ fn loop_a_disk_that_holds_something_is_taken_with_its_code_and_one_with_footage_
         "{said}"
     );
     bench.check();
+}
+
+#[test]
+fn loop_a_stick_that_is_pulled_or_full_ends_it_before_the_disk_starts() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let toml = bench.install_toml();
+    let starts = || bench.within(1, |esp| esp.join("EFI/Linux/custodian_1.2.3.efi").exists());
+    // Pulled: what is to be copied cannot be read, and the kernel knows no such disk any more.
+    let away = bench.stick.verity.with_extension("away");
+    fs::rename(&bench.stick.verity, &away).unwrap();
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, Ended::Failed, "{said}");
+    assert!(said.contains("The stick was pulled") && !changes.iter().any(|c| c.contains("mkfs.vfat")), "{said}");
+    fs::rename(&away, &bench.stick.verity).unwrap();
+    // Full: keys would be lost with the sheet.
+    sh(&format!("mount -t tmpfs -o size=4k none {}", bench.stick.data.display()));
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    sh(&format!("umount {}", bench.stick.data.display()));
+    assert_eq!(ended, Ended::Failed, "{said}");
+    assert!(said.contains("recovery-a.html cannot be written to the stick"), "{said}");
+    assert!(!changes.iter().any(|c| c.contains("mkfs.vfat")), "{changes:#?}");
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    assert!(!changes.iter().any(|c| c.starts_with("mkfs.xfs") || c.starts_with("systemd-repart")), "{changes:#?}");
+    assert!(starts());
+    bench.check();
+}
+
+#[test]
+fn loop_a_machine_without_a_tpm_is_refused_before_anything_is_written() {
+    if !possible() || Path::new("/dev/tpmrm0").exists() {
+        return;
+    }
+    let bench = Bench::new();
+    let toml = bench.install_toml();
+    let (ended, said, changes) = bench.run_for(&SITE.replace("\"none\"", "\"tpm\""), &toml, usize::MAX);
+    assert_eq!(ended, Ended::Refused, "{said}");
+    assert!(said.contains("write unlock = \"usb-key\"") && changes.is_empty(), "{said} {changes:?}");
 }
