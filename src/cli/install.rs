@@ -47,6 +47,26 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         print_error(&t(chosen(flag, None), "install.not_root", &[]));
         return Ok(ExitCode::FAILURE);
     }
+    match session(args, flag) {
+        Ok(code) => Ok(code),
+        Err(e) => {
+            // Who stands at the machine reads no journal.
+            print(&wrapped(&t(chosen(flag, None), "install.failed", &[("why", &format!("{e:#}"))])));
+            pause(flag);
+            Err(e)
+        }
+    }
+}
+
+/// The console begins anew when this ends: what was said is read first.
+fn pause(flag: Option<Lang>) {
+    if io::stdin().is_terminal() {
+        print(&t(chosen(flag, None), "install.enter", &[]));
+        let _ = io::stdin().lock().read_line(&mut String::new());
+    }
+}
+
+fn session(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     let parted = inventory::parted(&RealCommands, Path::new("/dev")).context("disks cannot be listed")?;
     let found = installing::find(&parted)?;
     // Each console has a session of its own; only one of them writes.
@@ -84,9 +104,8 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     installing::stay_in_memory();
     let mut terminal = Terminal { bar: io::stdout().is_terminal(), drawn: None };
     let ended = Session::run(&mut terminal, &installer, &papers, flag);
-    // The console begins anew when this ends: what was said is read first.
-    if !matches!(ended, Ended::Done { .. }) && io::stdin().is_terminal() {
-        let _ = terminal.ask(&t(chosen(flag, None), "install.enter", &[]));
+    if !matches!(ended, Ended::Done { .. }) {
+        pause(flag);
     }
     match ended {
         Ended::Refused => Ok(ExitCode::FAILURE),

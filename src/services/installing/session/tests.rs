@@ -318,6 +318,8 @@ fn who_pulls_the_stick_is_told_so() {
     assert_eq!(Session::run(&mut person, &hands, &papers(), Some(Lang::En)), Ended::Failed);
     assert!(person.saw.ends_with("the installation goes on where it was.\n"), "{}", person.saw);
     assert!(person.saw.contains("The stick was pulled."), "{}", person.saw);
+    // Where English is all that can be shown, what is written is in the school's language all the same.
+    assert_eq!(hands.ordered.borrow()[0].lang, Lang::Vi);
     // Before the table there is nothing to go on with.
     let mut person = Person::who_says(&["1", &system, &footage, "294173", "2"]);
     let hands = Fake { fails_at: 0, ..Fake::new() };
