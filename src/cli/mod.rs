@@ -126,7 +126,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
         Command::Install(args) => install::run(&args, cli.lang),
-        Command::State(args) => state::run(&args, cli.lang),
+        Command::State(args) => Ok(state::run(&args, cli.lang)),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
