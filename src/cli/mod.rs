@@ -7,6 +7,7 @@ mod apply;
 mod backup;
 mod check;
 mod clip;
+mod console;
 mod demo;
 mod diagnose;
 mod disk;
@@ -99,6 +100,7 @@ enum Command {
     Web(web::Args),
     Backup(backup::Args),
     Screen(screen::Args),
+    Console(console::Args),
 }
 
 impl Cli {
@@ -149,6 +151,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),
         Command::Screen(args) => screen::run(&args),
+        Command::Console(args) => console::run(args, cli.lang),
     }
 }
 
