@@ -3,7 +3,8 @@
 //! Read from top to bottom, the modules tell the story: the words of the system, the machine, what a school wants
 //! (`site`), what the machine has (`inventory`, `disks`), the steps between the two (`plan`) and their execution (`apply`), what
 //! happened for good (`ledger`), where footage lies (`store`), how it comes in (`capture`), how long it stays (`retention`), how it goes
-//! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), and the programs that
+//! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), how the system itself is renewed
+//! (`update`), and the programs that
 //! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
 //!
 //! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
@@ -23,6 +24,7 @@
 //! retention → types sys site store ledger
 //! backup → types sys site store
 //! health → types lang sys site
+//! update → types sys ledger
 //! retrieve → types sys store
 //! web → types lang
 //! demo → types sys site
@@ -48,4 +50,5 @@ pub mod site;
 pub mod store;
 pub mod sys;
 pub mod types;
+pub mod update;
 pub mod web;

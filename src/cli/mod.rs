@@ -24,12 +24,14 @@ mod progress;
 mod record;
 mod recovery;
 mod reindex;
+mod reset;
 mod retention;
 mod schema;
 mod segments;
 mod status;
 mod table;
 mod time;
+mod update;
 mod vendor;
 mod verify;
 mod volume;
@@ -93,6 +95,8 @@ enum Command {
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
+    Update(update::Args),
+    ResetConfig(reset::Args),
 }
 
 impl Cli {
@@ -139,6 +143,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),
+        Command::Update(args) => update::run(args, cli.lang),
+        Command::ResetConfig(args) => reset::run(args, cli.lang),
     }
 }
 

@@ -14,6 +14,8 @@ pub mod paths;
 pub mod planning;
 pub mod record;
 pub mod recovering;
+pub mod resetting;
 pub mod socket;
+pub mod updating;
 pub mod vendor;
 pub mod verify;

@@ -11,6 +11,7 @@ pub mod passthrough;
 pub mod probe;
 pub mod recorder;
 pub mod school;
+pub mod trixie;
 pub mod watch;
 
 use std::{

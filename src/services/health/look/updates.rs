@@ -1,4 +1,5 @@
-//! Security updates that wait, where Debian's package manager keeps lists. The appliance has none, and then nothing is known.
+//! Security updates that wait, where Debian's package manager keeps lists. The appliance has none: it
+//! is updated as a whole.
 
 use std::{
     fs,
@@ -9,8 +10,10 @@ use std::{
 
 use crate::{
     health::facts::{RootLook, Updates},
-    sys::Commands,
+    services::paths::Paths,
+    sys::{Commands, Files},
     types::WallNs,
+    update,
 };
 
 /// It works out what depends on what.
@@ -51,8 +54,24 @@ impl Apt {
         let said = commands.run("apt-get", &SIMULATE, b"", LIMIT).ok().filter(crate::sys::Output::ok);
         // Lists being there, it can be known here: that it is not is a trouble, and asked again.
         let security = said.as_ref().map_or(0, |said| security(&String::from_utf8_lossy(&said.stdout)));
-        Some(Updates { security, failed: said.is_none(), looked, offered: None })
+        Some(Updates { security, failed: said.is_none(), looked, offered: None, fell_back: None })
     }
+}
+
+/// What is known of a system that is updated as a whole, where there is such a one. `source`: whether the site names a folder that is looked at.
+pub(super) fn of_the_image(files: &dyn Files, state: &Path, source: bool, now: WallNs) -> Option<Updates> {
+    let dir = Paths::new(state).updates();
+    let failed = || Updates { security: 0, failed: true, looked: None, offered: None, fell_back: None };
+    if files.list(&dir).ok()?.iter().all(|name| name != update::FILE) {
+        return None;
+    }
+    let Ok(known) = update::read(files, &dir) else { return Some(failed()) };
+    let offered = known.waits().map(ToString::to_string);
+    let fell_back = known.fell_back().map(ToString::to_string);
+    // Versions that come on a stick nobody looks for: that none waits is not known.
+    let looked = if source { known.looked } else { Some(now) };
+    let told = source || offered.is_some() || fell_back.is_some();
+    told.then_some(Updates { looked, offered, fell_back, failed: false, ..failed() })
 }
 
 fn changed(path: &Path) -> Option<WallNs> {
