@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::{
     env::Env,
-    error::{ApplyError, failed},
-    generations, run,
+    error::ApplyError,
+    generations::{self, failed},
+    run,
 };
 
 /// What moves, in this order: names in the state folder.

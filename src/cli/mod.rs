@@ -24,6 +24,7 @@ mod progress;
 mod record;
 mod recovery;
 mod reindex;
+mod rescue;
 mod reset;
 mod retention;
 mod schema;
@@ -97,6 +98,7 @@ enum Command {
     Backup(backup::Args),
     Update(update::Args),
     ResetConfig(reset::Args),
+    Rescue(rescue::Args),
 }
 
 impl Cli {
@@ -145,6 +147,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(&args, cli.lang),
         Command::Update(args) => update::run(args, cli.lang),
         Command::ResetConfig(args) => reset::run(args, cli.lang),
+        Command::Rescue(args) => rescue::run(&args, cli.lang),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use super::{chosen, print};
+use super::{NOT_ALL, chosen, print};
 use crate::{
     disks::Token,
     lang::t,
@@ -40,7 +40,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         let sheet = resetting::sheet(&place.state, args.factors)?;
         let text = if args.json { sheet_json(&sheet) } else { sheet_in_words(&sheet, args.factors, &place, lang) };
         print(&text);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ExitCode::from(NOT_ALL));
     };
     let word = updating::word(args.reason)?;
     let done = resetting::reset(&place, args.factors, &token, &word)?;

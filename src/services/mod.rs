@@ -14,6 +14,7 @@ pub mod paths;
 pub mod planning;
 pub mod record;
 pub mod recovering;
+pub mod rescue;
 pub mod resetting;
 pub mod socket;
 pub mod updating;

@@ -44,6 +44,8 @@ fn services(dir: &Path) -> Vec<PathBuf> {
         "fetch.timer",
         "update.service",
         "update.timer",
+        "rescue.service",
+        "rescue-serial.service",
     ];
     let services = services.map(|s| format!("custodian-{s}"));
     let place = |name: &String| {
@@ -200,4 +202,46 @@ fn users_and_folders_of_the_units_are_declared() {
             }
         }
     }
+}
+
+/// systemd's own shells for a system that does not come up are not there: the rescue console is, as in rescue mode.
+#[test]
+fn in_place_of_shells_there_is_the_rescue_console() {
+    let read = |path: &str| fs::read_to_string(modules().join(path)).unwrap();
+    let [emergency, rescue] = ["emergency", "rescue"]
+        .map(|unit| read(&format!("../system/usr/lib/systemd/system/{unit}.service.d/20-custodian.conf")));
+    assert_eq!(emergency, rescue);
+    let own = read("custodian-rescue.service");
+    let settings = |text: &str| -> Vec<String> {
+        let keys = ["ExecStart=", "Restart", "Standard", "TTY"];
+        text.lines().filter(|l| keys.iter().any(|k| l.starts_with(k))).map(str::to_owned).collect()
+    };
+    let mut replaced = settings(&emergency);
+    // What is empty takes the shell away.
+    assert_eq!(replaced.remove(0), "ExecStart=");
+    assert_eq!(replaced, settings(&own));
+    let serial = read("custodian-rescue-serial.service");
+    let without = |text: &str| -> Vec<String> {
+        let other =
+            |l: &&str| !["#", "Condition", "Description", "Conflicts", "TTY", "Utmp"].iter().any(|k| l.starts_with(k));
+        text.lines().filter(other).map(str::to_owned).collect()
+    };
+    assert_eq!(without(&serial), without(&own));
+    assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
+}
+
+/// A start that is counted is proven by nothing else, and in whatever state it ends.
+#[test]
+fn what_proves_a_version_waits_for_nothing_and_is_waited_for() {
+    let unit = fs::read_to_string(modules().join("custodian-good.service")).unwrap();
+    for line in [
+        "DefaultDependencies=no",
+        "Before=boot-complete.target",
+        "IgnoreOnIsolate=yes",
+        "RequiredBy=boot-complete.target",
+    ] {
+        assert!(unit.lines().any(|l| l == line), "{line}");
+    }
+    // A condition that is not met counts as success.
+    assert!(!unit.contains("\nAfter=") && !unit.contains("\nCondition") && !unit.contains("\nRestart="));
 }

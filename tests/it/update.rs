@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
@@ -348,4 +349,33 @@ fn definitions_name_slots_and_the_kernel_image_and_nothing_else() {
     let wanted = [Target::Root, Target::Verity, Target::Kernel];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert_eq!(judged(&root.join("tests/cases/sysupdate.d")), wanted);
+}
+
+/// A version that is on trial may be left at any time. What it has written must be such that the version before reads it: so no version
+/// writes anything else, ever.
+#[test]
+fn nothing_is_written_that_the_version_before_could_not_read() {
+    let number = |text: &str, name: &str| -> Option<u32> {
+        let at = text.find(&format!("const {name}: "))?;
+        text[at..].split_once(" = ")?.1.split_once(';')?.0.parse().ok()
+    };
+    let table = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/formats.txt")).unwrap();
+    let released: BTreeMap<&str, u32> = table
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_once(' ').map(|(file, n)| (file, n.parse().unwrap())).unwrap())
+        .collect();
+    let mut seen = BTreeSet::new();
+    for (file, text) in crate::layering::sources() {
+        let Some(format) = number(&text, "FORMAT") else { continue };
+        let wants = number(&text, "MIN_READER").unwrap_or(format);
+        let Some(reads) = released.get(file.as_str()) else {
+            panic!("{file} keeps something that the table does not know")
+        };
+        assert!(wants <= *reads, "{file} writes what wants a reader of {wants}, and the version before reads {reads}");
+        seen.insert(file);
+    }
+    let known: BTreeSet<String> = released.keys().map(|file| (*file).to_owned()).collect();
+    assert_eq!(seen, known, "each thing that the version before has kept is kept still");
+    assert_eq!((number("x const FORMAT: u16 = 12;", "FORMAT"), number("", "FORMAT")), (Some(12), None));
 }

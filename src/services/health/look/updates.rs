@@ -90,7 +90,7 @@ fn security(text: &str) -> u64 {
 mod tests {
     use super::*;
     use crate::{
-        sys::{FakeCommands, Output},
+        sys::{FakeCommands, FakeFiles, Output},
         types::wire,
     };
 
@@ -143,5 +143,38 @@ mod tests {
         let asked = commands.asked().len();
         let again = apt.look(&commands, Some(&seen(Some(failed), later))).unwrap();
         assert_eq!((again.failed, again.security, commands.asked().len()), (false, 2, asked + 1));
+    }
+
+    #[test]
+    fn of_a_system_that_is_updated_as_a_whole_it_is_told_what_waits_for_whom() {
+        let (files, state, now) = (FakeFiles::new(), Path::new("/state"), WallNs(9));
+        files.make_dir(state).unwrap();
+        files.make_dir(&state.join("updates")).unwrap();
+        let look = |source| of_the_image(&files, state, source, now);
+        assert_eq!((look(true), look(false)), (None, None), "it was never updated");
+        let keep = |text: &str| files.write(&state.join("updates/state.json"), text.as_bytes(), 0, None).unwrap();
+        let kept = |candidate: &str, refused: &str, looked: &str| {
+            keep(&format!(
+                r#"{{"format":1,"min_reader":1,"looked":{looked},"candidate":{candidate},"good":null,"refused":{refused},"notes":[]}}"#
+            ));
+        };
+        let candidate =
+            |stage: &str| format!(r#"{{"version":"0.2.0","sums":"{}","offered":1,"stage":"{stage}"}}"#, "0".repeat(64));
+        kept("null", "[]", "5");
+        assert_eq!(look(true).unwrap().looked, Some(WallNs(5)));
+        assert_eq!(look(false), None, "what comes on a stick nobody looks for");
+        kept(&candidate("offered"), "[]", "null");
+        let seen = look(false).unwrap();
+        assert_eq!((seen.offered.as_deref(), seen.looked, seen.failed), (Some("0.2.0"), Some(now), false));
+        assert_eq!(look(true).unwrap().looked, None);
+        kept(&candidate("consented"), "[]", "null");
+        assert_eq!(look(false), None, "it waits for nobody");
+        let refused = |known| format!(r#"[{{"version":"0.3.0","why":"fell-back","at":1,"known":{known}}}]"#);
+        kept("null", &refused(false), "null");
+        assert_eq!(look(false).unwrap().fell_back.as_deref(), Some("0.3.0"));
+        kept("null", &refused(true), "null");
+        assert_eq!(look(false), None);
+        keep("{");
+        assert!(look(false).unwrap().failed, "that nothing waits is not known");
     }
 }
