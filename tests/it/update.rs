@@ -91,7 +91,7 @@ impl World {
         let line = |(kind, name, at, size): (&str, &str, u64, u64)| {
             format!("start={at}MiB, size={size}MiB, type={kind}, name=\"{name}\"\n")
         };
-        let table = "label: gpt\n".to_owned() + &PARTS.map(line).concat();
+        let table = [vec!["label: gpt\n".to_owned()], PARTS.map(line).to_vec()].concat().concat();
         let args = ["--quiet", "--wipe=never", "--wipe-partitions=never", &self.at("disk.img")];
         let out = self.programs.run("sfdisk", &args, table.as_bytes(), Duration::from_secs(30)).unwrap();
         assert!(out.ok(), "{}", out.stderr);

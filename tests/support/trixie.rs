@@ -7,10 +7,12 @@ use std::{
     time::Duration,
 };
 
+use nix::fcntl::{Flock, FlockArg};
+
 use custodian::sys::{Commands, Output, RealCommands};
 
 const RELEASE: &str = "trixie";
-const PACKAGES: &str = "systemd,systemd-container,gpg,gpgv,fdisk";
+const PACKAGES: &str = "systemd,systemd-container,dbus,gpg,gpgv,fdisk";
 
 /// The folder with its packages, made once; nothing, and a word why, where it cannot be had.
 pub fn root() -> Option<PathBuf> {
@@ -31,6 +33,9 @@ fn make() -> Result<PathBuf, String> {
     }
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let root = cache.join(format!("programs-{RELEASE}"));
+    // One test makes it, the others wait.
+    let lock = fs::File::create(cache.join(format!("programs-{RELEASE}.lock"))).unwrap();
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
     if !root.exists() {
         let made = tempfile::tempdir_in(cache).unwrap();
         let at = made.path().join("root");
@@ -40,12 +45,8 @@ fn make() -> Result<PathBuf, String> {
         if !out.status.success() {
             return Err(format!("{command:?}: {}", String::from_utf8_lossy(&out.stdout)));
         }
-        // In one step, so that an interrupted one is not taken for whole; another test may have been faster.
-        if let Err(e) = fs::rename(&at, &root)
-            && !root.exists()
-        {
-            return Err(e.to_string());
-        }
+        // In one step, so that an interrupted one is not taken for whole.
+        fs::rename(&at, &root).unwrap();
     }
     Ok(root)
 }

@@ -66,6 +66,9 @@ fn a_configuration_is_set_aside_wherever_that_is_cut_short_and_a_site_can_be_app
         assert_eq!(left, 0);
         // Both are there still, under their numbers.
         assert!([1, 2].iter().all(|n| world.path(&format!("state/generations/{n}/site.toml")).exists()));
+        // What was mounted goes with the restart that follows.
+        world.power_cycle(Duration::ZERO);
+        world.start_recorder();
         world.apply(&old).unwrap();
         assert!(world.current().is_some_and(|n| n > 2), "numbers go on");
         0
