@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         Ok(port) => log::info!("how this machine is can be read at port {port}"),
         Err(e) => log::warn!("how this machine is can be read here only: {e:#}"),
     }
-    let here = Here { state: args.state.clone(), open: rescue::open_state };
+    let here = Here { state: args.state.clone() };
     rescue::run(&here, &mut io::stdin().lock(), &mut io::stdout().lock(), chosen(flag, language))?;
     Ok(ExitCode::SUCCESS)
 }

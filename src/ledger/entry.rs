@@ -1,12 +1,17 @@
 //! What an entry says. As canonical JSON: members in the order of the fields, no white space, no member left out but those that are
 //! empty by `skip_serializing_if`; so equal entries are equal bytes.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::types::{
-    CameraId, Cause, RecorderId, RunId, SegmentId, Span, StreamId, StreamKind, VolumeName, WallNs, merkle::Hash,
-    wire::health::Level,
+use crate::{
+    sys::random,
+    types::{
+        CameraId, Cause, RecorderId, RunId, SegmentId, Span, StreamId, StreamKind, VolumeName, WallNs, merkle::Hash,
+        wire::health::Level,
+    },
 };
 
 /// Version of the entries that this program writes.
@@ -50,6 +55,14 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Salted(Hash);
+
+/// 16 random bytes as 32 hexadecimal digits.
+///
+/// # Errors
+/// If the kernel gives none.
+pub fn new_salt() -> io::Result<String> {
+    Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
+}
 
 /// The bytes of a salt that is written as 32 hexadecimal digits.
 pub fn salt_of(text: &str) -> Option<[u8; 16]> {

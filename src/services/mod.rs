@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod health;
 pub mod holding;
 mod in_force;
+pub mod installing;
 mod lock;
 pub mod paths;
 pub mod planning;

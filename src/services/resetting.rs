@@ -10,8 +10,8 @@ use super::{applying::Place, paths::Paths};
 use crate::{
     apply::{self, MOVED},
     disks::Token,
-    ledger::{Salted, What, spool},
-    sys::{Clock as _, Files as _, RealClock, RealFiles, random},
+    ledger::{Salted, What, new_salt, salt_of, spool},
+    sys::{Clock as _, Files as _, RealClock, RealFiles},
     types::{WallNs, event},
     update::Word,
 };
@@ -88,8 +88,8 @@ pub fn reset(place: &Place, factors: bool, token: &Token, word: &Word) -> anyhow
     let name =
         Timestamp::from_nanosecond(i128::from(at.0)).context("the clock")?.strftime("%Y%m%dT%H%M%SZ").to_string();
     let folder = Path::new(FOLDER).join(name);
-    let salt: [u8; 16] = random().context("random bytes")?;
-    let text = format!("{:032x}", u128::from_be_bytes(salt));
+    let text = new_salt().context("random bytes")?;
+    let salt = salt_of(&text).context("random bytes")?;
     let (generation, moved) = place.act(|env| {
         apply::set_aside(env, &folder, also(factors), |generation| {
             let (by, reason) = (Salted::new(&salt, &word.by), Salted::new(&salt, &word.reason));

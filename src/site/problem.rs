@@ -86,6 +86,14 @@ codes! {
     FailMilder "fail-milder",
     BadAddress "bad-address",
     BadToken "bad-token",
+    BadLink "bad-link",
+    BadCidr "bad-cidr",
+    BadIp "bad-ip",
+    BadTimeServer "bad-time-server",
+    SameWire "same-wire",
+    NetsOverlap "nets-overlap",
+    GatewayOutside "gateway-outside",
+    GatewayAlone "gateway-alone",
 }
 
 /// One mistake.

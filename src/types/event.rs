@@ -158,4 +158,8 @@ events! {
     CONFIGURATION_RESET = "918142cdecb341588221eaf717bc7d68";
     /// A site that was to be taken over is wrong; recording goes on by the one before.
     SITE_REFUSED = "8bbf0495a0244c31b49d952d8b088ac4";
+    /// A wrong PIN or a wrong leaders' code was typed at the console.
+    FACTOR_REFUSED = "ee1ab394c00f41c6a463f259202746e9";
+    /// The leaders' sealed code was used.
+    SEALED_CODE_USED = "39be1b1ec30244beb33826fb2904d14c";
 }

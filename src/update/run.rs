@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ledger,
-    sys::{Clock, Files, random},
+    sys::{Clock, Files},
     types::event,
 };
 
@@ -57,9 +57,9 @@ pub struct Fetched {
 
 impl Updates<'_> {
     fn stamp(&self) -> Result<Stamp, UpdateError> {
-        let salt = random().map_err(failed("cannot read", Path::new("/dev/urandom")))?;
+        let salt = ledger::new_salt().map_err(failed("cannot read", Path::new("/dev/urandom")))?;
         let from = ledger::claimed_size(self.files, &self.ledger);
-        Ok(Stamp { at: self.clock.wall(), from, salt: format!("{:032x}", u128::from_be_bytes(salt)) })
+        Ok(Stamp { at: self.clock.wall(), from, salt })
     }
 
     fn write(&self, state: &State) -> Result<(), UpdateError> {

@@ -17,11 +17,11 @@ use crate::{
     types::WallNs,
 };
 
-/// Definitions as the image may have them.
+/// The image's definitions.
 pub(crate) const TRANSFERS: [(&str, &str); 3] = [
-    ("10-root.transfer", include_str!("../../tests/cases/sysupdate.d/10-root.transfer")),
-    ("20-verity.transfer", include_str!("../../tests/cases/sysupdate.d/20-verity.transfer")),
-    ("30-kernel.transfer", include_str!("../../tests/cases/sysupdate.d/30-kernel.transfer")),
+    ("10-root.transfer", include_str!("../../image/files/usr/lib/sysupdate.d/10-root.transfer")),
+    ("20-verity.transfer", include_str!("../../image/files/usr/lib/sysupdate.d/20-verity.transfer")),
+    ("30-kernel.transfer", include_str!("../../image/files/usr/lib/sysupdate.d/30-kernel.transfer")),
 ];
 
 const LOADER: &str = "/efi/EFI/Linux";

@@ -46,6 +46,11 @@ fn services(dir: &Path) -> Vec<PathBuf> {
         "update.timer",
         "rescue.service",
         "rescue-serial.service",
+        "console.service",
+        "console-serial.service",
+        "state.service",
+        "install.service",
+        "install-serial.service",
     ];
     let services = services.map(|s| format!("custodian-{s}"));
     let place = |name: &String| {
@@ -89,7 +94,7 @@ fn a_mistake_in_a_unit_is_found() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("WatchdogSecs"));
 }
 
-/// Below 2.0 out of 10, for all but those that are root's: apply, and what writes slots or restarts the machine.
+/// Below 2.0 out of 10, for all but those that are root's: apply, the consoles, and what writes slots or restarts the machine.
 #[test]
 fn services_are_locked_up() {
     for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look", "fetch"] {
@@ -99,6 +104,20 @@ fn services_are_locked_up() {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
         assert!(!judge("--threshold=1").unwrap().status.success(), "the judge can say no");
     }
+}
+
+/// The same program on a screen and on a serial line: what is locked up for one is for the other.
+#[test]
+fn both_consoles_are_the_same_but_for_their_terminals() {
+    let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
+    let serial = read("custodian-console-serial.service");
+    let without = |text: &str| -> Vec<String> {
+        let own = ["Description=", "Condition", "Conflicts=", "TTYVTDisallocate=", "# Only where the kernel"];
+        let kept = text.lines().filter(|l| !own.iter().any(|o| l.starts_with(o)));
+        kept.map(|l| l.replace("ttyS0", "tty1")).collect()
+    };
+    assert_eq!(without(&read("custodian-console.service")), without(&serial));
+    assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
 }
 
 /// They compete with the recorder for processor and disks, and by their groups they could ask it for live pictures.
@@ -209,7 +228,7 @@ fn users_and_folders_of_the_units_are_declared() {
 fn in_place_of_shells_there_is_the_rescue_console() {
     let read = |path: &str| fs::read_to_string(modules().join(path)).unwrap();
     let [emergency, rescue] = ["emergency", "rescue"]
-        .map(|unit| read(&format!("../system/usr/lib/systemd/system/{unit}.service.d/20-custodian.conf")));
+        .map(|unit| read(&format!("../system/usr/lib/systemd/system/{unit}.service.d/custodian.conf")));
     assert_eq!(emergency, rescue);
     let own = read("custodian-rescue.service");
     let settings = |text: &str| -> Vec<String> {

@@ -35,6 +35,11 @@ const PARTS: [(&str, &str, u64, u64); 6] = [
 ];
 const MIB: usize = 1 << 20;
 
+/// The image's own.
+fn definitions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("image/files/usr/lib/sysupdate.d")
+}
+
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let blocks = (0..).flat_map(|n: u64| Sha256::digest([seed.to_be_bytes(), n.to_be_bytes()].concat()));
     blocks.take(len).collect()
@@ -135,7 +140,7 @@ impl World {
             files: &RealFiles,
             os_release: self.dir.join("over/etc/os-release"),
             boot: "this".into(),
-            definitions: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/sysupdate.d"),
+            definitions: definitions(),
             run: self.dir.join("run"),
         };
         act(&Updates {
@@ -335,20 +340,13 @@ fn a_disk_that_gets_full_while_it_is_fetched_keeps_nothing_of_it() {
     assert_eq!(world.fetch().unwrap().as_str(), "0.2.0");
 }
 
-/// The definitions that stand in for the image's are such that they are taken, and so are the image's own.
 #[test]
-fn definitions_name_slots_and_the_kernel_image_and_nothing_else() {
-    let judged = |dir: &Path| {
-        let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        let mut targets: Vec<_> =
-            files.iter().map(|f| judge(&fs::read_to_string(f).unwrap()).expect("a definition")).collect();
-        targets.sort();
-        targets
-    };
-    let wanted = [Target::Root, Target::Verity, Target::Kernel];
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert_eq!(judged(&root.join("tests/cases/sysupdate.d")), wanted);
+fn the_images_definitions_name_slots_and_the_kernel_image_and_nothing_else() {
+    let names = fs::read_dir(definitions()).unwrap().map(|entry| entry.unwrap().path());
+    let mut targets: Vec<_> =
+        names.map(|file| judge(&fs::read_to_string(file).unwrap()).expect("a definition")).collect();
+    targets.sort();
+    assert_eq!(targets, [Target::Root, Target::Verity, Target::Kernel]);
 }
 
 /// A version that is on trial may be left at any time. What it has written must be such that the version before reads it: so no version

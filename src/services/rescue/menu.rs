@@ -8,7 +8,7 @@ use std::{
 use super::{Page, Trouble};
 use crate::{
     apply::Listed,
-    disks::{RecoveryKey, Token},
+    disks::Token,
     lang::t,
     services::resetting::Sheet,
     types::Lang,
@@ -23,8 +23,8 @@ pub trait Hands {
     fn troubles(&self) -> Vec<Trouble>;
     /// Whether the partition of the state is open.
     fn is_open(&self) -> bool;
-    /// Checks the key, and opens the partition of the state if it is not open. Nothing else is opened.
-    fn open(&self, key: &RecoveryKey) -> anyhow::Result<()>;
+    /// Checks the key that was typed, and opens the partition of the state if it is not open. Nothing else is opened.
+    fn open(&self, typed: &str) -> anyhow::Result<()>;
     /// Configurations that there were.
     fn generations(&self) -> anyhow::Result<Vec<Listed>>;
     /// Puts a former one in force, from the next start on.
@@ -170,8 +170,7 @@ impl Menu<'_> {
         if text.is_empty() {
             return Ok(Next::Menu);
         }
-        let Ok(key) = text.parse::<RecoveryKey>() else { return self.say("no_key", &[]).map(|()| Next::Menu) };
-        match self.hands.open(&key) {
+        match self.hands.open(&text) {
             Ok(()) => {
                 self.trusted = true;
                 self.say("opened", &[])?;

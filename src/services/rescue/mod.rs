@@ -23,19 +23,24 @@ pub use self::{
 };
 use super::{
     applying::{self, Place},
+    lock::Lock,
     paths, resetting, updating,
 };
 use crate::{
     apply::{self, Listed},
-    disks::{RecoveryKey, Token},
+    disks::{self, RecoveryKey, Token},
+    factors::Factors,
     inventory::{self, Roots},
     plan::KEY_LABEL,
-    sys::{Commands, RealCommands, RealFiles},
+    state,
+    sys::{Commands, RealClock, RealCommands, RealFiles},
     update::{Version, Word},
 };
 
 /// So many lines of the journal are shown of each unit.
 const LINES: &str = "5";
+/// One that opens nothing.
+const NO_KEY: &str = "cccccccc-cccccccc-cccccccc-cccccccc-cccccccc-cccccccc-cccccccc-cccccccc";
 const LIMIT: Duration = Duration::from_secs(15);
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-rescue";
@@ -71,7 +76,7 @@ pub fn troubles(commands: &dyn Commands) -> Vec<Trouble> {
 }
 
 /// Disks, without names that a person gave.
-fn disks(commands: &dyn Commands, state: &Path) -> Vec<String> {
+fn seen(commands: &dyn Commands, state: &Path) -> Vec<String> {
     let survey = inventory::survey(commands, &Roots::new(state, paths::VOLUMES.as_ref()));
     let one = |disk: &inventory::Disk| {
         let model = disk.model.as_deref().unwrap_or("–");
@@ -84,8 +89,6 @@ fn disks(commands: &dyn Commands, state: &Path) -> Vec<String> {
 pub struct Here {
     /// The state folder.
     pub state: PathBuf,
-    /// Opens the partition of the state, or says why not.
-    pub open: fn(&RecoveryKey) -> anyhow::Result<()>,
 }
 
 impl Here {
@@ -116,8 +119,8 @@ impl Hands for Here {
         self.state.join("generations").is_dir()
     }
 
-    fn open(&self, key: &RecoveryKey) -> anyhow::Result<()> {
-        (self.open)(key)
+    fn open(&self, typed: &str) -> anyhow::Result<()> {
+        open_state(&self.state, typed)
     }
 
     fn generations(&self) -> anyhow::Result<Vec<Listed>> {
@@ -182,11 +185,28 @@ pub fn show(state: &Path) -> anyhow::Result<u16> {
     serve(Box::new(move || page::look(&RealCommands, &state)), page::PORT)
 }
 
-/// Opens the partition of the state with its recovery key, and mounts it. One that is open already is not opened again, but the key has to fit.
+/// Opens the partition of the state with its recovery key, and has it mounted. The key has to fit also where it is open already. One that is
+/// not encrypted has no key: then the leaders' sealed code is asked for.
 ///
 /// # Errors
-/// If the key does not fit, or there is no such partition.
-pub fn open_state(key: &RecoveryKey) -> anyhow::Result<()> {
-    let _ = key;
-    anyhow::bail!("TODO before merge")
+/// If what was typed does not fit, or there is no such partition.
+pub fn open_state(state: &Path, typed: &str) -> anyhow::Result<()> {
+    let all = inventory::parted(&RealCommands, Path::new("/dev"))?;
+    let part = state::find(&all)?;
+    let encrypted = part.kind.as_deref() == Some("crypto_LUKS");
+    let key = typed.parse::<RecoveryKey>();
+    if encrypted {
+        let fits = key.as_ref().is_ok_and(|key| disks::opens_state(&RealCommands, &part.device, key).unwrap_or(false));
+        anyhow::ensure!(fits, "that is not the recovery key of this system disk");
+    }
+    // What is not encrypted is opened by any key.
+    state::open_with_recovery_key(&key.or_else(|_| NO_KEY.parse())?)?;
+    let out = RealCommands.run("systemctl", &["start", "var.mount"], b"", Duration::from_mins(2))?;
+    anyhow::ensure!(out.ok(), "it is open, and cannot be mounted: {}", out.stderr.trim());
+    if !encrypted {
+        let _lock = Lock::take(&state.join("factors.lock"), "somebody tries the code")?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("which boot this is")?;
+        Factors::new(&RealFiles, &RealClock, state, &boot).check_sealed(typed, "rescue mode")?;
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use axum::{Router, extract::State, http::header, routing::get};
 
-use super::{disks, failed};
+use super::{failed, seen};
 use crate::{
     services::updating,
     sys::{Clock as _, Commands, Monotonic, RealClock},
@@ -47,7 +47,7 @@ pub(super) fn look(commands: &dyn Commands, state: &Path) -> Page {
         on_probation: known.is_some_and(|k| k.on_probation),
         open: state.join("generations").is_dir(),
         failed: failed(commands),
-        disks: disks(commands, state),
+        disks: seen(commands, state),
     }
 }
 
@@ -81,9 +81,9 @@ struct Seen {
     last: Option<(Monotonic, Page)>,
 }
 
-async fn answer(State(seen): State<Arc<Mutex<Seen>>>) -> ([(header::HeaderName, &'static str); 3], String) {
+async fn answer(State(last): State<Arc<Mutex<Seen>>>) -> ([(header::HeaderName, &'static str); 3], String) {
     let text = tokio::task::spawn_blocking(move || {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = RealClock.monotonic();
         if seen.last.as_ref().is_none_or(|(at, _)| now.since(*at) >= FRESH) {
             seen.last = Some((now, (seen.look)()));

@@ -6,6 +6,7 @@
 mod backup;
 mod cameras;
 mod health;
+mod network;
 mod people;
 mod recorders;
 
