@@ -76,7 +76,7 @@ fn way(terminal: &Path, framebuffer: bool, font: Option<PathBuf>) -> Way {
 /// `size`: what the kernel says of the framebuffer, `1920,1080`.
 fn scale(size: &str) -> u32 {
     let mut of = size.trim().split(',').map(|n| n.parse::<u32>().unwrap_or(0));
-    let mut fits = |letter, letters| of.next().unwrap_or(0) / (letter * letters);
+    let mut fits = |letter: u32, letters: u32| of.next().unwrap_or(0) / (letter * letters);
     fits(8, 80).min(fits(16, 25)).clamp(1, 8)
 }
 
