@@ -5,6 +5,9 @@
 //! happened for good (`ledger`), where footage lies (`store`), how it comes in (`capture`), how long it stays (`retention`), how it goes
 //! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), what the screen at the machine shows
 //! (`console`), and the programs that are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
+//! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), how the system itself is renewed
+//! (`update`), and the programs that
+//! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
 //!
 //! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
 //!
@@ -26,6 +29,7 @@
 //! retention → types sys site store ledger
 //! backup → types sys site store
 //! health → types lang sys site
+//! update → types sys ledger
 //! retrieve → types sys store
 //! web → types lang
 //! console → types lang
@@ -56,4 +60,5 @@ pub mod state;
 pub mod store;
 pub mod sys;
 pub mod types;
+pub mod update;
 pub mod web;

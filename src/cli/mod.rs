@@ -26,6 +26,8 @@ mod progress;
 mod record;
 mod recovery;
 mod reindex;
+mod rescue;
+mod reset;
 mod retention;
 mod schema;
 mod screen;
@@ -34,6 +36,7 @@ mod state;
 mod status;
 mod table;
 mod time;
+mod update;
 mod vendor;
 mod verify;
 mod volume;
@@ -99,6 +102,9 @@ enum Command {
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
+    Update(update::Args),
+    ResetConfig(reset::Args),
+    Rescue(rescue::Args),
     Screen(screen::Args),
     Console(console::Args),
 }
@@ -150,6 +156,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),
+        Command::Update(args) => update::run(args, cli.lang),
+        Command::ResetConfig(args) => reset::run(args, cli.lang),
+        Command::Rescue(args) => rescue::run(&args, cli.lang),
         Command::Screen(args) => screen::run(&args),
         Command::Console(args) => console::run(args, cli.lang),
     }

@@ -36,5 +36,6 @@ mod site;
 mod support;
 mod system_disk;
 mod units;
+mod update;
 mod verify;
 mod watchdog;
