@@ -49,7 +49,9 @@ pub fn install(verbose: u8, in_earnest: bool) {
         1 => (LevelFilter::Debug, LevelFilter::Info),
         _ => (LevelFilter::Trace, LevelFilter::Debug),
     };
-    let journal = if connected_to_journal() { journal() } else { None };
+    // On a screen of its own standard error is the page.
+    let own_screen = env::var_os(super::screen::SCREEN).is_some();
+    let journal = if connected_to_journal() || own_screen { journal() } else { None };
     let target = journal.map_or_else(|| to_stderr(in_earnest), Target::Journal);
     if log::set_boxed_logger(Box::new(Logger { target, own, libraries })).is_ok() {
         log::set_max_level(own.max(libraries));

@@ -7,6 +7,7 @@ mod apply;
 mod backup;
 mod check;
 mod clip;
+mod console;
 mod demo;
 mod diagnose;
 mod disk;
@@ -16,6 +17,7 @@ mod generations;
 mod health;
 mod help;
 mod hold;
+mod install;
 mod inventory;
 mod ledger;
 pub mod logger;
@@ -24,12 +26,17 @@ mod progress;
 mod record;
 mod recovery;
 mod reindex;
+mod rescue;
+mod reset;
 mod retention;
 mod schema;
+mod screen;
 mod segments;
+mod state;
 mod status;
 mod table;
 mod time;
+mod update;
 mod vendor;
 mod verify;
 mod volume;
@@ -90,9 +97,16 @@ enum Command {
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
+    Install(install::Args),
+    State(state::Args),
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
+    Update(update::Args),
+    ResetConfig(reset::Args),
+    Rescue(rescue::Args),
+    Screen(screen::Args),
+    Console(console::Args),
 }
 
 impl Cli {
@@ -104,7 +118,8 @@ impl Cli {
 
 /// Reads the command line. Help, version and mistakes end the process, as is usual.
 pub fn parse() -> Cli {
-    let matches = help::command(chosen(flag_before_parsing(env::args()), None)).get_matches();
+    let args = screen::arguments(env::args().collect(), env::var(screen::SCREEN).ok().as_deref());
+    let matches = help::command(chosen(flag_before_parsing(args.iter().cloned()), None)).get_matches_from(args);
     Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }
 
@@ -118,6 +133,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
+        Command::Install(args) => install::run(&args, cli.lang),
+        Command::State(args) => Ok(state::run(&args, cli.lang)),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
@@ -139,6 +156,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),
+        Command::Update(args) => update::run(args, cli.lang),
+        Command::ResetConfig(args) => reset::run(args, cli.lang),
+        Command::Rescue(args) => rescue::run(&args, cli.lang),
+        Command::Screen(args) => screen::run(&args),
+        Command::Console(args) => console::run(args, cli.lang),
     }
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     inventory::{Content, Disk},
-    types::ByteSize,
+    types::{ByteSize, code},
 };
 
 /// What is to be done to a disk.
@@ -17,6 +17,8 @@ pub enum Verb {
     Init,
     /// Wipe it.
     Erase,
+    /// Install the system on it.
+    Install,
 }
 
 impl Verb {
@@ -25,15 +27,11 @@ impl Verb {
         match self {
             Self::Init => "init",
             Self::Erase => "erase",
+            Self::Install => "install",
         }
     }
 
-    fn other(self) -> Self {
-        match self {
-            Self::Init => Self::Erase,
-            Self::Erase => Self::Init,
-        }
-    }
+    const ALL: [Self; 3] = [Self::Init, Self::Erase, Self::Install];
 }
 
 /// What a token is derived from.
@@ -92,7 +90,7 @@ impl Facts {
         let same = |n: usize| token.0[n] == now.0[n];
         if *token == now {
             Ok(())
-        } else if *token == self.token(verb.other()) {
+        } else if Verb::ALL.into_iter().any(|other| *token == self.token(other)) {
             Err(TokenError::OtherVerb)
         } else if !same(0) {
             Err(TokenError::OtherDisk)
@@ -106,16 +104,13 @@ impl Facts {
     }
 }
 
-/// Letters and digits that are not mistaken for one another.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
 type Group = [u8; 4];
 
 fn group(what: &str, value: &serde_json::Value) -> Group {
     let hash = Sha256::digest(format!("custodian disk token 1\n{what}\n{value}"));
     let mut group = [0; 4];
     for (letter, byte) in group.iter_mut().zip(hash.iter()) {
-        *letter = ALPHABET[usize::from(byte % 32)];
+        *letter = code::ALPHABET[usize::from(byte % 32)];
     }
     group
 }
@@ -124,11 +119,18 @@ fn group(what: &str, value: &serde_json::Value) -> Group {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token([Group; 4]);
 
+impl Token {
+    /// A token for something else than a disk: that these facts were read. That of a disk never has it, nor that of another `what`.
+    pub fn of(what: &str, facts: &serde_json::Value) -> Self {
+        Self(["1", "2", "3", "4"].map(|n| group(&format!("{what} {n}"), facts)))
+    }
+}
+
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is that of the other verb.
-    #[error("this token is for the other verb")]
+    /// It is that of another verb.
+    #[error("this token is for another verb")]
     OtherVerb,
     /// It was made for another disk.
     #[error("this token belongs to another disk")]
@@ -149,8 +151,9 @@ pub enum TokenError {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let groups: Vec<String> = self.0.iter().map(|g| String::from_utf8_lossy(g).into_owned()).collect();
-        f.write_str(&groups.join("-"))
+        let mut letters = [0; 16];
+        letters.copy_from_slice(self.0.as_flattened());
+        f.write_str(&code::show(&letters))
     }
 }
 
@@ -158,18 +161,7 @@ impl FromStr for Token {
     type Err = TokenError;
     /// Reads it as people write it: capitals, spaces, and o, i, l for 0 and 1.
     fn from_str(text: &str) -> Result<Self, TokenError> {
-        let letters: Vec<u8> = text
-            .bytes()
-            .filter(|b| !matches!(b, b'-' | b' '))
-            .map(|b| match b.to_ascii_lowercase() {
-                b'o' => b'0',
-                b'i' | b'l' => b'1',
-                other => other,
-            })
-            .collect();
-        if letters.len() != 16 || letters.iter().any(|l| !ALPHABET.contains(l)) {
-            return Err(TokenError::Malformed);
-        }
+        let letters = code::read(text).ok_or(TokenError::Malformed)?;
         let mut groups = [[0; 4]; 4];
         for (group, letters) in groups.iter_mut().zip(letters.chunks_exact(4)) {
             group.copy_from_slice(letters);
@@ -204,6 +196,7 @@ mod tests {
             (token(&facts("1", 101, Content::Empty)), TokenError::OtherSize),
             (token(&facts("1", 100, foreign)), TokenError::OtherContent),
             (now.token(Verb::Erase), TokenError::OtherVerb),
+            (now.token(Verb::Install), TokenError::OtherVerb),
         ] {
             assert_eq!(now.check(Verb::Init, &then), Err(error));
         }

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, and nothing here imports another module of the crate.
 
 mod cause;
+pub mod code;
 pub mod event;
 mod ids;
 mod lang;
