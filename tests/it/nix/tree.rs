@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     path::Path,
     process::Command,
@@ -234,11 +235,11 @@ fn systemd_finds_nothing_wrong_with_them() {
     let mut unit = format!("[Unit]\nDescription={}\n", site["description"].as_str().unwrap());
     for (key, list) in [("After", "after"), ("Before", "before")] {
         let names: Vec<&str> = site[list].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
-        unit = unit + key + "=" + &names.join(" ") + "\n";
+        writeln!(unit, "{key}={}", names.join(" ")).unwrap();
     }
     unit += "[Service]\n";
     for (key, value) in site["serviceConfig"].as_object().unwrap() {
-        unit = unit + key + "=" + &value.as_str().map_or_else(|| value.to_string(), str::to_owned) + "\n";
+        writeln!(unit, "{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap();
     }
     write("custodian-site.service", &as_in_debian(emitted, &unit));
     let Ok(out) = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&files).env("LC_ALL", "C").output()
