@@ -14,6 +14,7 @@ mod doctor;
 mod events;
 mod evidence;
 mod faults;
+mod firewall;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
@@ -35,5 +36,6 @@ mod site;
 mod support;
 mod system_disk;
 mod units;
+mod update;
 mod verify;
 mod watchdog;
