@@ -7,6 +7,7 @@ mod apply;
 mod backup;
 mod check;
 mod clip;
+mod console;
 mod demo;
 mod diagnose;
 mod disk;
@@ -105,6 +106,7 @@ enum Command {
     ResetConfig(reset::Args),
     Rescue(rescue::Args),
     Screen(screen::Args),
+    Console(console::Args),
 }
 
 impl Cli {
@@ -132,7 +134,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
         Command::Install(args) => install::run(&args, cli.lang),
-        Command::State(args) => state::run(&args, cli.lang),
+        Command::State(args) => Ok(state::run(&args, cli.lang)),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
@@ -158,6 +160,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ResetConfig(args) => reset::run(args, cli.lang),
         Command::Rescue(args) => rescue::run(&args, cli.lang),
         Command::Screen(args) => screen::run(&args),
+        Command::Console(args) => console::run(args, cli.lang),
     }
 }
 

@@ -2,10 +2,12 @@
 
 pub mod applying;
 pub mod backup;
+pub mod console;
 pub mod demo;
 pub mod diagnose;
 pub mod disks;
 pub mod doctor;
+pub mod factors;
 pub mod health;
 pub mod holding;
 mod in_force;

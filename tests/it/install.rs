@@ -169,7 +169,11 @@ impl Bench {
     }
 
     fn run(&self, toml: &str, cut_at: usize) -> (Ended, String, Vec<String>) {
-        let papers = Papers { site: Some(SITE.into()), secrets: Some(SECRETS.into()), install: Some(toml.into()) };
+        self.run_for(SITE, toml, cut_at)
+    }
+
+    fn run_for(&self, site: &str, toml: &str, cut_at: usize) -> (Ended, String, Vec<String>) {
+        let papers = Papers { site: Some(site.into()), secrets: Some(SECRETS.into()), install: Some(toml.into()) };
         let (programs, clock, mut desk) = (self.programs(cut_at), FakeClock::at(NOW), Nobody::default());
         let ended = Session::run(&mut desk, &self.installer(&programs, &clock), &papers, None);
         (ended, desk.0.join("\n"), programs.changes())
@@ -232,7 +236,10 @@ impl Bench {
         });
         let on_stick: Vec<String> =
             fs::read_dir(&self.stick.data).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        let receipt = on_stick.iter().find(|n| n.starts_with("receipt-a-") && n.ends_with(".txt")).expect("a receipt");
+        let receipt = on_stick
+            .iter()
+            .find(|n| n.starts_with("receipt-a-") && n.strip_suffix(".txt").is_some())
+            .expect("a receipt");
         let receipt = fs::read_to_string(self.stick.data.join(receipt)).unwrap();
         assert!(receipt.contains("SYS1") && receipt.contains("FOOT1"), "{receipt}");
         let sheet = fs::read_to_string(self.stick.data.join("recovery-a.html")).unwrap();
@@ -249,7 +256,7 @@ fn sh(script: &str) {
     assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-const DONE: Ended = Ended::Done { then: Then::Poweroff, wait: false };
+const DONE: Ended = Ended::Done { then: Then::Poweroff, wait: Duration::ZERO };
 
 #[test]
 fn loop_an_installation_that_asks_nobody() {
@@ -294,11 +301,10 @@ fn loop_an_installation_that_is_cut_short_is_finished_by_the_next() {
     let (_, _, changes) = whole.run(&whole.install_toml(), usize::MAX);
     drop(whole);
     assert!(changes.len() > 10, "{changes:#?}");
-    for cut_at in 0..changes.len() {
+    for (cut_at, at) in changes.iter().enumerate() {
         let bench = Bench::new();
         let toml = bench.install_toml();
         let (ended, said, _) = bench.run(&toml, cut_at);
-        let at = &changes[cut_at];
         // The last mounts only look whether all is there.
         assert_ne!(ended, DONE, "cut at {at}: {said}");
         assert!(said.contains("no power"), "cut at {at}: {said}");
@@ -337,4 +343,45 @@ fn loop_a_disk_that_holds_something_is_taken_with_its_code_and_one_with_footage_
         "{said}"
     );
     bench.check();
+}
+
+#[test]
+fn loop_a_stick_that_is_pulled_or_full_ends_it_before_the_disk_starts() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let toml = bench.install_toml();
+    let starts = || bench.within(1, |esp| esp.join("EFI/Linux/custodian_1.2.3.efi").exists());
+    // Pulled: what is to be copied cannot be read, and the kernel knows no such disk any more.
+    let away = bench.stick.verity.with_extension("away");
+    fs::rename(&bench.stick.verity, &away).unwrap();
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, Ended::Failed, "{said}");
+    assert!(said.contains("The stick was pulled") && !changes.iter().any(|c| c.contains("mkfs.vfat")), "{said}");
+    fs::rename(&away, &bench.stick.verity).unwrap();
+    // Full: keys would be lost with the sheet.
+    sh(&format!("mount -t tmpfs -o size=4k none {}", bench.stick.data.display()));
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    sh(&format!("umount {}", bench.stick.data.display()));
+    assert_eq!(ended, Ended::Failed, "{said}");
+    assert!(said.contains("recovery-a.html cannot be written to the stick"), "{said}");
+    assert!(!changes.iter().any(|c| c.contains("mkfs.vfat")), "{changes:#?}");
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    assert!(!changes.iter().any(|c| c.starts_with("mkfs.xfs") || c.starts_with("systemd-repart")), "{changes:#?}");
+    assert!(starts());
+    bench.check();
+}
+
+#[test]
+fn loop_a_machine_without_a_tpm_is_refused_before_anything_is_written() {
+    if !possible() || Path::new("/dev/tpmrm0").exists() {
+        return;
+    }
+    let bench = Bench::new();
+    let toml = bench.install_toml();
+    let (ended, said, changes) = bench.run_for(&SITE.replace("\"none\"", "\"tpm\""), &toml, usize::MAX);
+    assert_eq!(ended, Ended::Refused, "{said}");
+    assert!(said.contains("write unlock = \"usb-key\"") && changes.is_empty(), "{said} {changes:?}");
 }

@@ -14,6 +14,7 @@ mod doctor;
 mod events;
 mod evidence;
 mod faults;
+mod firewall;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;

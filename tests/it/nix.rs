@@ -103,7 +103,7 @@ fn the_flake_is_evaluated_whole() {
     for (file, right, wrong) in [
         ("flake.nix", "pkgs.cargo-nextest", "pkgs.cargo-nexttest"),
         ("flake.nix", "system.build.finalImage", "system.build.lastImage"),
-        ("flake.nix", "./modules/storage.nix", "./modules/store.nix"),
+        ("modules/appliance.nix", "./storage.nix", "./store.nix"),
         ("modules/package.nix", "../tests/bench", "../tests/benches"),
         ("modules/installer.nix", "repartConfig = {", "repartConfg = {"),
         ("tests/vm/nodes.nix", "firewall.allowedTCPPorts", "firewall.allowedTcpPorts"),
@@ -187,6 +187,7 @@ fn the_package_is_that_of_cargo() {
     // What the package sets when it is built, the program asks for.
     let source: String = super::layering::sources().into_iter().map(|(_, text)| text).collect();
     assert_eq!(emitted["formatter"], "nixfmt");
+    assert_eq!(emitted["modules"].as_object().unwrap().len(), 5);
     for name in emitted["package"]["env"].as_object().unwrap().keys() {
         assert!(source.contains(&format!("option_env!(\"{name}\")")), "{name}");
     }

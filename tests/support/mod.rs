@@ -6,6 +6,7 @@ pub mod container;
 pub mod judge;
 pub mod loops;
 pub mod mounts;
+pub mod netns;
 pub mod own;
 pub mod passthrough;
 pub mod probe;

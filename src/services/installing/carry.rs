@@ -88,16 +88,12 @@ impl Installer<'_> {
             course.step(&Step::Wipe, |_| super::wipe(&self.stick.data).map(|changed| ((), changed)))?;
         }
         let mut receipt = self.receipt(looked, wanted, recorder, order, copied, &begun)?;
-        let receipt_file = course.step(&Step::Receipt, |_| Ok((self.receipt_name(order, receipt.at), true)))?;
+        let receipt_file = course.step(&Step::Receipt, |_| Ok((receipt_name(order, receipt.at), true)))?;
         receipt.steps.clone_from(&course.done);
         let at = shown(receipt.at, wanted);
         self.onto_stick(&format!("{receipt_file}.txt"), receipt.text(&at, order.lang).as_bytes())?;
         self.onto_stick(&format!("{receipt_file}.json"), (serde_json::to_string_pretty(&receipt)? + "\n").as_bytes())?;
         Ok(Done { receipt, code, sheet, receipt_file: format!("{receipt_file}.txt") })
-    }
-
-    fn receipt_name(&self, order: &Order, at: WallNs) -> String {
-        format!("receipt-{}-{}", order.recorder, at.timestamp().strftime("%Y%m%dT%H%M%SZ"))
     }
 
     /// Writes a file to the stick, whole or not at all as far as FAT can.
@@ -138,6 +134,10 @@ impl Installer<'_> {
             steps: Vec::new(),
         })
     }
+}
+
+fn receipt_name(order: &Order, at: WallNs) -> String {
+    format!("receipt-{}-{}", order.recorder, at.timestamp().strftime("%Y%m%dT%H%M%SZ"))
 }
 
 fn shown(at: WallNs, wanted: &Wanted) -> String {
@@ -203,14 +203,13 @@ impl Within<'_> {
                 fs::set_permissions(&path, fs::Permissions::from_mode(folder.mode))?;
             }
         }
-        let (begun, made) = match Begun::read(&RealFiles, dir)? {
-            Some(begun) => (begun, false),
-            None => {
-                let key = state.recovery.as_ref().map(RecoveryKey::reveal);
-                let begun = Begun::new(order.recorder.clone(), self.installer.clock.wall(), key);
-                begun.write(&RealFiles, dir).context("keys cannot be written down")?;
-                (begun, true)
-            }
+        let (begun, made) = if let Some(begun) = Begun::read(&RealFiles, dir)? {
+            (begun, false)
+        } else {
+            let key = state.recovery.as_ref().map(RecoveryKey::reveal);
+            let begun = Begun::new(order.recorder.clone(), self.installer.clock.wall(), key);
+            begun.write(&RealFiles, dir).context("keys cannot be written down")?;
+            (begun, true)
         };
         let etc = dir.join("etc");
         let write = |name: &str, text: &str, mode, group| {
