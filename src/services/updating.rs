@@ -229,10 +229,26 @@ pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
 /// # Errors
 /// If there is none.
 pub fn word(reason: Option<String>) -> anyhow::Result<Word> {
-    use guard::Authority as _;
-    let authority = guard::RootWithReason { root: geteuid().is_root(), user: super::applying::who(), reason };
+    word_of(&root(reason))
+}
+
+/// Whoever gives the command, if it is root.
+pub fn root(reason: Option<String>) -> guard::RootWithReason {
+    guard::RootWithReason { root: geteuid().is_root(), user: super::applying::who(), reason }
+}
+
+fn word_of(authority: &dyn guard::Authority) -> anyhow::Result<Word> {
     let guard::Word { who, reason } = authority.word(&[])?;
     Ok(Word { by: who, reason })
+}
+
+/// The school consents to a version that is offered: on the word of root with a reason, or of the leaders' sealed code. Says whether that is new.
+///
+/// # Errors
+/// If there is no such word, no such version, or the ledger cannot be told.
+pub fn consent(state: &Path, version: &Version, authority: &dyn guard::Authority) -> anyhow::Result<bool> {
+    let word = word_of(authority)?;
+    act(state, |updates| Ok(updates.consent(version, word)?))
 }
 
 /// Whether the recorder is as it should be after a start: it answers and a volume takes footage. Cameras are not asked for. Where no site

@@ -23,13 +23,12 @@ pub use self::{
 };
 use super::{
     applying::{self, Place},
-    lock::Lock,
+    factors::SealedWord,
     paths, resetting, updating,
 };
 use crate::{
     apply::{self, Listed},
     disks::{self, RecoveryKey, Token},
-    factors::Factors,
     inventory::{self, Roots},
     plan::KEY_LABEL,
     state,
@@ -206,9 +205,7 @@ pub fn open_state(state: &Path, typed: &str) -> anyhow::Result<()> {
     let out = RealCommands.run("systemctl", &["start", "var.mount"], b"", Duration::from_mins(2))?;
     anyhow::ensure!(out.ok(), "it is open, and cannot be mounted: {}", out.stderr.trim());
     if !encrypted {
-        let _lock = Lock::take(&state.join("factors.lock"), "somebody tries the code")?;
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("which boot this is")?;
-        Factors::new(&RealFiles, &RealClock, state, &boot).check_sealed(typed, "rescue mode")?;
+        SealedWord::check(state, typed, "rescue mode")?;
     }
     Ok(())
 }
