@@ -17,5 +17,6 @@ pub mod planning;
 pub mod record;
 pub mod recovering;
 pub mod socket;
+pub mod stick;
 pub mod vendor;
 pub mod verify;

@@ -1,7 +1,10 @@
 //! `custodian console`: the pages at the machine itself. There is no log-in: what changes something asks for the PIN.
 
 mod dialog;
+mod keys;
 mod model;
+mod reapply;
+mod receipt;
 
 use std::{io, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration};
 
@@ -113,6 +116,7 @@ impl Console<'_> {
             return Ok(());
         }
         match key.to_ascii_lowercase() {
+            'a' => self.reapply(),
             'd' => self.details(),
             'k' => self.keys(),
             'p' => self.power_off(),
