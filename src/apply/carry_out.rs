@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     ApplyError, Env, ManagerError,
-    generations::{current, failed, link, read, target, write_unit},
+    generations::{current, failed, link, place, read, target, write_unit},
 };
 use crate::{
     plan::{HEALTH, Step, is_mount},
@@ -71,13 +71,13 @@ fn one(env: &Env<'_>, generation: u64, step: &Step, when: When) -> Result<Outcom
     match step {
         Step::Switch => switch(env, generation),
         Step::WriteUnit { unit, text } => {
-            if read(env.files, &env.unit_dir.join(unit))?.as_ref() == Some(text) {
+            if read(env.files, &place(&env.unit_dir, unit))?.as_ref() == Some(text) {
                 return Ok(Outcome::AsItWas);
             }
-            write_unit(env.files, &env.unit_dir, unit, text).map(|()| Outcome::Changed)
+            write_unit(env.files, &place(&env.unit_dir, unit), text).map(|()| Outcome::Changed)
         }
         Step::RemoveUnit { unit } => {
-            let path = env.unit_dir.join(unit);
+            let path = place(&env.unit_dir, unit);
             if read(env.files, &path)?.is_none() {
                 return Ok(Outcome::AsItWas);
             }
@@ -90,7 +90,9 @@ fn one(env: &Env<'_>, generation: u64, step: &Step, when: When) -> Result<Outcom
             Err(ManagerError::Away(e)) if e.kind() == io::ErrorKind::TimedOut => Ok(Outcome::NotYet(e.to_string())),
             other => told(other),
         },
-        Step::Start { .. } | Step::Stop { .. } | Step::Restart { .. } | Step::Reload { .. } if !running => {
+        Step::Start { .. } | Step::Stop { .. } | Step::Restart { .. } | Step::Reload { .. } | Step::Refresh { .. }
+            if !running =>
+        {
             Ok(Outcome::NotNeeded)
         }
         // How a recorder is reported is no reason not to put a site in force; that it is not reported is a failed unit.
@@ -105,6 +107,7 @@ fn one(env: &Env<'_>, generation: u64, step: &Step, when: When) -> Result<Outcom
         Step::Stop { unit } => told(env.manager.stop(unit)),
         Step::Restart { unit } => told(env.manager.restart(unit)),
         Step::Reload { unit } => told(env.manager.reload(unit)),
+        Step::Refresh { unit } => told(env.manager.refresh(unit)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ApplyError, generations::read_units, load};
+use super::{ApplyError, generations::read_boot, load};
 use crate::{
     plan::{self, HEADER},
     sys::Files,
@@ -39,7 +39,7 @@ pub fn drift(files: &dyn Files, state: &Path, unit_dir: &Path, number: u64) -> R
         all.push(Drift::Secrets);
     }
     // A file of ours that somebody has written anew need not begin as ours do.
-    let there = read_units(files, unit_dir, |_| true)?;
+    let there = read_boot(files, unit_dir, |_| true)?;
     for (name, text) in &generation.units {
         match there.get(name) {
             None => all.push(Drift::Missing(name.clone())),

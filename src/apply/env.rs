@@ -37,7 +37,7 @@ pub type Consent<'a> = &'a dyn Fn(&Generation, &Generation, &str) -> Result<Opti
 pub struct Env<'a> {
     /// Generations lie here.
     pub state: PathBuf,
-    /// Units of this boot go here; systemd reads `/run/systemd/system`.
+    /// Units of this boot go here; systemd reads `/run/systemd/system`. Files for other services go into folders beside it.
     pub unit_dir: PathBuf,
     /// The kernel's name for this boot.
     pub boot: String,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{ApplyError, Env};
 use crate::{
-    plan::{Plan, Units, guard::Word},
+    plan::{NETWORK, Plan, SYSTEM, Units, guard::Word, is_system_file},
     sys::{Files, unfinished},
     types::{CameraId, WallNs},
 };
@@ -162,37 +162,66 @@ pub fn load(files: &dyn Files, state: &Path, n: u64) -> Result<Generation, Apply
     })
 }
 
-/// Units and drop-ins below a folder, of those whose text is wanted.
+/// Where a generated file lies: below the folder of units, or, if it is none, below the folder of its kind beside that.
+pub(super) fn place(unit_dir: &Path, name: &str) -> PathBuf {
+    if is_system_file(name) { unit_dir.with_file_name(name) } else { unit_dir.join(name) }
+}
+
+/// All generated files of this boot whose text is wanted.
+pub(super) fn read_boot(
+    files: &dyn Files,
+    unit_dir: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Units, ApplyError> {
+    let mut all = read_units(files, unit_dir, &wanted)?;
+    for folder in [NETWORK, SYSTEM] {
+        read_folder(files, &unit_dir.with_file_name(folder), folder, &wanted, &mut all)?;
+    }
+    Ok(all)
+}
+
+/// The files of a folder, under its name.
+fn read_folder(
+    files: &dyn Files,
+    path: &Path,
+    name: &str,
+    wanted: &dyn Fn(&str) -> bool,
+    all: &mut Units,
+) -> Result<(), ApplyError> {
+    for part in files.list(path).map_err(failed("cannot list", path))? {
+        let part_path = path.join(&part);
+        all.extend(text(files, &part_path, wanted)?.map(|text| (format!("{name}/{part}"), text)));
+    }
+    Ok(())
+}
+
+/// Others have files there too, of which nothing is expected.
+fn text(files: &dyn Files, path: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Option<String>, ApplyError> {
+    let bytes = files.read(path).map_err(failed("cannot read", path))?;
+    Ok(bytes.and_then(|b| String::from_utf8(b).ok()).filter(|t| wanted(t)))
+}
+
+/// Units, drop-ins and files for the system's services below a folder, of those whose text is wanted.
 pub(super) fn read_units(files: &dyn Files, dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Units, ApplyError> {
     let mut units = Units::new();
-    // Others have files there too, of which nothing is expected.
-    let text = |path: &Path| -> Result<Option<String>, ApplyError> {
-        let bytes = files.read(path).map_err(failed("cannot read", path))?;
-        Ok(bytes.and_then(|b| String::from_utf8(b).ok()).filter(|t| wanted(t)))
-    };
     for name in files.list(dir).map_err(failed("cannot list", dir))? {
         let path = dir.join(&name);
         let kind = name.rsplit_once('.').map(|(_, kind)| kind);
-        if kind == Some("d") {
-            for part in files.list(&path).map_err(failed("cannot list", &path))? {
-                let part_path = path.join(&part);
-                units.extend(text(&part_path)?.map(|text| (format!("{name}/{part}"), text)));
-            }
+        if kind == Some("d") || matches!(&*name, NETWORK | SYSTEM) {
+            read_folder(files, &path, &name, &wanted, &mut units)?;
         } else if matches!(kind, Some("mount" | "service")) {
-            units.extend(text(&path)?.map(|text| (name, text)));
+            units.extend(text(files, &path, &wanted)?.map(|text| (name, text)));
         }
     }
     Ok(units)
 }
 
-/// Writes a unit or a drop-in below a folder.
-pub(super) fn write_unit(files: &dyn Files, dir: &Path, name: &str, text: &str) -> Result<(), ApplyError> {
-    let path = dir.join(name);
-    if let Some((folder, _)) = name.split_once('/') {
-        let folder = dir.join(folder);
-        files.make_dir(&folder).map_err(failed("cannot make", &folder))?;
+/// Writes a generated file, whose folder is made if it is not there; that one's own must be.
+pub(super) fn write_unit(files: &dyn Files, path: &Path, text: &str) -> Result<(), ApplyError> {
+    if let Some(folder) = path.parent() {
+        files.make_dir(folder).map_err(failed("cannot make", folder))?;
     }
-    files.write(&path, text.as_bytes(), 0o644, None).map_err(failed("cannot write", &path))
+    files.write(path, text.as_bytes(), 0o644, None).map_err(failed("cannot write", path))
 }
 
 /// Writes a generation. It gets its name when all of it is durable: so it is there whole, or not at all.
@@ -207,7 +236,7 @@ pub(super) fn save(env: &Env<'_>, generation: &Generation) -> Result<(), ApplyEr
     make(&draft)?;
     make(&draft.join("units"))?;
     for (name, text) in &generation.units {
-        write_unit(files, &draft.join("units"), name, text)?;
+        write_unit(files, &draft.join("units").join(name), text)?;
     }
     let write = |name: &str, text: &str, group| {
         let path = draft.join(name);

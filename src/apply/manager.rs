@@ -33,6 +33,10 @@ pub trait Manager: Send + Sync {
     fn restart(&self, unit: &str) -> Result<Outcome, ManagerError>;
     /// Lets a unit read its files again; starts it if it does not run.
     fn reload(&self, unit: &str) -> Result<Outcome, ManagerError>;
+    /// Lets a service of the system's take its files up, if it runs.
+    fn refresh(&self, unit: &str) -> Result<Outcome, ManagerError> {
+        self.reload(unit)
+    }
     /// Sees to it that a generation's trial is looked at after that time.
     fn arm(&self, generation: u64, after: Duration) -> Result<(), ManagerError>;
     /// Takes that back. No error if there is nothing.
@@ -114,6 +118,14 @@ impl Manager for Systemctl<'_> {
         self.ask("systemctl", &["reload-or-restart", unit], LIMIT).map(|()| Outcome::Changed)
     }
 
+    fn refresh(&self, unit: &str) -> Result<Outcome, ManagerError> {
+        // One that has failed, perhaps by what it was given before, is tried again. One that is not there is not missed.
+        if matches!(&*self.state(unit)?, "inactive" | "unknown") {
+            return Ok(Outcome::NotNeeded);
+        }
+        self.reload(unit)
+    }
+
     fn arm(&self, generation: u64, after: Duration) -> Result<(), ManagerError> {
         // One that a cut left behind.
         self.disarm(generation)?;
@@ -145,6 +157,7 @@ mod tests {
             let (code, stdout, stderr) = match args {
                 ["is-active", "up.mount"] => (0, "active\n", ""),
                 ["is-active", "slow.mount"] => (3, "activating\n", ""),
+                ["is-active", "chronyd.service"] => (3, "failed\n", ""),
                 ["is-active", ..] => (3, "inactive\n", ""),
                 ["reload-or-restart", ..] => (1, "", "Job failed."),
                 _ => (0, "", ""),
@@ -159,6 +172,8 @@ mod tests {
         assert_eq!(systemd.stop("slow.mount").unwrap(), Outcome::Changed);
         let refused = systemd.reload("custodian-record.service").unwrap_err();
         assert_eq!(refused.to_string(), "systemctl reload-or-restart custodian-record.service: Job failed.");
+        assert_eq!(systemd.refresh("usbguard.service").unwrap(), Outcome::NotNeeded);
+        assert!(systemd.refresh("chronyd.service").is_err(), "one that has failed is tried again");
         systemd.arm(7, Duration::from_mins(5)).unwrap();
         systemd.disarm(7).unwrap();
         assert_eq!(
@@ -171,6 +186,9 @@ mod tests {
                 "systemctl is-active slow.mount",
                 "systemctl stop slow.mount",
                 "systemctl reload-or-restart custodian-record.service",
+                "systemctl is-active usbguard.service",
+                "systemctl is-active chronyd.service",
+                "systemctl reload-or-restart chronyd.service",
                 "systemctl is-active custodian-trial-7.timer",
                 "systemd-run --quiet --collect --unit=custodian-trial-7 --on-active=301s --timer-property=AccuracySec=1s -- \
                  /usr/bin/custodian rollback --expired",

@@ -16,7 +16,7 @@ use super::{
     carry_over,
     confirm::doubts,
     diff::unified,
-    generations::{FORMAT, confirmed, current, failed, load, numbers, read_units, save, set_confirmed},
+    generations::{FORMAT, confirmed, current, failed, load, numbers, read_boot, save, set_confirmed},
     pending::{Pending, settle, settle_as_far_as_possible},
     trial::{self, Standing, Trial},
 };
@@ -79,11 +79,11 @@ pub struct Report {
 }
 
 /// Held while something is done; the kernel lets go of it when the process dies.
-struct Lock {
+pub(super) struct Lock {
     _file: Flock<File>,
 }
 
-fn lock(env: &Env<'_>) -> Result<Lock, ApplyError> {
+pub(super) fn lock(env: &Env<'_>) -> Result<Lock, ApplyError> {
     lock_as(env, FlockArg::LockExclusiveNonblock)
 }
 
@@ -407,9 +407,9 @@ pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
     Ok(report)
 }
 
-/// Units of ours that are there.
+/// Units and other files of ours that are there.
 fn own_units(env: &Env<'_>) -> Result<Units, ApplyError> {
-    read_units(env.files, &env.unit_dir, |text| text.starts_with(HEADER))
+    read_boot(env.files, &env.unit_dir, |text| text.starts_with(HEADER))
 }
 
 /// Sees to it that a trial ends; says when, or nothing if it has to end now.

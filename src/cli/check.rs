@@ -13,7 +13,7 @@ use super::chosen;
 use crate::{
     lang::t,
     site::{self, Errors, LoadError, Site, secrets, secrets::SecretsError},
-    types::Lang,
+    types::{CameraId, Lang},
 };
 
 #[derive(Debug, clap::Args)]
@@ -80,6 +80,7 @@ fn json_of(judged: &Result<Site, Vec<Errors>>, lang: Lang) -> anyhow::Result<Str
             "stated_bytes": site.stated_size(),
             "min_days": site.retention().min_days,
             "not_carried_out": site.not_carried_out(),
+            "cameras_elsewhere": site.recorders().flat_map(|r| site.cameras_elsewhere(r)).collect::<Vec<_>>(),
             "errors": [],
         }),
         Err(all) => json!({ "ok": false, "errors": all.iter().flat_map(|e| e.reports(lang)).collect::<Vec<_>>() }),
@@ -116,6 +117,14 @@ fn text_of(judged: &Result<Site, Vec<Errors>>, lang: Lang, colour: bool) -> Stri
         ],
     );
     text.push('\n');
+    for recorder in site.recorders() {
+        let elsewhere: Vec<&str> = site.cameras_elsewhere(recorder).into_iter().map(CameraId::as_str).collect();
+        if !elsewhere.is_empty() {
+            let values = [("recorder", recorder.id.as_str()), ("cameras", &elsewhere.join(", "))];
+            text += &t(lang, "check.elsewhere", &values);
+            text.push('\n');
+        }
+    }
     if !site.not_carried_out().is_empty() {
         text += &t(lang, "check.later", &[("keys", &site.not_carried_out().join(", "))]);
         text.push('\n');

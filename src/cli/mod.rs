@@ -17,6 +17,7 @@ mod generations;
 mod health;
 mod help;
 mod hold;
+mod install;
 mod inventory;
 mod ledger;
 pub mod logger;
@@ -25,13 +26,17 @@ mod progress;
 mod record;
 mod recovery;
 mod reindex;
+mod rescue;
+mod reset;
 mod retention;
 mod schema;
 mod screen;
 mod segments;
+mod state;
 mod status;
 mod table;
 mod time;
+mod update;
 mod vendor;
 mod verify;
 mod volume;
@@ -92,9 +97,14 @@ enum Command {
     Volume(volume::Args),
     Inventory(inventory::Args),
     Disk(disk::Args),
+    Install(install::Args),
+    State(state::Args),
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
+    Update(update::Args),
+    ResetConfig(reset::Args),
+    Rescue(rescue::Args),
     Screen(screen::Args),
     Console(console::Args),
 }
@@ -123,6 +133,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Volume(args) => volume::run(args, cli.lang),
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
+        Command::Install(args) => install::run(&args, cli.lang),
+        Command::State(args) => Ok(state::run(&args, cli.lang)),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
@@ -144,6 +156,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),
+        Command::Update(args) => update::run(args, cli.lang),
+        Command::ResetConfig(args) => reset::run(args, cli.lang),
+        Command::Rescue(args) => rescue::run(&args, cli.lang),
         Command::Screen(args) => screen::run(&args),
         Command::Console(args) => console::run(args, cli.lang),
     }

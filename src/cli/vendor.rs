@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::bail;
-
 use super::{check::site_file, chosen, print_error, table, time};
 use crate::{
     lang::t,
@@ -97,8 +95,7 @@ fn access(paths: &Paths, lang: Lang) -> anyhow::Result<Option<VendorAccess>> {
             print_error(&t(lang, "vendor.down", &[("socket", &socket.display().to_string())]));
             Ok(None)
         }
-        Err(AskError::Refused(why)) => bail!("health says: {why}"),
-        Err(e) => Err(e.into()),
+        Err(e) => Err(e.of_health()),
     }
 }
 

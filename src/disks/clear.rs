@@ -201,16 +201,16 @@ fn label(wanted: &Wanted) -> Result<String, Refusal> {
     partition_label(&site, &volume).ok_or(Refusal::LongName { site, volume })
 }
 
-fn used<'a>(survey: &'a Survey, disk: &Disk) -> Result<&'a Use, Refusal> {
+pub(super) fn used<'a>(survey: &'a Survey, disk: &Disk) -> Result<&'a Use, Refusal> {
     survey.use_of(disk).ok_or_else(|| Refusal::Unknown { why: "it was not looked at".to_owned() })
 }
 
-fn find<'a>(survey: &'a Survey, by_id: &str) -> Result<&'a Disk, Refusal> {
+pub(super) fn find<'a>(survey: &'a Survey, by_id: &str) -> Result<&'a Disk, Refusal> {
     survey.inventory.disk(by_id).ok_or_else(|| Refusal::NoDisk { by_id: by_id.to_owned() })
 }
 
 /// Refuses a disk that is in use in any way, or cannot be written to.
-fn unused(survey: &Survey, disk: &Disk) -> Result<(), Refusal> {
+pub(super) fn unused(survey: &Survey, disk: &Disk) -> Result<(), Refusal> {
     if disk.system {
         return Err(Refusal::System);
     }

@@ -67,7 +67,7 @@ pub struct Prepared {
 pub fn prepare(commands: &dyn Commands, disk: EmptyDisk, order: &Order) -> Result<Prepared, DiskError> {
     drop(exclusive(&disk.device)?);
     partition(commands, &disk, &order.run)?;
-    let partition = appear(commands, &disk.device)?;
+    let partition = appear(commands, &disk.device, 1)?;
     let part = partition.display().to_string();
     let EmptyDisk { site, volume, .. } = disk;
     let (mapping, recovery) = match &order.unlocking {
@@ -92,18 +92,40 @@ pub fn prepare(commands: &dyn Commands, disk: EmptyDisk, order: &Order) -> Resul
     }
 }
 
-/// Writes the partition table.
+/// Writes the partition table of a volume.
 fn partition(commands: &dyn Commands, disk: &EmptyDisk, run_dir: &Path) -> Result<(), DiskError> {
+    let text = format!("[Partition]\nType={PARTITION_TYPE}\nLabel={}\n", disk.label);
+    repart(commands, &disk.device, run_dir, Empty::Require, &[("10-footage.conf", text)])
+}
+
+/// What may stand on a disk that gets a partition table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Empty {
+    /// Nothing.
+    Require,
+    /// Anything: it goes.
+    Force,
+}
+
+/// Writes a partition table by these definitions.
+pub(super) fn repart(
+    commands: &dyn Commands,
+    device: &Path,
+    run_dir: &Path,
+    empty: Empty,
+    definitions: &[(&str, String)],
+) -> Result<(), DiskError> {
     let dir = run_dir.join(format!("custodian-disk-{}", uuid::Uuid::new_v4().as_simple()));
     let io = |source| DiskError::Io { what: "cannot write", path: dir.clone(), source };
     fs::create_dir(&dir).map_err(io)?;
-    let text = format!("[Partition]\nType={PARTITION_TYPE}\nLabel={}\n", disk.label);
-    let made = fs::write(dir.join("10-footage.conf"), text).map_err(io).and_then(|()| {
+    let mut written = definitions.iter().map(|(name, text)| fs::write(dir.join(name), text));
+    let made = written.try_for_each(|done| done).map_err(io).and_then(|()| {
         let definitions = format!("--definitions={}", dir.display());
         // Without --seed=random two disks of one machine get the same identifiers; `require` refuses a disk that has
         // a partition table.
-        let args = ["--dry-run=no", "--empty=require", "--seed=random", "--pretty=no", "--no-pager", &definitions];
-        let device = disk.device.display().to_string();
+        let empty = if empty == Empty::Force { "--empty=force" } else { "--empty=require" };
+        let args = ["--dry-run=no", empty, "--seed=random", "--pretty=no", "--no-pager", &definitions];
+        let device = device.display().to_string();
         run(commands, "systemd-repart", &[&args[..], &[&device]].concat(), b"")
     });
     if let Err(e) = fs::remove_dir_all(&dir) {
@@ -112,13 +134,19 @@ fn partition(commands: &dyn Commands, disk: &EmptyDisk, run_dir: &Path) -> Resul
     made.map(|_| ())
 }
 
-/// Waits for the node of the first partition.
-fn appear(commands: &dyn Commands, device: &Path) -> Result<PathBuf, DiskError> {
+/// The node of a partition, counted from 1.
+pub(super) fn node(device: &Path, number: u8) -> PathBuf {
+    let name = device.display().to_string();
+    let between = if name.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
+    PathBuf::from(format!("{name}{between}{number}"))
+}
+
+/// Waits for the node of a partition.
+pub(super) fn appear(commands: &dyn Commands, device: &Path, number: u8) -> Result<PathBuf, DiskError> {
     const PACE: Duration = Duration::from_millis(20);
     const LIMIT: Duration = Duration::from_secs(20);
     let name = device.display().to_string();
-    let between = if name.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
-    let partition = PathBuf::from(format!("{name}{between}1"));
+    let partition = node(device, number);
     // A kernel that has read the table itself needs neither of the two.
     if let Err(e) = run(commands, "partx", &["--update", &name], b"")
         && !partition.exists()

@@ -12,6 +12,9 @@ mod init;
 mod recover;
 mod release;
 mod secret;
+mod state;
+mod system;
+mod table;
 mod token;
 mod wipe;
 
@@ -23,5 +26,10 @@ pub use init::{Order, Prepared, Unlocking, prepare};
 pub use recover::{LockedDisk, OpenDisk, Own, locked};
 pub use release::release;
 pub use secret::{NoRecoveryKey, RecoveryKey, Secret, make_key_file};
+pub use state::{OpenState, StateKey, close_state, mapper, open_state, opens_state};
+pub use system::{
+    BegunDisk, LaidDisk, SMALLEST, SystemDisk, Unfit, clear_install, format_esp, judge_install, lay, make_state, resume,
+};
+pub use table::{PARTS, Table};
 pub use token::{Facts, Token, TokenError, Verb};
 pub use wipe::wipe;

@@ -17,6 +17,8 @@ pub enum Verb {
     Init,
     /// Wipe it.
     Erase,
+    /// Install the system on it.
+    Install,
 }
 
 impl Verb {
@@ -25,15 +27,11 @@ impl Verb {
         match self {
             Self::Init => "init",
             Self::Erase => "erase",
+            Self::Install => "install",
         }
     }
 
-    fn other(self) -> Self {
-        match self {
-            Self::Init => Self::Erase,
-            Self::Erase => Self::Init,
-        }
-    }
+    const ALL: [Self; 3] = [Self::Init, Self::Erase, Self::Install];
 }
 
 /// What a token is derived from.
@@ -92,7 +90,7 @@ impl Facts {
         let same = |n: usize| token.0[n] == now.0[n];
         if *token == now {
             Ok(())
-        } else if *token == self.token(verb.other()) {
+        } else if Verb::ALL.into_iter().any(|other| *token == self.token(other)) {
             Err(TokenError::OtherVerb)
         } else if !same(0) {
             Err(TokenError::OtherDisk)
@@ -121,11 +119,18 @@ fn group(what: &str, value: &serde_json::Value) -> Group {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token([Group; 4]);
 
+impl Token {
+    /// A token for something else than a disk: that these facts were read. That of a disk never has it, nor that of another `what`.
+    pub fn of(what: &str, facts: &serde_json::Value) -> Self {
+        Self(["1", "2", "3", "4"].map(|n| group(&format!("{what} {n}"), facts)))
+    }
+}
+
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is that of the other verb.
-    #[error("this token is for the other verb")]
+    /// It is that of another verb.
+    #[error("this token is for another verb")]
     OtherVerb,
     /// It was made for another disk.
     #[error("this token belongs to another disk")]
@@ -191,6 +196,7 @@ mod tests {
             (token(&facts("1", 101, Content::Empty)), TokenError::OtherSize),
             (token(&facts("1", 100, foreign)), TokenError::OtherContent),
             (now.token(Verb::Erase), TokenError::OtherVerb),
+            (now.token(Verb::Install), TokenError::OtherVerb),
         ] {
             assert_eq!(now.check(Verb::Init, &then), Err(error));
         }

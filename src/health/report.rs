@@ -64,7 +64,7 @@ fn cameras(facts: &Facts, site: &Site, recorder: &RecorderId) -> Vec<CameraHealt
             number,
             id: Some(camera.id.clone()),
             name: Some(camera.name.clone()),
-            required: camera.enabled && camera.scheduled(local),
+            required: camera.wanted_at(local),
             streams: recorded(camera, told).map(|kind| stream(facts, camera, kind, told)).collect(),
             min_days: camera.retention.min_days,
             kept_days: kept.get(&camera.id).and_then(|c| c.kept).map(|kept| kept.days),

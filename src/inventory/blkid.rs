@@ -33,6 +33,8 @@ pub(super) struct Signature {
     pub(super) part_type: Option<String>,
     /// Its name in the table.
     pub(super) part_label: Option<String>,
+    /// Its identity in the table.
+    pub(super) part_id: Option<String>,
 }
 
 /// Reads an answer.
@@ -60,6 +62,7 @@ fn signature(text: &str) -> Signature {
         table: value("ID_PART_TABLE_TYPE"),
         part_type: value("ID_PART_ENTRY_TYPE"),
         part_label: value("ID_PART_ENTRY_NAME"),
+        part_id: value("ID_PART_ENTRY_UUID"),
     }
 }
 

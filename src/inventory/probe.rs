@@ -219,7 +219,7 @@ fn disk(
     (disk, used)
 }
 
-fn look(commands: &dyn Commands, device: &Path) -> Look {
+pub(super) fn look(commands: &dyn Commands, device: &Path) -> Look {
     let device = device.display().to_string();
     let args: Vec<&str> = blkid::ARGS.into_iter().chain([device.as_str()]).collect();
     match run(commands, "blkid", &args) {

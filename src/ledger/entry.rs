@@ -1,12 +1,17 @@
 //! What an entry says. As canonical JSON: members in the order of the fields, no white space, no member left out but those that are
 //! empty by `skip_serializing_if`; so equal entries are equal bytes.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::types::{
-    CameraId, Cause, RecorderId, RunId, SegmentId, Span, StreamId, StreamKind, VolumeName, WallNs, merkle::Hash,
-    wire::health::Level,
+use crate::{
+    sys::random,
+    types::{
+        CameraId, Cause, RecorderId, RunId, SegmentId, Span, StreamId, StreamKind, VolumeName, WallNs, merkle::Hash,
+        wire::health::Level,
+    },
 };
 
 /// Version of the entries that this program writes.
@@ -50,6 +55,14 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Salted(Hash);
+
+/// 16 random bytes as 32 hexadecimal digits.
+///
+/// # Errors
+/// If the kernel gives none.
+pub fn new_salt() -> io::Result<String> {
+    Ok(format!("{:032x}", u128::from_be_bytes(random()?)))
+}
 
 /// The bytes of a salt that is written as 32 hexadecimal digits.
 pub fn salt_of(text: &str) -> Option<[u8; 16]> {
@@ -153,6 +166,22 @@ pub enum RemoteChange {
     Used,
     /// It is over, by itself or by somebody's word.
     Ended,
+}
+
+/// What became of a version of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateChange {
+    /// The school consents to it: before anything of it is written.
+    Consented,
+    /// It is written, and comes with the next start.
+    Applied,
+    /// It came up as it should.
+    Good,
+    /// It did not: the version before runs again.
+    FellBack,
+    /// A person refuses it.
+    Refused,
 }
 
 /// A checkpoint of another log, with what it takes to check it.
@@ -407,6 +436,30 @@ pub enum What {
         /// Why it was allowed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Salted>,
+    },
+    /// Another version of the system, and what became of it.
+    Update {
+        /// Which.
+        version: String,
+        /// What became of it.
+        change: UpdateChange,
+        /// SHA-256 of its signed list, `SHA256SUMS`.
+        sums: Hash,
+        /// Who consented or refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Salted>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Salted>,
+    },
+    /// The configuration is set aside: no site is in force from now on.
+    Reset {
+        /// The generation that was in force; none: nothing was.
+        generation: Option<u64>,
+        /// Who did it.
+        by: Salted,
+        /// Why.
+        reason: Salted,
     },
 }
 

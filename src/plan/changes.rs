@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::Layout;
 use crate::{
-    site::{Area, Camera, Promise, Retention, Site, Volume, VolumePlace, WhenShort},
+    site::{Area, Camera, Network, Promise, Recorder, Retention, Site, Volume, VolumePlace, WhenShort},
     types::{AreaId, ByteSize, CameraId, RecorderId, VolumeName},
 };
 
@@ -82,6 +82,8 @@ pub enum What {
     RecorderRemoved { recorder: RecorderId },
     /// Address, fingerprint, unlocking or role of a recorder.
     RecorderChanged { recorder: RecorderId },
+    /// How a recorder is wired. `weaker`: the cameras' network is not its own any more, or another one, or the time comes from elsewhere.
+    Network { recorder: RecorderId, weaker: bool },
     /// This machine becomes another recorder: other cameras, other disks.
     Identity { from: RecorderId, to: RecorderId },
     /// Areas: name, kind, reason.
@@ -139,7 +141,8 @@ impl Change {
             | What::VolumeRemoved { recorder, .. }
             | What::RecorderAdded { recorder }
             | What::RecorderRemoved { recorder }
-            | What::RecorderChanged { recorder } => [recorder.clone()].into(),
+            | What::RecorderChanged { recorder }
+            | What::Network { recorder, .. } => [recorder.clone()].into(),
             What::VolumeChanged { volume } => with(volume).collect(),
             What::FirstSite { .. }
             | What::Identity { .. }
@@ -350,7 +353,10 @@ fn machines(before: &Site, after: &Site, all: &mut Vec<Change>) {
         all.push(restarts(removed, &recorder));
     }
     for recorder in after.recorders() {
-        let own = |r: &crate::site::Recorder| (r.address.clone(), r.fingerprint.clone(), r.control_room, r.unlock);
+        if let Some(was) = before.recorder(&recorder.id).filter(|was| was.network != recorder.network) {
+            all.extend(network(was, recorder));
+        }
+        let own = |r: &Recorder| (r.address.clone(), r.fingerprint.clone(), r.control_room, r.unlock);
         match before.recorder(&recorder.id) {
             None => all.push(Change::guarded(What::RecorderAdded { recorder: recorder.id.clone() })),
             Some(was) if own(was) != own(recorder) => {
@@ -365,6 +371,23 @@ fn machines(before: &Site, after: &Site, all: &mut Vec<Change>) {
     for gone in before.recorders().filter(|r| after.recorder(&r.id).is_none()) {
         all.push(Change::guarded(What::RecorderRemoved { recorder: gone.id.clone() }));
     }
+}
+
+/// What is said of a recorder's wires. Whoever sets the clock says how old footage is, and a camera that stands in the school's network is reached by
+/// everybody there.
+fn network(was: &Recorder, is: &Recorder) -> Option<Change> {
+    let none = Network::default();
+    let (was, now) = (was.network.as_ref().unwrap_or(&none), is.network.as_ref().unwrap_or(&none));
+    if was == now {
+        return None;
+    }
+    let place = |n: &Network| n.cameras.as_ref().map(|c| (c.link.clone(), c.vlan));
+    let moved = was.cameras.is_some() && place(was) != place(now);
+    let weaker = moved || was.ntp != now.ntp && !was.ntp.is_empty();
+    // Other servers for the time touch no wire.
+    let lost_seconds = if (&was.school, &was.cameras) == (&now.school, &now.cameras) { 0 } else { NEW_SESSION };
+    let what = What::Network { recorder: is.id.clone(), weaker };
+    Some(Change { guarded: weaker, lost_seconds, ..Change::plain(what) })
 }
 
 fn rules(before: &Site, after: &Site, all: &mut Vec<Change>) {
@@ -394,7 +417,7 @@ fn rules(before: &Site, after: &Site, all: &mut Vec<Change>) {
     if before.backup() != after.backup() {
         all.push(Change::guarded(What::Backup));
     }
-    if before.update_window() != after.update_window() {
+    if before.update_window() != after.update_window() || before.update_url() != after.update_url() {
         all.push(Change::plain(What::Update));
     }
     let own = |s: &Site| (s.name().to_owned(), s.id().to_owned(), s.timezone().clone(), s.language());

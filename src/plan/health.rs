@@ -105,12 +105,15 @@ mod tests {
     #[test]
     fn ways_out_are_guarded_in_both_directions() {
         let none = health("");
+        let ca = rcgen::generate_simple_self_signed(["school".to_owned()]).unwrap().cert.pem();
+        let ca = format!("[health]\nca = \"\"\"\n{ca}\"\"\"\n");
         for text in [
             "[health.push]\nkind = \"http\"\nurl_secret = \"u\"\n",
             "[health.alarm]\nkind = \"webhook\"\nurl_secret = \"u\"\n",
             "[health.pull]\nlisten = \"10.1.2.3:9464\"\ntoken_secret = \"t\"\n",
             "[health.vendor]\nlisten = \"10.1.2.3:9464\"\ntoken_secret = \"t\"\n",
             "[health]\nproxy = \"http://10.1.1.1:3128\"\n",
+            &ca,
         ] {
             let some = health(text);
             assert!(is_guarded(&none, &some) && is_guarded(&some, &none), "{text}");

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     model::{Plan, Step},
+    network::is_system_file,
     units::{RECORD, is_mount},
 };
 use crate::{
@@ -92,14 +93,14 @@ fn steps(plan: &Plan, site: &Site, units: Option<&BTreeMap<String, String>>, all
         match step {
             Step::WriteUnit { unit, .. } => {
                 there.insert(unit);
-                stale = true;
+                stale |= !is_system_file(unit);
             }
             Step::RemoveUnit { unit } => {
                 there.remove(unit.as_str());
-                stale = true;
+                stale |= !is_system_file(unit);
             }
             Step::ReloadManager => stale = false,
-            Step::Switch => {}
+            Step::Switch | Step::Refresh { .. } => {}
             Step::Start { unit } | Step::Restart { unit } | Step::Reload { unit } => {
                 if made(unit) && !there.contains(unit.as_str()) {
                     all.push(Lint::NoUnit(unit.clone()));

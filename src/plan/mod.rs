@@ -12,6 +12,7 @@ mod health;
 mod layout;
 mod lint;
 mod model;
+mod network;
 mod short;
 mod steps;
 pub mod text;
@@ -26,12 +27,13 @@ pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
 pub use lint::{Lint, lint};
 pub use model::{Base, FORMAT, Layout, Plan, Recover, Step};
+pub use network::{NETWORK, SYSTEM, is_system_file};
 pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};
 pub use units::{
-    HEADER, HEALTH, KEY_FILE, KEY_LABEL, RECORD, Units, VOLUMES, WEB, escape_path, is_mount, mount_point, mount_unit,
-    partition, units, unlock_unit,
+    HEADER, HEALTH, KEY_FILE, KEY_LABEL, RECORD, SYSTEMD_CRYPTSETUP, Units, VOLUMES, WEB, escape_path, is_mount,
+    mount_point, mount_unit, partition, units, unlock_unit,
 };
 
 use crate::{

@@ -82,9 +82,10 @@ pub struct Base {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Step {
-    /// Writes a unit file, or a drop-in (`custodian-record.service.d/site.conf`), below the folder for units of this boot.
+    /// Writes a unit file, a drop-in (`custodian-record.service.d/site.conf`), or a file for a service of the system's
+    /// (`network/…`, `custodian/…`), for this boot.
     WriteUnit {
-        /// Its name, relative to that folder.
+        /// Its name, relative to the folder for units; of a file that is no unit, relative to the folder beside it.
         unit: String,
         /// What it says.
         text: String,
@@ -116,6 +117,11 @@ pub enum Step {
     },
     /// Lets a running service read site and secrets again; starts it if it does not run.
     Reload {
+        /// Its name.
+        unit: String,
+    },
+    /// Lets a service of the system's take up files that were written or removed for it, if it runs.
+    Refresh {
         /// Its name.
         unit: String,
     },

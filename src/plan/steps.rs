@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     backup::{BACKUP, BACKUP_TIMER, is_volume_mount},
     model::Step,
+    network::{TAKERS, is_system_file},
     units::{HEALTH, RECORD, Units, WEB, is_mount},
 };
 
@@ -60,9 +61,17 @@ pub fn steps(before: Option<&Units>, after: &Units, record_changed: bool) -> Vec
     }
     steps.extend(gone.iter().map(|unit| Step::RemoveUnit { unit: (*unit).clone() }));
     steps.extend(changed.iter().map(|(unit, text)| Step::WriteUnit { unit: (*unit).clone(), text: (*text).clone() }));
-    if !changed.is_empty() || !gone.is_empty() {
+    let touched = || changed.iter().map(|(name, _)| *name).chain(gone.iter().copied());
+    if touched().any(|name| !is_system_file(name)) {
         steps.push(Step::ReloadManager);
     }
+    // Before mounts: a disk may have to be let in first.
+    steps.extend(
+        TAKERS
+            .iter()
+            .filter(|(file, _)| touched().any(|name| name.starts_with(file)))
+            .map(|(_, unit)| Step::Refresh { unit: (*unit).to_owned() }),
+    );
     let stopped: BTreeSet<String> =
         steps.iter().filter_map(|s| if let Step::Stop { unit } = s { Some(unit.clone()) } else { None }).collect();
     let starting =
@@ -123,6 +132,8 @@ mod tests {
         fed: bool,
         /// Whether health has taken site and secrets over.
         handed: bool,
+        /// What services of the system's have taken up.
+        taken: Units,
     }
 
     fn run(machine: &mut Machine, steps: &[Step]) {
@@ -135,7 +146,16 @@ mod tests {
                 Step::WriteUnit { unit, text } => drop(machine.files.insert(unit.clone(), text.clone())),
                 Step::RemoveUnit { unit } => drop(machine.files.remove(unit)),
                 Step::Switch => machine.switched = true,
-                Step::ReloadManager => machine.loaded = machine.files.clone(),
+                Step::ReloadManager => {
+                    machine.loaded = machine.files.clone();
+                    machine.loaded.retain(|name, _| !is_system_file(name));
+                }
+                Step::Refresh { unit } => {
+                    let (files, _) = TAKERS.iter().find(|(_, taker)| taker == unit).unwrap();
+                    machine.taken.retain(|name, _| !name.starts_with(files));
+                    let theirs = machine.files.iter().filter(|(name, _)| name.starts_with(files));
+                    machine.taken.extend(theirs.map(|(name, text)| (name.clone(), text.clone())));
+                }
                 Step::Stop { unit } => drop(machine.running.remove(unit)),
                 Step::Start { unit } => {
                     machine.fed |= unit == RECORD && !machine.running.contains_key(unit);
@@ -159,28 +179,34 @@ mod tests {
     fn arbitrary_units() -> impl Strategy<Value = Units> {
         let volume = (0..4u8, 0..3u8, any::<bool>());
         let backup = prop::option::of((0..2u8, prop::option::of(0..2u8)));
-        (prop::collection::vec(volume, 0..4), 0..2u8, 0..2u8, backup).prop_map(|(volumes, recorder, name, backup)| {
-            let mut units = Units::new();
-            for (volume, disk, encrypted) in volumes {
-                let unlock = format!("custodian-unlock-v{volume}.service");
-                let needs = if encrypted { format!("Requires={unlock}\n") } else { String::new() };
-                let what = if encrypted { "mapper".into() } else { format!("disk {disk}") };
-                if encrypted {
-                    units.insert(unlock, format!("opens {disk}"));
-                } else {
-                    units.remove(&unlock);
+        let system = (0..2u8, prop::option::of(0..2u8), 0..2u8);
+        (prop::collection::vec(volume, 0..4), 0..2u8, 0..2u8, backup, system).prop_map(
+            |(volumes, recorder, name, backup, system)| {
+                let mut units = Units::new();
+                for (volume, disk, encrypted) in volumes {
+                    let unlock = format!("custodian-unlock-v{volume}.service");
+                    let needs = if encrypted { format!("Requires={unlock}\n") } else { String::new() };
+                    let what = if encrypted { "mapper".into() } else { format!("disk {disk}") };
+                    if encrypted {
+                        units.insert(unlock, format!("opens {disk}"));
+                    } else {
+                        units.remove(&unlock);
+                    }
+                    units.insert(format!("v{volume}.mount"), format!("{needs}What={what}\n"));
                 }
-                units.insert(format!("v{volume}.mount"), format!("{needs}What={what}\n"));
-            }
-            units.insert(drop_in(RECORD), format!("recorder {recorder}"));
-            units.insert(drop_in(WEB), format!("name {name}"));
-            units.insert(drop_in(HEALTH), format!("hash {recorder} {name}"));
-            if let Some((time, disk)) = backup {
-                units.insert(drop_in(BACKUP_TIMER), format!("at {time}"));
-                units.extend(disk.map(|disk| (BACKUP_DISK.to_owned(), format!("What={disk}\n"))));
-            }
-            units
-        })
+                units.insert(drop_in(RECORD), format!("recorder {recorder}"));
+                units.insert(drop_in(WEB), format!("name {name}"));
+                units.insert(drop_in(HEALTH), format!("hash {recorder} {name}"));
+                if let Some((time, disk)) = backup {
+                    units.insert(drop_in(BACKUP_TIMER), format!("at {time}"));
+                    units.extend(disk.map(|disk| (BACKUP_DISK.to_owned(), format!("What={disk}\n"))));
+                }
+                units.insert("custodian/firewall.nft".into(), format!("port {}", system.0));
+                units.extend(system.1.map(|address| ("network/10-x.network".to_owned(), format!("Address={address}"))));
+                units.insert("custodian/time.chrony".into(), format!("server {}", system.2));
+                units
+            },
+        )
     }
 
     fn in_force(units: &Units) -> Machine {
@@ -193,7 +219,8 @@ mod tests {
     /// Mounts run with their present text; the services with theirs.
     fn check(machine: &Machine, after: &Units) {
         assert_eq!(&machine.files, after);
-        assert_eq!(machine.loaded, machine.files);
+        let (system, units) = machine.files.clone().into_iter().partition(|(name, _)| is_system_file(name));
+        assert_eq!((&machine.taken, &machine.loaded), (&system, &units));
         for (name, text) in after.iter().filter(|(n, _)| is_mount(n)) {
             assert_eq!(machine.running.get(name), Some(text), "{name}");
         }
@@ -251,6 +278,18 @@ mod tests {
             steps.iter().filter_map(|s| if let Step::Stop { unit } = s { Some(unit.as_str()) } else { None }).collect();
         assert_eq!(stopped, [BACKUP, BACKUP_DISK]);
         assert!(!steps.iter().any(|s| matches!(s, Step::Restart { .. })), "{steps:?}");
+    }
+
+    /// An address changes: nothing but who brings links up hears of it, and systemd reads no units.
+    #[test]
+    fn a_file_of_the_systems_is_taken_up_by_its_service_alone() {
+        let of = |address: &str| {
+            let network = ("network/10-custodian-school.network".to_owned(), address.to_owned());
+            Units::from([(drop_in(RECORD), "a".into()), network, ("custodian/time.chrony".into(), "x".into())])
+        };
+        let steps = steps(Some(&of("1")), &of("2"), false);
+        assert_eq!(steps.len(), 3, "{steps:?}");
+        assert_eq!(steps[2], Step::Refresh { unit: "systemd-networkd.service".into() });
     }
 
     #[test]

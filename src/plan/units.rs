@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use super::backup;
+use super::{backup, network};
 pub use crate::site::{VOLUMES, mount_point};
 use crate::{
     inventory::mapping,
@@ -10,7 +10,8 @@ use crate::{
     types::{RecorderId, VolumeName},
 };
 
-/// Generated units by name: what they say. A drop-in has the name of its folder before it (`x.service.d/site.conf`).
+/// Generated units by name: what they say. A drop-in has the name of its folder before it (`x.service.d/site.conf`), and so have files
+/// that are no units ([`super::is_system_file`]).
 pub type Units = BTreeMap<String, String>;
 
 /// The service that records.
@@ -24,7 +25,7 @@ pub const HEALTH: &str = "custodian-health.service";
 pub const HEADER: &str = "# Made by custodian apply from site.toml. Changes here are lost.\n";
 
 /// What opens encrypted disks; systems that keep it elsewhere say so when custodian is built.
-const SYSTEMD_CRYPTSETUP: &str = match option_env!("CUSTODIAN_SYSTEMD_CRYPTSETUP") {
+pub const SYSTEMD_CRYPTSETUP: &str = match option_env!("CUSTODIAN_SYSTEMD_CRYPTSETUP") {
     Some(path) => path,
     None => "/usr/lib/systemd/systemd-cryptsetup",
 };
@@ -97,6 +98,7 @@ pub fn units(site: &Site, recorder: &RecorderId) -> Units {
     if let Some(backup) = site.backup() {
         backup::units(site, backup, recorder, &mut units);
     }
+    network::files(site, recorder, &mut units);
     units
 }
 
@@ -245,7 +247,7 @@ main = "rtsp://10.0.0.1/1"
     #[test]
     fn a_disk_has_a_mount_that_nobody_waits_for() {
         let units = of("a");
-        let names: Vec<&str> = units.keys().map(String::as_str).collect();
+        let names: Vec<&str> = units.keys().map(String::as_str).filter(|n| !network::is_system_file(n)).collect();
         assert_eq!(
             names,
             [

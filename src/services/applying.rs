@@ -144,7 +144,7 @@ pub fn who() -> String {
 }
 
 /// A site and secrets that were put together, as planning would judge them.
-fn judge(site: &str, secrets: Option<&str>) -> Result<(), String> {
+pub(super) fn judge(site: &str, secrets: Option<&str>) -> Result<(), String> {
     let parsed = site::parse(site, "site.toml").map_err(|e| e.to_string())?;
     let secrets = secrets.map_or(Ok(Secrets::default()), |s| site::secrets::parse(s, "secrets.toml"));
     secrets.and_then(|s| s.cover(&parsed)).map_err(|e| e.to_string())

@@ -159,6 +159,19 @@ impl Machine<'_> {
         unlocking: Unlocking,
         clock: &dyn Clock,
     ) -> anyhow::Result<Option<RecoveryKey>> {
+        self.init_keeping(by_id, wanted, token, unlocking, clock, &mut |_| Ok(()))
+    }
+
+    /// The same. `keep` is given the recovery key before the disk counts as a volume: if it cannot keep it, the disk is none.
+    pub(super) fn init_keeping(
+        &self,
+        by_id: &str,
+        wanted: &Wanted,
+        token: &Token,
+        unlocking: Unlocking,
+        clock: &dyn Clock,
+        keep: &mut dyn FnMut(&RecoveryKey) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<RecoveryKey>> {
         let _lock = self.lock()?;
         let (survey, _) = self.look(by_id);
         let empty = disks::clear_init(&survey, by_id, wanted, token)?;
@@ -166,7 +179,8 @@ impl Machine<'_> {
         let order = Order { unlocking, run: self.run.clone() };
         let prepared = disks::prepare(self.commands, empty, &order)?;
         let recovery = prepared.recovery.clone();
-        if let Err(e) = self.mark(&prepared, wanted, clock) {
+        let kept = recovery.as_ref().map_or(Ok(()), keep);
+        if let Err(e) = kept.and_then(|()| self.mark(&prepared, wanted, clock)) {
             prepared.abandon(self.commands);
             return Err(e);
         }

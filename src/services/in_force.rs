@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::{
     apply,
-    ledger::{self, Salted, What, salt_of, spool},
+    ledger::{self, Salted, What, new_salt, salt_of, spool},
     services::paths::Paths,
-    sys::{Files, random},
+    sys::Files,
     types::{WallNs, merkle::Hash},
 };
 
@@ -75,7 +75,7 @@ pub(super) fn tell(files: &dyn Files, state: &Path, spool: &Path, change: Change
             generation: now,
             by: change.by,
             reason: word.filter(|_| is_new).map(|word| word.reason),
-            salt: format!("{:032x}", u128::from_be_bytes(random().context("random bytes")?)),
+            salt: new_salt().context("random bytes")?,
             from: ledger::claimed_size(files, &ledger::public(&Paths::new(state).ledger())),
             left: false,
         });

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixListener;
 
@@ -27,6 +28,25 @@ pub enum AskError {
     /// It answers nothing.
     #[error("no answer within {} s: it hangs", .0.as_secs())]
     Slow(Duration),
+}
+
+impl AskError {
+    /// Whether what was asked for may have been done for all that, or be done later.
+    pub fn may_be_done(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::Slow(_))
+    }
+
+    /// In the words of health: its own are those of the recorder.
+    pub fn of_health(self) -> anyhow::Error {
+        match self {
+            Self::Nobody(socket) => {
+                anyhow!("health does not answer at {}: is it running, with this --state?", socket.display())
+            }
+            Self::Refused(why) => anyhow!("health says: {why}"),
+            Self::Broken(e) => anyhow::Error::new(e).context("health's answer cannot be read"),
+            e @ Self::Slow(_) => anyhow::Error::new(e).context("health"),
+        }
+    }
 }
 
 /// What answers at once, or not at all, is waited for so long.

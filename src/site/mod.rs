@@ -23,6 +23,7 @@ mod syntax;
 mod validate;
 mod values;
 mod web_address;
+mod wire;
 
 use std::{
     fs, io,
@@ -46,6 +47,7 @@ pub use schedule::Hours;
 pub use schema::{json as schema, reference};
 pub use secrets::{Credentials, Secret, Secrets};
 pub use web_address::{BadToken, BadWebAddress, bearer, web_address};
+pub use wire::{Cidr, Link, Network, Wire};
 
 use self::{
     read::{Reader, Value},

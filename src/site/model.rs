@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use jiff::{civil, tz::TimeZone};
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     choices::{AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, Transport, Unlock, WhenShort},
@@ -17,6 +18,7 @@ use super::{
     recipient::Recipient,
     schedule::Hours,
     source::Source,
+    wire::Network,
 };
 use crate::types::{
     AreaId, BitRate, ByteSize, CameraId, CredentialsName, Lang, PersonId, RecorderId, RoleId, SecretName, StreamKind,
@@ -43,6 +45,7 @@ pub struct Site {
     pub(super) health: Health,
     pub(super) backup: Option<Backup>,
     pub(super) update_window: Vec<Hours>,
+    pub(super) update_url: Option<url::Url>,
     pub(super) hash: [u8; 32],
     pub(super) later: Vec<String>,
     pub(super) source: Arc<Source>,
@@ -75,6 +78,8 @@ pub struct Recorder {
     pub unlock: Unlock,
     /// Its volumes in the order of the file; at least one.
     pub volumes: Vec<Volume>,
+    /// How it is wired, if the file says so.
+    pub network: Option<Network>,
 }
 
 /// A volume for footage.
@@ -316,6 +321,11 @@ impl Camera {
         there.filter(|_| self.enabled)
     }
 
+    /// Whether it is to be recorded at a local time.
+    pub fn wanted_at(&self, local: civil::DateTime) -> bool {
+        self.enabled && self.scheduled(local)
+    }
+
     /// Whether it is recorded at a local time by its schedule.
     pub fn scheduled(&self, local: civil::DateTime) -> bool {
         self.schedule.is_empty() || self.schedule.iter().any(|h| h.covers(local))
@@ -398,6 +408,23 @@ impl Site {
         self.recorders.get(recorder).map_or(&[], |r| &r.volumes)
     }
 
+    /// Cameras of a recorder whose addresses lie in no net that the file says the recorder is in: they may be reached by a router, or be a slip.
+    /// None where that cannot be told: by name, or by DHCP.
+    pub fn cameras_elsewhere<'a>(&'a self, recorder: &'a Recorder) -> Vec<&'a CameraId> {
+        let Some(network) = recorder.network.as_ref().filter(|n| n.cameras.is_some()) else { return Vec::new() };
+        let wires = [&network.cameras, &network.school].into_iter().flatten();
+        let nets: Vec<_> = wires.filter_map(|w| w.address).collect();
+        let ip = |url: &Url| match url.host()? {
+            Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
+            Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
+            // A scheme that is not the web's: addresses are not taken apart.
+            Host::Domain(name) => name.parse().ok(),
+        };
+        let outside = |url: &Url| ip(url).is_some_and(|ip| !nets.iter().any(|net| net.contains(ip)));
+        let elsewhere = |c: &&Camera| c.streams().any(|(_, url, _)| outside(url));
+        self.cameras_of(&recorder.id).filter(elsewhere).map(|c| &c.id).collect()
+    }
+
     /// The roles by id.
     pub fn roles(&self) -> &BTreeMap<RoleId, Role> {
         &self.roles
@@ -441,6 +468,11 @@ impl Site {
     /// Hours in which the system may be updated; empty: none stated.
     pub fn update_window(&self) -> &[Hours] {
         &self.update_window
+    }
+
+    /// The folder that is looked at for newer versions of the system.
+    pub fn update_url(&self) -> Option<&url::Url> {
+        self.update_url.as_ref()
     }
 
     /// SHA-256 of the file's text.

@@ -76,6 +76,7 @@ codes! {
     BadMail "bad-mail",
     BadHost "bad-host",
     BadProxy "bad-proxy",
+    BadFolderUrl "bad-folder-url",
     BadCertificates "bad-certificates",
     PrivateKey "private-key",
     BadUnit "bad-unit",
@@ -85,6 +86,14 @@ codes! {
     FailMilder "fail-milder",
     BadAddress "bad-address",
     BadToken "bad-token",
+    BadLink "bad-link",
+    BadCidr "bad-cidr",
+    BadIp "bad-ip",
+    BadTimeServer "bad-time-server",
+    SameWire "same-wire",
+    NetsOverlap "nets-overlap",
+    GatewayOutside "gateway-outside",
+    GatewayAlone "gateway-alone",
 }
 
 /// One mistake.

@@ -7,11 +7,12 @@ use super::{
         AlarmKind, AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, SmtpSecurity, Transport,
         Unlock, WhenShort,
     },
-    network::{Certificates, Listen, Mail, MailServer, ProxyUrl, TunnelUnit},
+    network::{Certificates, HttpsFolder, Listen, Mail, MailServer, ProxyUrl, TunnelUnit},
     read::{At, Named, OneOrMore, table},
     recipient::Recipient,
     schedule::Hours,
     values::{Day, Days, Directory, DiskId, Length, Mac, Slug, Text, TimeOfDay, Whole, Zone},
+    wire::{Cidr, Ip, Link, TimeServer},
 };
 use crate::types::{
     AreaId, BitRate, ByteSize, CameraId, CredentialsName, Lang, PersonId, RecorderId, RoleId, SecretName, StreamKind,
@@ -44,8 +45,8 @@ table! {
         optional health: Health,
         /// What is backed up, and where to.
         optional backup: Backup,
-        /// When the system may be updated.
-        later update: Update,
+        /// When the system may be updated, and from where.
+        optional update: Update,
     }
 
     /// The school.
@@ -92,6 +93,42 @@ table! {
         optional unlock: Unlock,
         /// Its disks for footage.
         required volume: List<Volume>,
+        /// How it is wired. Without it every wire has its address by DHCP.
+        optional network: Network,
+    }
+
+    /// How a recorder is wired.
+    Network {
+        /// The school's side: where it is found. Without it every wire that is not the cameras' is, by DHCP; with it all others stay down.
+        optional school: SchoolSide,
+        /// The cameras' side, where they have a network of their own. From there nothing is reached but the time.
+        optional cameras: CameraSide,
+        /// Servers for the time. Default: those of the system, on the internet.
+        optional ntp: List<TimeServer>,
+    }
+
+    /// The school's side.
+    SchoolSide {
+        /// The network card, by its name or its MAC address.
+        required link: Link,
+        /// The number of the VLAN, where packets carry a tag.
+        optional vlan: Whole<1, 4094>,
+        /// The recorder's own address. Without it: by DHCP.
+        optional address: Cidr,
+        /// The router. Wants `address`.
+        optional gateway: Ip,
+        /// Servers for names. Without them: those that DHCP names.
+        optional dns: List<Ip>,
+    }
+
+    /// The cameras' side.
+    CameraSide {
+        /// The network card, by its name or its MAC address. It may be the school's, in another VLAN.
+        required link: Link,
+        /// The number of the VLAN, where packets carry a tag.
+        optional vlan: Whole<1, 4094>,
+        /// The recorder's own address there.
+        required address: Cidr,
     }
 
     /// A disk prepared for footage. Exactly one of `disk` and `path`.
@@ -239,7 +276,7 @@ table! {
         optional valid: Length,
     }
 
-    /// How the recorder's health is reported. Never a picture, and no names unless a key here allows them.
+    /// How the recorder's health is reported. Never a picture. Names of cameras stand in mails unless `names = false`, elsewhere only where `names = true`.
     Health {
         /// How often the recorder is looked at, "5 s" to "10 min". Default: "30 s".
         optional interval: Length,
@@ -409,9 +446,11 @@ table! {
         optional url_secret: SecretName,
     }
 
-    /// When the system may be updated.
+    /// When the system may be updated, and from where.
     Update {
-        /// The hours, such as "sun 02:00-04:00". An update wants the school's consent all the same.
-        required window: List<Hours>,
+        /// The hours in which a version that the school has consented to is written and the machine restarted, such as "sun 02:00-04:00". Without them that is done by hand.
+        optional window: List<Hours>,
+        /// The folder with the signed list of versions, `https://…`. It is looked at once a day. Without it versions come on a stick.
+        optional url: HttpsFolder,
     }
 }

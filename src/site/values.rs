@@ -327,12 +327,18 @@ impl Value for Directory {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mac(pub(super) String);
 
+/// Lower case with colons, if it is one.
+pub(super) fn mac(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split([':', '-']).collect();
+    let pair = |p: &&str| p.len() == 2 && p.chars().all(|c| c.is_ascii_hexdigit());
+    (parts.len() == 6 && parts.iter().all(pair)).then(|| parts.join(":").to_ascii_lowercase())
+}
+
 impl Value for Mac {
     fn read(node: &Node<'_>, _: &Bytes, r: &mut Reader) -> Option<Self> {
         let text = r.text(node)?;
-        let parts: Vec<&str> = text.split([':', '-']).collect();
-        if parts.len() == 6 && parts.iter().all(|p| p.len() == 2 && p.chars().all(|c| c.is_ascii_hexdigit())) {
-            return Some(Self(parts.join(":").to_ascii_lowercase()));
+        if let Some(mac) = mac(text) {
+            return Some(Self(mac));
         }
         let problem = r.problem(Code::BadMac, &node.span()).with("found", text);
         r.report(problem);

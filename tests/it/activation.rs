@@ -2,6 +2,7 @@
 
 mod health_unit;
 mod journal;
+mod network;
 mod services;
 mod system_disk;
 
@@ -75,6 +76,12 @@ impl Appliance {
     }
 
     fn boot_with(&self, more: &[(PathBuf, String)]) -> Machine {
+        let binds = self.binds(more);
+        let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
+        Machine::boot(self.dir.path(), &binds)
+    }
+
+    fn binds(&self, more: &[(PathBuf, String)]) -> Vec<(PathBuf, String)> {
         let mut binds: Vec<(PathBuf, String)> = vec![
             (env!("CARGO_BIN_EXE_custodian").into(), "/usr/bin/custodian".into()),
             (self.path("state"), "/var/lib/custodian".into()),
@@ -90,8 +97,7 @@ impl Appliance {
         binds.extend_from_slice(more);
         let units = SERVICES.into_iter().chain(["custodian-backup.service"]).chain(VERIFY);
         binds.extend(units.map(|s| (modules().join(s), format!("/etc/systemd/system/{s}"))));
-        let binds: Vec<(PathBuf, &str)> = binds.iter().map(|(here, there)| (here.clone(), there.as_str())).collect();
-        Machine::boot(self.dir.path(), &binds)
+        binds
     }
 
     /// The site: a folder and these cameras.

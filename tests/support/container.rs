@@ -10,16 +10,43 @@ use std::{
 
 use super::wait_for;
 
-/// What is in the machine besides Debian's minimal system.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,util-linux,procps";
-/// Debian's release with the C library that this machine's programs are linked to.
-const RELEASE: &str = "bookworm";
+/// What is in a machine.
+struct System {
+    /// Debian's release.
+    release: &'static str,
+    /// The folder it lies in.
+    name: &'static str,
+    /// What is in it besides Debian's minimal system.
+    packages: &'static str,
+}
+
+/// The release with the C library that this machine's programs are linked to.
+const PLAIN: System = System {
+    release: "bookworm",
+    name: "machine-bookworm",
+    packages: "systemd,systemd-sysv,dbus,libpam-systemd,util-linux,procps",
+};
+/// The image's release, with what the image has for its network.
+const WIRED: System = System {
+    release: "trixie",
+    name: "machine-trixie-network",
+    packages: "systemd,systemd-sysv,dbus,libpam-systemd,util-linux,procps,udev,iproute2,systemd-resolved,nftables,chrony,usbguard",
+};
 
 /// Whether such a machine can be had here; says so if not.
 pub fn possible() -> bool {
+    is_possible(&PLAIN)
+}
+
+/// The same for [`Machine::boot_wired`].
+pub fn wired_possible() -> bool {
+    is_possible(&WIRED)
+}
+
+fn is_possible(system: &System) -> bool {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
     let why = if nix::unistd::geteuid().is_root() && there("systemd-nspawn") && there("debootstrap") {
-        packages().err()
+        packages(system).err()
     } else {
         Some("it takes root, systemd-nspawn and debootstrap".to_owned())
     };
@@ -33,14 +60,14 @@ pub fn possible() -> bool {
 }
 
 /// The folder with the packages, made once; or why they cannot be had.
-fn packages() -> Result<PathBuf, String> {
+fn packages(system: &System) -> Result<PathBuf, String> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let root = cache.join(format!("machine-{RELEASE}"));
+    let root = cache.join(system.name);
     if !root.exists() {
         let made = tempfile::tempdir_in(cache).unwrap();
         let at = made.path().join("root");
         let mut command = Command::new("debootstrap");
-        command.args(["--variant=minbase", "--include", PACKAGES, RELEASE]).arg(&at);
+        command.args(["--variant=minbase", "--include", system.packages, system.release]).arg(&at);
         let out = command.stdin(Stdio::null()).output().unwrap();
         if !out.status.success() {
             return Err(format!("{command:?}: {}", String::from_utf8_lossy(&out.stdout)));
@@ -63,14 +90,24 @@ impl Machine {
     /// Boots. `binds`: files and folders of this machine, and where they are seen in the other one. All else that is changed there
     /// is forgotten when it ends.
     pub fn boot(dir: &Path, binds: &[(PathBuf, &str)]) -> Self {
+        Self::begin(&PLAIN, dir, binds, &[])
+    }
+
+    /// Boots one that has a network of its own, with these links, which it takes from this machine.
+    pub fn boot_wired(dir: &Path, binds: &[(PathBuf, &str)], links: &[&str]) -> Self {
+        Self::begin(&WIRED, dir, binds, links)
+    }
+
+    fn begin(system: &System, dir: &Path, binds: &[(PathBuf, &str)], links: &[&str]) -> Self {
         let console = dir.join("console");
         let log = fs::File::create(&console).unwrap();
         let mut command = Command::new("systemd-nspawn");
-        command.arg("--directory").arg(packages().unwrap());
+        command.arg("--directory").arg(packages(system).unwrap());
         command.args(["--volatile=overlay", "--boot", "--register=no", "--keep-unit", "--quiet", "--console=pipe"]);
         for (here, there) in binds {
             command.arg(format!("--bind={}:{there}", here.display()));
         }
+        command.args(links.iter().map(|link| format!("--network-interface={link}")));
         let outside = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let pid = outside.id();
         let init = wait_for("the machine's first process", Duration::from_secs(30), || {
@@ -89,7 +126,9 @@ impl Machine {
 
     fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.init, "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd"]);
+        command.args([
+            "--target", &self.init, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd",
+        ]);
         command.args(line).stdin(Stdio::null());
         command
     }

@@ -6,11 +6,13 @@ pub mod container;
 pub mod judge;
 pub mod loops;
 pub mod mounts;
+pub mod netns;
 pub mod own;
 pub mod passthrough;
 pub mod probe;
 pub mod recorder;
 pub mod school;
+pub mod trixie;
 pub mod watch;
 
 use std::{

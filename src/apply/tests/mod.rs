@@ -100,6 +100,8 @@ struct Services {
     fed: Option<String>,
     timers: BTreeMap<u64, Duration>,
     restarts: u32,
+    /// What services of the system's have taken up: the packet filter, and who brings links up.
+    taken: Units,
     /// Disks that do not answer, and services that fail.
     dead: Vec<String>,
 }
@@ -132,6 +134,15 @@ impl Manager for FakeManager<'_> {
     fn reload_manager(&self) -> Result<Outcome, ManagerError> {
         let units = generations::read_units(&RealFiles, &self.world.path("units"), |_| true).unwrap();
         self.change(|s| s.loaded = units)
+    }
+    fn refresh(&self, unit: &str) -> Result<Outcome, ManagerError> {
+        assert!(unit == "systemd-networkd.service" || unit == "custodian-firewall-site.service", "{unit}");
+        let files = if unit == "systemd-networkd.service" { "network/" } else { "custodian/firewall" };
+        let there = self.world.system_files();
+        self.change(|s| {
+            s.taken.retain(|name, _| !name.starts_with(files));
+            s.taken.extend(there.into_iter().filter(|(name, _)| name.starts_with(files)));
+        })
     }
     fn start(&self, unit: &str, wait: bool) -> Result<Outcome, ManagerError> {
         let services = self.world.services.lock().unwrap().clone();
@@ -207,6 +218,10 @@ impl Site {
         let mount = |(volume, disk): &(&str, &str)| (format!("{volume}.mount"), format!("{HEADER}What={disk}\n"));
         let mut units: Units = self.volumes.iter().map(mount).collect();
         units.insert(format!("{RECORD}.d/site.conf"), format!("{HEADER}a\n"));
+        // Each site has an address and a port of its own, and one more or one less file.
+        let name = self.name;
+        units.insert("custodian/firewall.nft".into(), format!("{HEADER}# {name}\n"));
+        units.insert(format!("network/10-{}.network", self.volumes.len()), format!("{HEADER}Description={name}\n"));
         units
     }
 }
@@ -301,8 +316,13 @@ impl World {
     fn power_cycle(&self, off: Duration) {
         self.clock.advance(off);
         *self.boots.lock().unwrap() += 1;
-        fs::remove_dir_all(self.path("units")).unwrap();
+        for folder in ["units", "network", "custodian"] {
+            let _ = fs::remove_dir_all(self.path(folder));
+        }
         fs::create_dir(self.path("units")).unwrap();
+        // Somebody else's, which nobody touches.
+        fs::create_dir(self.path("network")).unwrap();
+        fs::write(self.path("network/99-other.network"), "[Match]\n").unwrap();
         let mut services = self.services.lock().unwrap();
         *services = Services { dead: services.dead.clone(), ..Services::default() };
     }
@@ -310,6 +330,16 @@ impl World {
     /// As multi-user.target does, after apply.
     fn start_recorder(&self) {
         let _ = self.act(|env| env.manager.start(RECORD, true)).unwrap();
+        let there = self.system_files();
+        self.services.lock().unwrap().taken = there;
+    }
+
+    /// Files of ours that are no units, as they lie there.
+    fn system_files(&self) -> Units {
+        let ours = |text: &str| text.starts_with(HEADER);
+        let mut all = generations::read_boot(&RealFiles, &self.path("units"), ours).unwrap();
+        all.retain(|name, _| plan::is_system_file(name));
+        all
     }
 
     fn current(&self) -> Option<u64> {
@@ -328,10 +358,12 @@ impl World {
     /// All that follows from the current generation is as it says, and nothing is left lying about.
     fn settled(&self, site: &Site) {
         assert_eq!(self.in_force(&[site]), 0);
-        let units = generations::read_units(&RealFiles, &self.path("units"), |_| true).unwrap();
+        let mut units = generations::read_boot(&RealFiles, &self.path("units"), |_| true).unwrap();
+        units.remove("network/99-other.network");
         assert_eq!(units, site.units());
         let services = self.services.lock().unwrap();
-        assert_eq!(services.loaded, units);
+        let (system, units): (Units, Units) = units.into_iter().partition(|(name, _)| plan::is_system_file(name));
+        assert_eq!((&services.taken, &services.loaded), (&system, &units));
         assert_eq!(services.fed.as_deref(), Some(&*site.text()), "the recorder has read it");
         let mounts = services.running.iter().filter(|(n, _)| plan::is_mount(n));
         let wanted = units.iter().filter(|(n, _)| plan::is_mount(n));

@@ -9,7 +9,6 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::bail;
 use jiff::tz::TimeZone;
 use nix::unistd::geteuid;
 
@@ -33,9 +32,6 @@ use crate::{
         wire::health::{Level, Report},
     },
 };
-
-/// What is said where it hangs.
-const SLOW: &str = "the health service runs and does not answer; start it anew: systemctl restart custodian-health";
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -133,15 +129,14 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
 }
 
 /// What the service says; nothing if it does not answer.
-fn ask(paths: &Paths) -> anyhow::Result<Option<Report>> {
+fn ask(paths: &Paths, lang: Lang) -> anyhow::Result<Option<Report>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let socket = paths.health_socket();
     match runtime.block_on(socket::at_once(socket::ask(&socket, reqwest::Method::GET, "/v1/report"))) {
         Ok(report) => Ok(Some(report)),
         Err(AskError::Nobody(_)) => Ok(None),
-        Err(AskError::Refused(why)) => bail!("health says: {why}"),
-        Err(AskError::Broken(e)) => Err(anyhow::Error::new(e).context("health's answer cannot be read")),
-        Err(e @ AskError::Slow(_)) => Err(anyhow::Error::new(e).context(SLOW)),
+        Err(e @ AskError::Slow(_)) => Err(e.of_health().context(t(lang, "health_cli.slow", &[]))),
+        Err(e) => Err(e.of_health()),
     }
 }
 
@@ -149,7 +144,7 @@ fn show(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let paths = Paths::new(&args.place.state);
     let (shown, lang) = args.place.manners(args.utc, lang);
     let mut stale = false;
-    let report = if let Some(report) = ask(&paths)? {
+    let report = if let Some(report) = ask(&paths, lang)? {
         let site = site::load(&args.place.options().site).ok();
         if let Some(age) = health::overdue(report.at, site.as_ref(), RealClock.wall()) {
             stale = true;

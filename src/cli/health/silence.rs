@@ -70,7 +70,7 @@ pub(super) fn run(args: Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let (shown, lang) = place.manners(args.utc, lang);
     let paths = Paths::new(&args.state);
     let report = || {
-        ask(&paths)?.with_context(|| {
+        ask(&paths, lang)?.with_context(|| {
             format!("health does not answer at {}: is it running, with this --state?", paths.health_socket().display())
         })
     };

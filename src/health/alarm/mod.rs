@@ -2,7 +2,7 @@
 //!
 //! A look's turns go into the outbox, which is on the disk before [`Alarms::put`] returns; each receiver has a task of its own that empties
 //! its part of it. All that a look has to say to a receiver goes in one mail, so that a dead recorder is not a mail for each camera. A
-//! receiver that cannot be reached is tried again for as long as it takes, at most every quarter of an hour.
+//! receiver that cannot be reached is tried again for as long as it takes, after a quarter of an hour at most.
 //!
 //! No picture is ever in an alarm: nothing here could get at one.
 
@@ -269,7 +269,10 @@ impl Alarms {
                     }
                     Verdict::Wrong(problem) => return Err(Failure::wrong(&problem)),
                 },
-                Err(trouble) if trouble.is_ours() => return Err(Failure::wrong(trouble.text())),
+                // As a mail server's: until somebody changes it, or what is trusted.
+                Err(trouble) if trouble.is_ours() || trouble == Trouble::Certificate => {
+                    return Err(Failure::wrong(trouble.text()));
+                }
                 Err(trouble) => {
                     let untouched = !matches!(trouble, Trouble::Slow | Trouble::Broken);
                     return Err(Failure { untouched, ..Failure::of(trouble.text()) });

@@ -18,12 +18,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     health::lock,
     sys::{Clock, Monotonic},
-    types::WallNs,
 };
 
 /// Failures with the token, of one address within [`WINDOW`]; after that none of its requests is looked at.
@@ -37,19 +36,6 @@ const ADDRESSES: usize = 1024;
 const BODY: usize = 64 << 10;
 /// Until an answer begins.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Characters of a path that are told.
-const PATH: usize = 200;
-
-/// A request that was let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
-    /// Method and path, without the query: `GET /metrics`.
-    pub route: String,
-    /// Whose it is.
-    pub peer: SocketAddr,
-    /// When it came.
-    pub when: WallNs,
-}
 
 /// An address as limits count it: an IPv6 network of 64 bits is one, for whoever has one address of it has all.
 pub(super) fn counted(ip: IpAddr) -> IpAddr {
@@ -141,8 +127,6 @@ pub(super) struct Guard {
     pub(super) door: &'static str,
     pub(super) token: Option<Token>,
     pub(super) failures: Failures,
-    pub(super) used: Option<mpsc::Sender<Used>>,
-    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// A connection, to its guard.
@@ -183,14 +167,6 @@ async fn answer(At { guard, peer, any }: &At, request: Request, next: Next) -> R
         }
     }
     any.store(true, Ordering::Relaxed);
-    if let Some(used) = &guard.used {
-        let path: String = request.uri().path().chars().take(PATH).collect();
-        let told = Used { route: format!("{} {path}", request.method()), peer: *peer, when: guard.clock.wall() };
-        // What nobody notes does not happen.
-        if used.send(told).await.is_err() {
-            return (StatusCode::SERVICE_UNAVAILABLE, "nobody notes what is done here\n").into_response();
-        }
-    }
     let bounded = request.map(|body| Body::new(http_body_util::Limited::new(body, BODY)));
     next.run(bounded).await
 }
@@ -198,7 +174,7 @@ async fn answer(At { guard, peer, any }: &At, request: Request, next: Next) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::FakeClock;
+    use crate::{sys::FakeClock, types::WallNs};
 
     #[test]
     fn only_the_token_itself_is_the_token() {

@@ -23,7 +23,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{mpsc, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, interval_at, sleep, timeout},
 };
@@ -37,7 +37,6 @@ use tokio_rustls::{
     },
 };
 
-pub use self::guard::Used;
 use self::{
     certificate::{CertificateError, Own, Pair, Presented},
     guard::{At, Failures, Guard, TOKENS, Token, VAIN, counted, let_in},
@@ -149,14 +148,8 @@ impl Drop for Place {
 }
 
 impl Door {
-    /// A door as site.toml describes it. `token` is what secrets.toml has under its name. Each request that is let in is told to `used` before it is
-    /// answered; where that does not take it, it is not answered.
-    pub fn new(
-        site: &site::Door,
-        token: Option<&Secret>,
-        own: Own,
-        used: Option<mpsc::Sender<Used>>,
-    ) -> Result<Self, DoorError> {
+    /// A door as site.toml describes it. `token` is what secrets.toml has under its name.
+    pub fn new(site: &site::Door, token: Option<&Secret>, own: Own) -> Result<Self, DoorError> {
         let token = token.map(Secret::reveal).filter(|text| !text.is_empty()).map(Token::new);
         let clients = site.client_ca.as_deref().map(authorities).transpose()?;
         match (&token, &clients) {
@@ -165,7 +158,7 @@ impl Door {
             _ => {}
         }
         let failures = |most| Failures::new(most, own.clock.clone());
-        let guard = Guard { door: own.name, token, failures: failures(TOKENS), used, clock: own.clock.clone() };
+        let guard = Guard { door: own.name, token, failures: failures(TOKENS) };
         let (vain, presented) = (failures(VAIN), watch::Sender::new(None));
         Ok(Self { listen: site.listen, clients, own, guard: Arc::new(guard), vain, presented })
     }
@@ -373,7 +366,7 @@ mod tests {
                 client_ca: client_ca.map(str::to_owned),
                 tunnel: None,
             };
-            Door::new(&site, token.map(Secret::new).as_ref(), own, None).err()
+            Door::new(&site, token.map(Secret::new).as_ref(), own).err()
         };
         assert!(matches!(made(false, None, None), Some(DoorError::Unguarded)));
         assert!(matches!(made(false, Some(""), None), Some(DoorError::Unguarded)));

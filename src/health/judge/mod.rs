@@ -129,7 +129,7 @@ impl<'a> Look<'a> {
             let watched = |(number, camera): (u32, &'a Camera)| Watched {
                 number,
                 camera,
-                required: camera.enabled && camera.scheduled(local),
+                required: camera.wanted_at(local),
                 streams: told.remove(camera.id.as_str()).unwrap_or_default(),
             };
             report::numbered(facts, s.site, s.recorder).map(watched).collect()

@@ -36,8 +36,10 @@ fn selected(files: &dyn Files, state: &Path) -> anyhow::Result<Option<String>> {
         bytes.map(|b| String::from_utf8(b).map_err(|_| anyhow!("{} is no text", path.display()))).transpose()
     };
     let Some(site) = read("site.toml")? else { return Ok(None) };
-    let site =
-        site::parse(&site, "site.toml").map_err(|e| anyhow!("the site in force is refused: {} error(s)", e.len()))?;
+    let site = site::parse(&site, "site.toml").map_err(|e| {
+        let (path, n) = (state.join("current/site.toml"), e.len());
+        anyhow!("the site in force is refused: {n} error(s): `custodian check --site {}` names them", path.display())
+    })?;
     let names = site.health_secrets();
     if names.is_empty() {
         return Ok(None);
@@ -109,6 +111,9 @@ mod tests {
             assert_eq!((done.as_ref().ok(), left), (fine.then_some(&false), None), "{site:?}");
             let said = done.map_or_else(|e| format!("{e:#}"), |_| String::new());
             assert!(!said.contains("hunter"), "{said}");
+            if site == Some("nonsense") {
+                assert!(said.ends_with(": `custodian check --site /state/current/site.toml` names them"), "{said}");
+            }
         }
     }
 }

@@ -153,7 +153,7 @@ pub fn serve(options: &Options, ways_out: impl FnOnce(Sight)) -> anyhow::Result<
     let vendor = vendor(&paths, &world);
     let (told, sight) = Told::new(&paths, &told_by, vendor.clone(), outside.handle().clone());
     let (silences, latest, site) = (looker.silences(), told.latest.clone(), sight.site.clone());
-    let desk = Desk { silences, world, vendor, site, latest };
+    let desk = Desk { silences, world, vendor, site, latest, turn: Arc::default() };
     let (looks, told) = (Apart::begin("looks", looker, Looker::save)?, Arc::new(told));
     let ended = runtime.block_on(async {
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -8,11 +8,13 @@ use std::{
     thread,
 };
 
+use tower::ServiceExt as _;
+
 use super::{
     super::{gather::World, source::Source, state::Silences},
     *,
 };
-use crate::sys::FakeCommands;
+use crate::sys::{Clock as _, FakeCommands};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -38,7 +40,8 @@ impl Served {
         let (told, sight) = Told::new(&paths, &told_by, None, outside);
         // Not those of the looker, so that they can be held fast alone.
         let silences = Arc::new(Mutex::new(Silences::read(&RealFiles, &paths.health())));
-        let desk = Desk { silences, world, vendor: None, site: sight.site.clone(), latest: told.latest.clone() };
+        let (site, latest) = (sight.site.clone(), told.latest.clone());
+        let desk = Desk { silences, world, vendor: None, site, latest, turn: Arc::default() };
         let looks = Apart::begin("looks", looker, Looker::save).unwrap();
         Self { dir, told: Arc::new(told), sight, desk, looks }
     }
@@ -103,6 +106,47 @@ fn what_holds_up_an_announcement_does_not_hold_up_those_who_ask() {
                 assert!(latest.borrow().is_none(), "it is held up");
                 tokio::time::timeout(LONG, latest.changed()).await.unwrap().unwrap();
             } => {}
+        }
+        disk.join().unwrap();
+    });
+}
+
+#[test]
+fn orders_come_in_turn_and_none_that_waits_takes_a_thread() {
+    let two = Builder::new_current_thread().max_blocking_threads(2).enable_all().build().unwrap();
+    two.block_on(async {
+        let served = Served::new(Handle::current());
+        let silences = served.desk.silences.clone();
+        let ((holds, held), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+        let disk = thread::spawn(move || {
+            let _fast = silences.lock().unwrap();
+            holds.send(()).unwrap();
+            let _ = released.recv();
+        });
+        held.recv().unwrap();
+        let router = socket::control(served.desk.clone());
+        let order = |path: &str, word: serde_json::Value| {
+            let json = (axum::http::header::CONTENT_TYPE, "application/json");
+            let order =
+                axum::http::Request::post(path).header(json.0, json.1).body(axum::body::Body::from(word.to_string()));
+            tokio::spawn(router.clone().oneshot(order.unwrap()))
+        };
+        let (now, salt) = (RealClock.wall(), "0".repeat(32));
+        let (id, until) = (uuid::Uuid::nil(), now + Duration::from_hours(1));
+        let silence = serde_json::json!({
+            "id": id, "from": now, "until": until, "probes": [], "cameras": [], "by": "Lan", "reason": "x",
+        });
+        let begin = order("/v1/silence", serde_json::json!({ "silence": silence, "salt": &salt }));
+        let end = order(&format!("/v1/silence/{id}/end"), serde_json::json!({ "by": "Lan", "salt": &salt }));
+        // They go as far as they get.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!begin.is_finished() && !end.is_finished());
+        tokio::time::timeout(LONG, tokio::task::spawn_blocking(|| ())).await.expect("a thread for others").unwrap();
+        drop(release);
+        for order in [begin, end] {
+            assert_eq!(order.await.unwrap().unwrap().status(), axum::http::StatusCode::OK);
         }
         disk.join().unwrap();
     });

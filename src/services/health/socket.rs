@@ -27,7 +27,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex as Turn, watch};
 use uuid::Uuid;
 
 use super::{gather::World, looker::Look, state::Silences};
@@ -98,6 +98,8 @@ pub(super) struct Desk {
     pub(super) site: Site,
     /// The newest report, which says at once what is announced. A look more would take one chance for two.
     pub(super) latest: Arc<watch::Sender<Option<Arc<Report>>>>,
+    /// Who changes something comes in turn, also where nobody waits for the answer any more: an end never overtakes what it is to end.
+    pub(super) turn: Arc<Turn<()>>,
 }
 
 /// A report as it is with these announcements.
@@ -123,7 +125,9 @@ impl Desk {
         self,
         change: impl FnOnce(&mut Silences, &World) -> Result<(), String> + Send + 'static,
     ) -> Response {
+        let turn = self.turn.clone().lock_owned().await;
         let work = move || -> Result<(), String> {
+            let _turn = turn;
             let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
             change(&mut silences, &self.world)?;
             let (running, now) = (silences.running(), self.world.clock.wall());
@@ -171,7 +175,12 @@ async fn shut(State(desk): State<Desk>) -> Response {
 /// Writes small files: on a thread that may wait for the disk.
 async fn permission(desk: Desk, change: impl FnOnce(&Vendor) -> Result<(), VendorError> + Send + 'static) -> Response {
     let Some(vendor) = desk.vendor else { return problem(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE) };
-    let changed = tokio::task::spawn_blocking(move || change(&vendor)).await;
+    let turn = desk.turn.lock_owned().await;
+    let work = move || {
+        let _turn = turn;
+        change(&vendor)
+    };
+    let changed = tokio::task::spawn_blocking(work).await;
     match changed {
         Ok(Ok(())) => Json(serde_json::json!({})).into_response(),
         Ok(Err(e @ (VendorError::Keep(_) | VendorError::Ledger(_)))) => {

@@ -7,11 +7,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::MissedTickBehavior,
-};
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 
 use super::{
     heard::{Heard, Source},
@@ -200,7 +196,7 @@ impl At<'_> {
         };
         let token = self.door.token_secret.as_ref().and_then(|name| self.secrets.other(name));
         let made = RealFiles.make_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()));
-        match made.and_then(|()| Door::new(self.door, token, own, None::<mpsc::Sender<_>>).map_err(|e| story(&e))) {
+        match made.and_then(|()| Door::new(self.door, token, own).map_err(|e| story(&e))) {
             Ok(door) => {
                 let (presented, name) = (door.presented(), self.name);
                 sources.push(Box::new(move |heard| {

@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ledger::spool,
+    ledger::{new_salt, spool},
     services::{
         paths::Paths,
         socket::{self, AskError},
     },
-    sys::{Clock as _, Commands, Files, RealClock, random},
+    sys::{Clock as _, Commands, Files, RealClock},
     types::{WallNs, wire::health::VendorAllow},
 };
 
@@ -35,36 +35,50 @@ pub struct Order {
     pub tunnel: Option<String>,
 }
 
-fn tell(paths: &Paths, path: &str, word: &impl serde::Serialize) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+async fn tell(paths: &Paths, path: &str, word: &impl serde::Serialize) -> Result<(), AskError> {
     let socket = paths.health_control_socket();
-    let told = runtime.block_on(socket::at_once(socket::tell::<serde_json::Value>(&socket, path, word)));
-    told.context("health has not taken it")?;
-    Ok(())
+    socket::at_once(socket::tell::<serde_json::Value>(&socket, path, word)).await.map(drop)
+}
+
+/// Has health shut the door.
+async fn shut_out(paths: &Paths) -> anyhow::Result<()> {
+    let told = tell(paths, "/v1/vendor/end", &()).await;
+    told.map_err(AskError::of_health).context("health has not noted that the vendor's access is over")
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Lets the vendor in.
 ///
 /// # Errors
-/// If the ledger, health or the tunnel does not take it. Nobody is let in then.
+/// If the ledger, health or the tunnel does not take it. Nobody is let in then who was not before, but where health hangs: the error says so.
 pub fn allow(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &Order) -> anyhow::Result<()> {
-    let salt = format!("{:032x}", u128::from_be_bytes(random().context("random bytes")?));
+    runtime()?.block_on(let_in(paths, files, commands, order))
+}
+
+async fn let_in(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &Order) -> anyhow::Result<()> {
+    let salt = new_salt().context("random bytes")?;
     let word = VendorAllow { until: order.until, by: order.by.clone(), reason: order.reason.clone(), salt };
     spool::leave(files, &paths.ledger_spool(), RealClock.wall(), super::allowed(&word)?)
         .context("the ledger does not take it, so nobody is let in")?;
-    if let Err(e) = tell(paths, "/v1/vendor", &word) {
-        // What is answered too late may have been done.
-        if matches!(e.downcast_ref(), Some(AskError::Slow(_))) {
-            tell(paths, "/v1/vendor/end", &())
-                .context("whether the vendor is let in is not known: `custodian vendor end`")?;
+    if let Err(e) = tell(paths, "/v1/vendor", &word).await {
+        if !e.may_be_done() {
+            return Err(e.of_health()).context("health has not taken it");
         }
-        return Err(e);
+        // What was allowed before ends with it: nobody knows which of them holds.
+        let shut = shut_all(commands, &order.tunnel);
+        let told = shut_out(paths).await;
+        let ended: anyhow::Result<()> = shut.into_iter().chain([told]).collect();
+        ended.context("the vendor may be let in all the same: `custodian vendor end` settles that")?;
+        return Err(e.of_health()).context("the vendor's access is ended, because health has not taken it in time");
     }
     if let Some(tunnel) = &order.tunnel
         && let Err(e) = open(commands, tunnel, order.length)
     {
         let shut = shut(commands, tunnel);
-        tell(paths, "/v1/vendor/end", &())?;
+        shut_out(paths).await?;
         shut?;
         return Err(e.context("there is no tunnel, so nobody is let in"));
     }
@@ -77,9 +91,13 @@ pub fn allow(paths: &Paths, files: &dyn Files, commands: &dyn Commands, order: &
 /// If a tunnel does not stop, or health cannot note it; it shuts the door all the same.
 pub fn end(paths: &Paths, commands: &dyn Commands, tunnels: &BTreeSet<String>) -> anyhow::Result<()> {
     // The tunnels go down whatever health says.
-    let shut: Vec<_> = tunnels.iter().map(|tunnel| shut(commands, tunnel)).collect();
-    let told = tell(paths, "/v1/vendor/end", &()).context("health has not noted that the vendor's access is over");
+    let shut = shut_all(commands, tunnels);
+    let told = runtime().map_err(Into::into).and_then(|runtime| runtime.block_on(shut_out(paths)));
     shut.into_iter().chain([told]).collect()
+}
+
+fn shut_all<'a>(commands: &dyn Commands, tunnels: impl IntoIterator<Item = &'a String>) -> Vec<anyhow::Result<()>> {
+    tunnels.into_iter().map(|tunnel| shut(commands, tunnel)).collect()
 }
 
 fn run(commands: &dyn Commands, program: &str, args: &[&str]) -> anyhow::Result<()> {
@@ -118,10 +136,15 @@ fn shut(commands: &dyn Commands, tunnel: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{fs, future::pending, io};
+
+    use axum::{Json, Router, routing::post};
 
     use super::*;
-    use crate::sys::{FakeCommands, Output};
+    use crate::{
+        services::socket::{For, listen},
+        sys::{FakeCommands, Output, RealFiles},
+    };
 
     #[test]
     fn the_end_of_a_tunnel_is_arranged_before_it_begins() {
@@ -158,7 +181,53 @@ mod tests {
         assert_eq!(why, "the tunnel a.service does not stop");
         let timer = format!("systemctl stop {}.timer", ending("b.service"));
         assert_eq!(stuck.asked(), ["systemctl stop a.service", "systemctl stop b.service", &*timer]);
-        let health = end(&Paths::new(dir.path()), &stuck, &BTreeSet::new()).unwrap_err().to_string();
-        assert_eq!(health, "health has not noted that the vendor's access is over");
+        let health = format!("{:#}", end(&Paths::new(dir.path()), &stuck, &BTreeSet::new()).unwrap_err());
+        let whole = "health has not noted that the vendor's access is over: health does not answer at ";
+        assert!(health.starts_with(whole), "{health}");
+    }
+
+    /// What comes of a permission that a health takes and never answers; `ends`: it answers to its end. With what was done to the tunnel.
+    async fn late(ends: bool) -> (String, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(dir.path());
+        let control = paths.health_control_socket();
+        fs::create_dir(paths.run()).unwrap();
+        fs::create_dir(control.parent().unwrap()).unwrap();
+        let ended = move || async move {
+            if !ends {
+                pending::<()>().await;
+            }
+            Json(serde_json::json!({}))
+        };
+        let health = Router::new().route("/v1/vendor", post(pending::<Json<()>>)).route("/v1/vendor/end", post(ended));
+        tokio::spawn(axum::serve(listen(&control, For::Owner).unwrap(), health).into_future());
+        let fine = FakeCommands::new(|_: &str, _: &[&str]| Ok(Output { code: Some(0), ..Output::default() }));
+        let order = Order {
+            until: WallNs(7_200_000_000_000),
+            length: Duration::from_hours(2),
+            by: "Lan".into(),
+            reason: "x".into(),
+            tunnel: Some("t.service".into()),
+        };
+        let why = format!("{:#}", let_in(&paths, &RealFiles, &fine, &order).await.unwrap_err());
+        assert_eq!(fs::read_dir(paths.ledger_spool()).unwrap().count(), 1, "the ledger knows of it");
+        (why, fine.asked())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_answered_too_late_is_ended_or_said_to_hold_perhaps() {
+        let (why, asked) = late(true).await;
+        let whole = "the vendor's access is ended, because health has not taken it in time: health: no answer within 5 s: it hangs";
+        assert_eq!(why, whole);
+        assert_eq!(
+            asked,
+            ["systemctl stop t.service".to_owned(), format!("systemctl stop {}.timer", ending("t.service"))]
+        );
+        let (why, asked) = late(false).await;
+        assert!(
+            why.starts_with("the vendor may be let in all the same: `custodian vendor end` settles that: "),
+            "{why}"
+        );
+        assert!(!asked.iter().any(|line| line.contains(" start ")), "{asked:?}");
     }
 }

@@ -135,6 +135,8 @@ fn a_camera_that_is_not_enabled_has_no_streams() {
     let text = BASE.replacen("volume = \"b1\"", "volume = \"b1\"\nenabled = false", 1);
     let site = parse(&text, "site.toml").expect("right");
     assert_eq!(site.cameras()[1].streams().count(), 0);
+    let noon = jiff::civil::date(2026, 11, 26).at(12, 0, 0, 0);
+    assert!(site.cameras()[1].scheduled(noon) && !site.cameras()[1].wanted_at(noon));
     assert_eq!(site.cameras_of(&site.cameras()[1].recorder).count(), 1);
 }
 
@@ -166,21 +168,57 @@ fn the_example_is_school_a() {
     }
 }
 
-/// Whoever takes the comment signs away has a file that is right.
-#[test]
-fn what_the_example_shows_of_health_is_right() {
+/// The example with the tables that it only shows.
+fn without_comment_signs(tables: &[&str]) -> crate::site::Site {
     let (mut text, mut shown) = (EXAMPLE.to_owned(), false);
     for line in EXAMPLE.lines() {
         let Some(line) = line.strip_prefix("#     ") else {
             shown = false;
             continue;
         };
-        shown |= line.starts_with("[health") || line.starts_with("[[health");
+        shown |= tables.iter().any(|table| line.starts_with(table));
         if shown {
             text.extend(["\n", line]);
         }
     }
-    let site = parse(&text, "site.example.toml").expect("right");
+    parse(&text, "site.example.toml").expect("right")
+}
+
+#[test]
+fn what_the_example_shows_of_wires_is_right() {
+    let site = without_comment_signs(&["[recorder.a.network]"]);
+    let recorder = site.recorder(&"a".parse().expect("an id")).expect("it is there");
+    let network = recorder.network.as_ref().expect("it is there");
+    let address = |w: &Option<crate::site::Wire>| w.as_ref().and_then(|w| w.address).map(|a| a.to_string());
+    assert_eq!(address(&network.school).as_deref(), Some("10.20.0.11/24"));
+    assert_eq!(address(&network.cameras).as_deref(), Some("10.20.1.2/24"));
+    assert_eq!(site.cameras_elsewhere(recorder), Vec::<&crate::types::CameraId>::new());
+    assert!(!site.not_carried_out().iter().any(|key| key.contains("network")), "{:?}", site.not_carried_out());
+}
+
+#[test]
+fn cameras_outside_of_the_nets_are_named() {
+    let nets = |school: &str, cameras: &str| {
+        let text = BASE.replacen(
+            "control_room = true",
+            &format!("network.school = {{ link = \"eth0\"{school} }}\nnetwork.cameras = {{ link = \"eth1\", address = \"{cameras}\" }}"),
+            1,
+        );
+        let site = parse(&text, "site.toml").expect("right");
+        let recorder = site.recorder(&"a".parse().expect("an id")).expect("it is there");
+        site.cameras_elsewhere(recorder).into_iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(nets("", "10.20.1.2/24"), Vec::<String>::new());
+    assert_eq!(nets("", "10.20.2.2/24"), ["gate-1"]);
+    assert_eq!(nets(", address = \"10.20.1.2/24\"", "10.20.2.2/24"), Vec::<String>::new(), "the school's net counts");
+    let none = parse(BASE, "site.toml").expect("right");
+    assert!(none.recorders().all(|r| none.cameras_elsewhere(r).is_empty()), "nothing is said of nets");
+}
+
+/// Whoever takes the comment signs away has a file that is right.
+#[test]
+fn what_the_example_shows_of_health_is_right() {
+    let site = without_comment_signs(&["[health", "[[health"]);
     let health = site.health();
     assert_eq!((health.push.len(), health.alarms.len()), (1, 1));
     assert!(health.pull.is_some() && health.vendor.is_some());

@@ -36,6 +36,7 @@ impl Checker<'_> {
             self.problem(Code::NoRecorder, &named.at, "recorder");
         }
         let mut used = Used::default();
+        let mut addresses = BTreeMap::new();
         let mut control_room: Option<Bytes> = None;
         let mut all = BTreeMap::new();
         for (id, raw) in &named.value.0 {
@@ -65,6 +66,7 @@ impl Checker<'_> {
                     control_room: raw.control_room.as_ref().is_some_and(|c| c.value),
                     unlock: raw.unlock.as_ref().map_or(Unlock::Tpm, |u| u.value),
                     volumes,
+                    network: raw.network.as_ref().map(|n| self.network(&key, &n.value, &mut addresses)),
                 },
             );
         }

@@ -7,6 +7,7 @@ mod fake;
 mod kept;
 mod playback;
 mod served;
+mod sheet;
 mod wall;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

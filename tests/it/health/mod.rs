@@ -173,8 +173,12 @@ fn troubles(report: &Report) -> Vec<String> {
 
 /// Runs `custodian health`, in English.
 fn custodian_health(site: &Site, args: &[&str]) -> Output {
+    custodian_health_in("en", site, args)
+}
+
+fn custodian_health_in(lang: &str, site: &Site, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_custodian"));
-    command.arg("health").args(args).args(["--lang", "en", "--state"]).arg(site.path("state"));
+    command.arg("health").args(args).args(["--lang", lang, "--state"]).arg(site.path("state"));
     command.stdin(Stdio::null()).output().unwrap()
 }
 

@@ -51,15 +51,16 @@ fn a_recorder_at_work_is_well_and_one_that_hangs_is_seen_within_two_looks() {
 
     // Health itself hangs: whoever asks is told so, and does not wait.
     kill(health.pid(), Signal::SIGSTOP).unwrap();
-    for args in [&[][..], &["silence", "--list"]] {
+    let said = [
+        ("en", &[][..], "The health service runs and does not answer"),
+        ("zh", &["silence", "--list"], "健康服务在运行，但没有应答"),
+    ];
+    for (lang, args, words) in said {
         let began = now();
-        let out = custodian_health(&site, args);
+        let out = custodian_health_in(lang, &site, args);
         let text = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(1), "{text}");
-        assert!(
-            text.contains("the health service runs and does not answer") && text.contains("no answer within 5 s"),
-            "{text}"
-        );
+        assert!(text.contains(words) && text.contains("no answer within 5 s"), "{text}");
         assert!(now() < began + Duration::from_secs(15));
     }
     kill(health.pid(), Signal::SIGCONT).unwrap();

@@ -1,7 +1,7 @@
 //! The webhook, byte for byte.
 
 use super::{
-    super::super::push::tests::mock::{Mock, ok, status},
+    super::super::push::tests::mock::{Asked, Authority, Mock, ok, status},
     *,
 };
 
@@ -112,6 +112,27 @@ async fn what_is_ours_to_put_right_is_shown_without_address_and_told_afterwards(
         let state = office.state("alarm-1-webhook");
         assert_eq!((state.misconfigured, state.failing_since, state.problem), (false, None, None));
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_no_outage() {
+    let (mock, ours) = (Mock::new().await, Authority::new());
+    let secrets = format!("hook = \"https://{}/\"\ntoken = \"t\"", mock.address());
+    let tell = async |ca: Option<&str>| {
+        let office = Office::new(ALARM, &secrets, ca);
+        office.look(&[(4, Fine, Fail)]);
+        let serving = async {
+            if let Ok(stream) = ours.server("127.0.0.1", 2999).accept(mock.accept().await).await {
+                let mut asked = Asked::read(stream).await;
+                asked.say(&ok("")).await;
+                tokio::io::AsyncWriteExt::shutdown(&mut asked.stream).await.ok();
+            }
+        };
+        (tokio::join!(serving, office.once(0)).1, office.state("alarm-1-webhook").misconfigured)
+    };
+    let (tried, misconfigured) = tell(None).await;
+    assert!(matches!(tried, Tried::Failed(f) if f.misconfigured && f.untouched) && misconfigured);
+    assert_eq!(tell(Some(&ours.pem)).await, (Tried::Told, false));
 }
 
 #[tokio::test]

@@ -186,6 +186,18 @@ async fn what_only_a_person_mends_is_tried_less_and_less() {
     assert!(!work.state().misconfigured && work.state().problem.is_none());
 }
 
+/// A monitor that was asked wrongly, and is down when that was put right.
+#[tokio::test(start_paused = true)]
+async fn an_outage_after_a_refusal_is_an_outage() {
+    let mut work = Work::quick(|n| if n == 0 { answer(404, None, "") } else { Err(Trouble::Refused) });
+    work.goes_on(29).await;
+    assert!(work.state().misconfigured);
+    work.goes_on(2).await;
+    let state = work.state();
+    assert_eq!((state.misconfigured, state.problem.as_deref()), (false, Some("nobody listens there")));
+    assert_eq!(state.failing_since, Some(NOW), "it fails all the while");
+}
+
 /// One request at a time; a beat that passes meanwhile is left out, the newest follows at once.
 #[tokio::test(start_paused = true)]
 async fn beats_never_overlap() {

@@ -55,9 +55,15 @@ fn offset(commands: &dyn Commands) -> Option<f64> {
     chrony.or_else(|| of_timesyncd(&ask("timedatectl", &["timesync-status"])?))
 }
 
-/// chronyc(1), `tracking` with `-c`: the fifth field is how far the clock is behind; the last one says whether that is known.
+/// The reference that chrony names when it goes by its own clock (`local` in chrony.conf), 127.127.1.1: then it is behind nobody's.
+const OWN_CLOCK: &str = "7F7F0101";
+
+/// chronyc(1), `tracking` with `-c`: the first field is whose time it is, the fifth how far the clock is behind; the last one says whether that is known.
 fn of_chrony(text: &str) -> Option<f64> {
     let fields: Vec<&str> = text.trim().split(',').collect();
+    if fields.first() == Some(&OWN_CLOCK) {
+        return None;
+    }
     let behind: f64 = fields.get(4)?.parse().ok()?;
     fields.last().filter(|leap| **leap != "Not synchronised").map(|_| -behind)
 }
@@ -102,6 +108,7 @@ mod tests {
                         0.0005,64.4,Normal\n";
         assert_eq!(of_chrony(tracking), Some(0.000_123_456), "it is fast");
         assert_eq!(of_chrony(&tracking.replace("Normal", "Not synchronised")), None);
+        assert_eq!(of_chrony(&tracking.replace("C0248F82", OWN_CLOCK)), None);
         assert_eq!(of_chrony("506 Cannot talk to daemon\n"), None);
         let status =
             |offset: &str| format!("       Server: 185.125.190.56\n       Offset: {offset}\n        Delay: 37ms\n");

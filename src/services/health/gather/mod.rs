@@ -92,7 +92,7 @@ impl Gatherer {
         if let Ok((site, recorder)) = &site {
             numbers.meet(site.cameras_of(recorder).map(|camera| &camera.id));
             let local = at.timestamp().to_zoned(site.timezone().clone()).datetime();
-            let now = site.cameras_of(recorder).filter(|camera| camera.enabled && camera.scheduled(local));
+            let now = site.cameras_of(recorder).filter(|camera| camera.wanted_at(local));
             wanted.extend(now.map(|camera| camera.id.clone()));
         }
         let wanted_since = memory.want(at, wanted);

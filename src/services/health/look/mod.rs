@@ -29,6 +29,8 @@ pub use updates::Apt;
 const FORMAT: u16 = 1;
 /// An apply that has not come to its end by then was cut short.
 const APPLYING: Duration = Duration::from_mins(10);
+/// What systemd answers by itself comes sooner.
+const SYSTEMD: Duration = Duration::from_secs(10);
 
 /// What it is looked with.
 pub struct Eyes<'a> {
@@ -84,6 +86,7 @@ impl Eyes<'_> {
             drift.push("the generation in force cannot be read".to_owned());
             None
         });
+        drift.extend(open_doors(self.commands));
         let site = in_force.as_ref().and_then(|f| f.site.as_ref().map(|site| (site, &f.recorder)));
         let disks = site.map(|site| self.disks(site, before, &mut drift)).unwrap_or_default();
         if let Some(in_force) = &in_force {
@@ -100,7 +103,10 @@ impl Eyes<'_> {
             generation: in_force.as_ref().map(|f| f.health.clone()),
             drift,
             backups: site.and_then(|(site, _)| backups::look(self.files, site, &Paths::new(state).backups())),
-            updates: self.apt.look(self.commands, before),
+            updates: self.apt.look(self.commands, before).or_else(|| {
+                let source = site.is_some_and(|(site, _)| site.update_url().is_some());
+                updates::of_the_image(self.files, state, source, self.clock.wall())
+            }),
         }
     }
 
@@ -177,6 +183,24 @@ impl Eyes<'_> {
     }
 }
 
+/// The units of the packet filter that are installed and have not done their work. Where there are none it is somebody else's.
+fn open_doors(commands: &dyn Commands) -> Vec<String> {
+    let args = [
+        "show",
+        "--property=Id,LoadState,ActiveState",
+        "custodian-firewall.service",
+        "custodian-firewall-site.service",
+    ];
+    let Ok(said) = commands.run("systemctl", &args, &[], SYSTEMD) else { return Vec::new() };
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let line = |unit: &str, key: &str| unit.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default().to_owned();
+    let open = |unit: &&str| line(unit, "LoadState=") == "loaded" && line(unit, "ActiveState=") != "active";
+    said.split("\n\n")
+        .filter(open)
+        .map(|unit| format!("{} has not loaded its part of the packet filter", line(unit, "Id=")))
+        .collect()
+}
+
 /// `before` is what was seen of this volume's disk last: a disk that sleeps, or hangs, has not become better by it.
 fn disk_look(disk: Option<&Glance>, before: Option<&DiskLook>) -> DiskLook {
     let (answer, smart) = match disk.and_then(|d| d.smart.as_ref()) {
@@ -203,5 +227,32 @@ fn in_words(drift: &Drift, number: u64) -> String {
         Drift::Differs(unit) => format!("{unit} is not as it was applied"),
         Drift::Missing(unit) => format!("{unit} is missing"),
         Drift::Stray(unit) => format!("{unit} is no part of generation {number}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{FakeCommands, Output};
+
+    #[test]
+    fn a_packet_filter_that_is_not_loaded_is_told() {
+        let of = |stdout: &str| {
+            let stdout: Vec<u8> = stdout.into();
+            open_doors(&FakeCommands::new(move |_, _: &[&str]| {
+                Ok(Output { code: Some(0), stdout: stdout.clone(), stderr: String::new() })
+            }))
+        };
+        let both = |first: &str, second: &str| {
+            of(&format!("Id=custodian-firewall.service\n{first}\n\nId=custodian-firewall-site.service\n{second}\n"))
+        };
+        let (good, bad) = ("LoadState=loaded\nActiveState=active", "LoadState=loaded\nActiveState=failed");
+        let none = "LoadState=not-found\nActiveState=inactive";
+        assert_eq!(both(good, good), [""; 0]);
+        assert_eq!(both(none, none), [""; 0], "a machine that has somebody else's");
+        let line = "custodian-firewall-site.service has not loaded its part of the packet filter";
+        assert_eq!(both(good, bad), [line]);
+        assert_eq!(both(bad, bad).len(), 2);
+        assert_eq!(of(""), [""; 0]);
     }
 }

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::silences::LONGEST;
 pub(super) use self::{memory::Memory, numbers::Numbers, silences::Silences, turns::Turns};
-use crate::sys::{Files, random};
+use crate::sys::Files;
 
 /// Version of each of the files.
 const FORMAT: u16 = 1;
@@ -54,15 +54,13 @@ impl Kept {
     }
 }
 
-/// 16 random bytes as 32 hexadecimal digits.
-pub(super) fn new_salt() -> anyhow::Result<String> {
-    Ok(format!("{:032x}", u128::from_be_bytes(random().context("random bytes")?)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ledger::salt_of, sys::FakeFiles};
+    use crate::{
+        ledger::{new_salt, salt_of},
+        sys::FakeFiles,
+    };
 
     #[test]
     fn what_cannot_be_understood_is_kept_beside_and_begun_anew() {

@@ -1,0 +1,419 @@
+//! The steps, one after the other.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
+    path::Path,
+};
+
+use anyhow::Context as _;
+
+use super::{Course, Done, Installer, Looked, Tell, make_plan};
+use crate::{
+    apply::{self, Cameras, Env, Look, Manager, ManagerError, Outcome, Request},
+    disks::{OpenState, RecoveryKey, Unlocking},
+    factors::{FILE as FACTORS, Factors, SealedCode},
+    install::{
+        self, Begun, Footage, How, Order, Receipt, SheetCode, Step,
+        receipt::{Copied, DiskLine, FootageLine, fingerprints},
+        sheet,
+    },
+    inventory::{self, Content},
+    plan::{KEY_FILE, Recover, Touched},
+    services::{
+        applying, disks,
+        disks::Machine,
+        in_force,
+        paths::Paths,
+        planning::Wanted,
+        recovering::{Keys, Recovery},
+    },
+    site::{Recorder, VolumePlace},
+    sys::{Files as _, RealFiles},
+    types::WallNs,
+};
+
+/// Who has put the first generation in force.
+const BY: &str = "installer";
+
+impl Installer<'_> {
+    /// Carries an order out. `recover`: volumes that this machine cannot open, with their keys.
+    ///
+    /// # Errors
+    /// What the first step that fails says. It can be given again.
+    pub fn carry_out(
+        &self,
+        looked: &Looked,
+        wanted: &Wanted,
+        order: &Order,
+        recover: &[(Recover, RecoveryKey)],
+        tell: &mut dyn Tell,
+    ) -> anyhow::Result<Done> {
+        let _alone = self.alone()?;
+        let recorder = wanted.site.recorder(&order.recorder).context("the site has no such recorder")?;
+        let unlocking = disks::unlocking(
+            recorder.unlock,
+            Some(&self.stick.data.join(KEY_FILE)),
+            order.passphrase.as_deref().map(str::as_bytes),
+        )?;
+        let mut course = Course { tell, order, steps: install::steps(order), done: Vec::new() };
+        let system = looked.survey.inventory.disk(&order.system).context("the system disk is gone")?;
+        let all = wanted.site.recorders().flat_map(|r| &r.volumes);
+        let named = all.into_iter().find(|v| matches!(&v.place, VolumePlace::Disk(id) if system.by_id.contains(id)));
+        let ready = course.step(&Step::Table, |_| {
+            let ready = self.begin(looked, order, named.map(|v| &v.name), &unlocking)?;
+            let changed = ready.changed;
+            Ok((ready, changed))
+        })?;
+        let mut copied = Copied::default();
+        for (step, from, to, hash) in [
+            (Step::System, &self.stick.root, ready.disk.root(), &mut copied.root),
+            (Step::Verity, &self.stick.verity, ready.disk.verity(), &mut copied.verity),
+        ] {
+            let got = course.step(&step, |tell| Ok(install::copy(from, &to, &mut |n, all| tell.copied(n, all))?))?;
+            *hash = Some(got);
+        }
+        let state = course.step(&Step::State, |_| self.state(&ready, &unlocking))?;
+        let device = state.file_system.display().to_string();
+        let within = self.machine.mounted_as(&["-t", "ext4", "-o", "nodev,nosuid,noexec", &device], |at| {
+            let work = Within { installer: self, wanted, recorder, unlocking: &unlocking, at };
+            let done = work.all(&mut course, &state, recover);
+            nix::unistd::syncfs(File::open(at)?)?;
+            done
+        });
+        self.close(&unlocking);
+        let (begun, code, sheet) = within?;
+        copied.uki = Some(course.step(&Step::Start, |_| self.start(&ready.disk))?);
+        if order.wipe_secrets {
+            course.step(&Step::Wipe, |_| super::wipe(&self.stick.data).map(|changed| ((), changed)))?;
+        }
+        let mut receipt = self.receipt(looked, wanted, recorder, order, copied, &begun)?;
+        let receipt_file = course.step(&Step::Receipt, |_| Ok((receipt_name(order, receipt.at), true)))?;
+        receipt.steps.clone_from(&course.done);
+        let at = shown(receipt.at, wanted);
+        self.onto_stick(&format!("{receipt_file}.txt"), receipt.text(&at, order.lang).as_bytes())?;
+        self.onto_stick(&format!("{receipt_file}.json"), (serde_json::to_string_pretty(&receipt)? + "\n").as_bytes())?;
+        Ok(Done { receipt, code, sheet, receipt_file: format!("{receipt_file}.txt") })
+    }
+
+    /// Writes a file to the stick, whole or not at all as far as FAT can.
+    pub(super) fn onto_stick(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = self.stick.data.join(name);
+        RealFiles.write(&path, bytes, 0o600, None).with_context(|| format!("{name} cannot be written to the stick"))?;
+        Ok(nix::unistd::syncfs(File::open(&self.stick.data)?)?)
+    }
+
+    fn receipt(
+        &self,
+        looked: &Looked,
+        wanted: &Wanted,
+        recorder: &Recorder,
+        order: &Order,
+        copied: Copied,
+        begun: &Begun,
+    ) -> anyhow::Result<Receipt> {
+        let line = |by_id: &str| {
+            let disk = looked.survey.inventory.disk(by_id).with_context(|| format!("disk {by_id} is gone"))?;
+            anyhow::Ok(DiskLine::of(by_id, disk))
+        };
+        let footage =
+            |f: &Footage| Ok(FootageLine { volume: f.volume.clone(), disk: line(&f.by_id)?, kept: f.how == How::Keep });
+        Ok(Receipt {
+            format: 1,
+            version: self.version.clone(),
+            site: wanted.site.id().to_owned(),
+            school: wanted.site.name().to_owned(),
+            site_sha256: crate::plan::digest(&wanted.text),
+            recorder: order.recorder.clone(),
+            at: self.clock.wall(),
+            unlock: recorder.unlock.as_str().to_owned(),
+            system: line(&order.system)?,
+            copied,
+            footage: order.footage.iter().map(footage).collect::<anyhow::Result<_>>()?,
+            recovery: fingerprints(begun),
+            steps: Vec::new(),
+        })
+    }
+}
+
+fn receipt_name(order: &Order, at: WallNs) -> String {
+    format!("receipt-{}-{}", order.recorder, at.timestamp().strftime("%Y%m%dT%H%M%SZ"))
+}
+
+fn shown(at: WallNs, wanted: &Wanted) -> String {
+    let zone = wanted.site.timezone();
+    let name = zone.iana_name().unwrap_or("UTC");
+    format!("{} ({name})", at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S"))
+}
+
+/// What is done while the new state is mounted.
+struct Within<'a> {
+    installer: &'a Installer<'a>,
+    wanted: &'a Wanted,
+    recorder: &'a Recorder,
+    unlocking: &'a Unlocking,
+    /// Where: it will be `/var`.
+    at: &'a Path,
+}
+
+impl Within<'_> {
+    fn all(
+        &self,
+        course: &mut Course<'_, '_>,
+        state: &OpenState,
+        recover: &[(Recover, RecoveryKey)],
+    ) -> anyhow::Result<(Begun, SheetCode, String)> {
+        let order = course.order;
+        let dir = Installer::state_dir(self.at);
+        let mut begun = course.step(&Step::Files, |_| self.files(&dir, order, state))?;
+        for footage in &order.footage {
+            let step = Step::Footage { volume: footage.volume.clone() };
+            course.step(&step, |_| Ok(((), self.footage(&dir, footage, &mut begun)?)))?;
+        }
+        if !recover.is_empty() {
+            self.recover(&dir, recover, &mut begun)?;
+        }
+        course.step(&Step::Factors, |_| Ok(((), self.factors(&dir, order, &mut begun)?)))?;
+        course.step(&Step::Generation, |_| Ok(((), self.generation(&dir)?)))?;
+        let (code, name) = course.step(&Step::Sheet, |_| Ok((self.sheet(order, &begun)?, true)))?;
+        Ok((begun, code, name))
+    }
+
+    fn machine(&self, dir: &Path) -> Machine<'_> {
+        let of = &self.installer.machine;
+        Machine {
+            commands: of.commands,
+            roots: of.roots.clone(),
+            run: of.run.clone(),
+            spool: Some(Paths::new(dir).ledger_spool()),
+        }
+    }
+
+    /// Folders, the site, and what must not be lost.
+    fn files(&self, dir: &Path, order: &Order, state: &OpenState) -> anyhow::Result<(Begun, bool)> {
+        let accounts = self.installer.accounts;
+        make_dir(&self.at.join("lib"), 0o755)?;
+        for folder in install::folders() {
+            let path = self.at.join(&folder.path);
+            make_dir(&path, folder.mode)?;
+            let (user, group) = (accounts.user(&folder.user)?, accounts.group(&folder.group)?);
+            if user.is_some() {
+                chown(&path, user, group).with_context(|| path.display().to_string())?;
+                // Giving a folder away takes its set-group-id bit.
+                fs::set_permissions(&path, fs::Permissions::from_mode(folder.mode))?;
+            }
+        }
+        let (begun, made) = if let Some(begun) = Begun::read(&RealFiles, dir)? {
+            (begun, false)
+        } else {
+            let key = state.recovery.as_ref().map(RecoveryKey::reveal);
+            let begun = Begun::new(order.recorder.clone(), self.installer.clock.wall(), key);
+            begun.write(&RealFiles, dir).context("keys cannot be written down")?;
+            (begun, true)
+        };
+        let etc = dir.join("etc");
+        let write = |name: &str, text: &str, mode, group| {
+            let path = etc.join(name);
+            if RealFiles.read(&path)?.as_deref() == Some(text.as_bytes()) {
+                return Ok(false);
+            }
+            RealFiles.write(&path, text.as_bytes(), mode, group).with_context(|| path.display().to_string())?;
+            anyhow::Ok(true)
+        };
+        let mut changed = write("site.toml", &self.wanted.text, 0o640, accounts.group("custodian")?)?;
+        if let Some(secrets) = &self.wanted.secrets {
+            changed |= write("secrets.toml", secrets, 0o600, None)?;
+        }
+        Ok((begun, changed || made))
+    }
+
+    /// Sees to it that a disk is the volume that the site says.
+    fn footage(&self, dir: &Path, footage: &Footage, begun: &mut Begun) -> anyhow::Result<bool> {
+        let machine = self.machine(dir);
+        let found = install::wanted(&self.wanted.site, self.recorder, &footage.volume);
+        let (wanted, by_id) = found.context("the site has no such volume")?;
+        let clock = self.installer.clock;
+        let token = match &footage.how {
+            How::Keep => {
+                let ours = |content: &Content| matches!(content, Content::Ours(v) if v.site == wanted.site && v.volume == wanted.volume);
+                let sheet = machine.sheet(&by_id, Some(&wanted))?;
+                anyhow::ensure!(ours(&sheet.disk.content), "disk {by_id} is no longer volume {}", footage.volume);
+                return Ok(false);
+            }
+            How::Prepare(token) => token.clone(),
+            How::Again(token) => {
+                machine.erase(&by_id, token, clock)?;
+                machine.sheet(&by_id, Some(&wanted))?.init?
+            }
+        };
+        // The key is safe before the disk counts as a volume.
+        let mut keep = |key: &RecoveryKey| {
+            begun.volumes.insert(footage.volume.clone(), key.reveal());
+            begun.write(&RealFiles, dir).context("the recovery key cannot be written down")
+        };
+        machine.init_keeping(&by_id, &wanted, &token, self.unlocking.clone(), clock, &mut keep)?;
+        Ok(true)
+    }
+
+    /// Opens what this machine cannot, and gives it a key of this machine. What was typed is worth keeping on the sheet too.
+    fn recover(&self, dir: &Path, keys: &[(Recover, RecoveryKey)], begun: &mut Begun) -> anyhow::Result<()> {
+        for (volume, key) in keys {
+            begun.volumes.insert(volume.volume.clone(), key.reveal());
+        }
+        begun.write(&RealFiles, dir)?;
+        let recovery = Recovery {
+            site: &self.wanted.site,
+            recorder: self.recorder,
+            clock: self.installer.clock,
+            let_go: &|_| Ok(()),
+        };
+        let volumes: Vec<Recover> = keys.iter().map(|(volume, _)| volume.clone()).collect();
+        self.machine(dir).recover(&recovery, &volumes, &mut Known(keys.to_vec())).map(|_| ())
+    }
+
+    /// PIN and sealed code; again only if the code was lost with the attempt that made it.
+    fn factors(&self, dir: &Path, order: &Order, begun: &mut Begun) -> anyhow::Result<bool> {
+        let code = match &begun.sealed {
+            Some(code) => code.parse::<SealedCode>()?,
+            None => SealedCode::make()?,
+        };
+        let there = begun.sealed.is_some() && dir.join(FACTORS).exists();
+        begun.sealed = Some(code.reveal());
+        begun.write(&RealFiles, dir)?;
+        // The PIN may be another one than last time.
+        Factors::new(&RealFiles, self.installer.clock, dir, "").create(&order.pin, &code)?;
+        Ok(!there)
+    }
+
+    /// The first generation, so that the first start is like any other.
+    fn generation(&self, dir: &Path) -> anyhow::Result<bool> {
+        let (files, wanted) = (&RealFiles, self.wanted);
+        let units = crate::plan::units(&wanted.site, &self.recorder.id);
+        if let Some(number) = apply::current(files, dir)? {
+            let now = apply::load(files, dir, number)?;
+            let same = now.site == wanted.text && now.secrets == wanted.secrets && now.units == units;
+            if same && now.plan.recorder == self.recorder.id && apply::in_work_since(files, dir)?.is_none() {
+                self.tell(dir)?;
+                return Ok(false);
+            }
+            // Nothing has run by it yet.
+            for file in ["current", "pending.json", "confirmed", "in-force.json"] {
+                files.remove(&dir.join(file))?;
+            }
+            files.remove_dir(&dir.join("generations"))?;
+        }
+        let inventory = inventory::probe(self.installer.machine.commands, &self.installer.machine.roots);
+        let plan = make_plan(wanted, self.recorder, &inventory)?;
+        let accounts = self.installer.accounts;
+        let unit_dir = tempfile_dir(&self.installer.machine.run)?;
+        let env = Env {
+            state: dir.to_owned(),
+            unit_dir: unit_dir.clone(),
+            boot: "installer".to_owned(),
+            site_group: accounts.group("custodian")?,
+            secrets_group: accounts.group("custodian-record")?,
+            files,
+            manager: &Nobody,
+            clock: self.installer.clock,
+            cameras: &Nobody,
+            judge: &applying::judge,
+        };
+        let request = Request {
+            plan,
+            site: wanted.text.clone(),
+            secrets: wanted.secrets.clone(),
+            units,
+            touched: Touched::default(),
+            inventory: None,
+            by: BY.to_owned(),
+            word: None,
+            trial: None,
+        };
+        let applied = apply::apply(&env, request);
+        fs::remove_dir_all(&unit_dir)?;
+        applied?;
+        self.tell(dir)?;
+        Ok(true)
+    }
+
+    /// Leaves word of it for the ledger.
+    fn tell(&self, dir: &Path) -> anyhow::Result<()> {
+        let change = in_force::Change { by: BY.to_owned(), at: self.installer.clock.wall() };
+        in_force::tell(&RealFiles, dir, &Paths::new(dir).ledger_spool(), change)
+    }
+
+    fn sheet(&self, order: &Order, begun: &Begun) -> anyhow::Result<(SheetCode, String)> {
+        let code = match &order.sheet_code {
+            Some(code) => code.clone(),
+            None => SheetCode::make()?,
+        };
+        let at = shown(self.installer.clock.wall(), self.wanted);
+        let heading = sheet::Heading {
+            site: self.wanted.site.name(),
+            recorder: order.recorder.as_str(),
+            at: &at,
+            disk: &order.system,
+        };
+        let page = sheet::page(heading, &sheet::rows(begun, order.lang), &code, order.lang)?;
+        let name = format!("recovery-{}.html", order.recorder);
+        self.installer.onto_stick(&name, page.as_bytes())?;
+        Ok((code, name))
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e).with_context(|| path.display().to_string()),
+        _ => Ok(fs::set_permissions(path, fs::Permissions::from_mode(mode))?),
+    }
+}
+
+/// A folder for units that nobody reads: at each start they are written anew.
+fn tempfile_dir(run: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let dir = run.join(format!("custodian-units-{}", uuid::Uuid::new_v4().as_simple()));
+    fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
+    Ok(dir)
+}
+
+/// Keys that were asked for before.
+struct Known(Vec<(Recover, RecoveryKey)>);
+
+impl Keys for Known {
+    fn next(&mut self, volume: &Recover) -> anyhow::Result<Option<RecoveryKey>> {
+        let at = self.0.iter().position(|(of, _)| of == volume);
+        Ok(at.map(|at| self.0.swap_remove(at).1))
+    }
+}
+
+/// No service runs yet, and no camera is recorded.
+struct Nobody;
+
+impl Cameras for Nobody {
+    fn look(&self) -> Result<Vec<Look>, String> {
+        Ok(Vec::new())
+    }
+}
+
+impl Manager for Nobody {
+    fn reload_manager(&self) -> Result<Outcome, ManagerError> {
+        Ok(Outcome::NotNeeded)
+    }
+    fn start(&self, _: &str, _: bool) -> Result<Outcome, ManagerError> {
+        Ok(Outcome::NotNeeded)
+    }
+    fn stop(&self, _: &str) -> Result<Outcome, ManagerError> {
+        Ok(Outcome::NotNeeded)
+    }
+    fn restart(&self, _: &str) -> Result<Outcome, ManagerError> {
+        Ok(Outcome::NotNeeded)
+    }
+    fn reload(&self, _: &str) -> Result<Outcome, ManagerError> {
+        Ok(Outcome::NotNeeded)
+    }
+    fn arm(&self, _: u64, _: std::time::Duration) -> Result<(), ManagerError> {
+        Ok(())
+    }
+    fn disarm(&self, _: u64) -> Result<(), ManagerError> {
+        Ok(())
+    }
+}

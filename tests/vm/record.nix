@@ -1,0 +1,1 @@
+{ self, pkgs }: import ./nodes.nix { inherit self pkgs; }
