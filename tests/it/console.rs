@@ -374,6 +374,12 @@ fn a_site_is_applied_from_a_stick_in_each_language() {
         assert!(paper.contains("second") && paper.contains("\r\n") && !paper.contains("hunter2"), "{paper}");
         assert!(names.contains(".json") && !names.contains("secrets"), "{names}");
 
+        // Here no image runs, which the page on updates says.
+        person.types("u");
+        person.sees(&t(lang, "update_cli.no_image", &[]).chars().take(30).collect::<String>());
+        person.types("\x1b");
+        person.sees(&person.t("key_a"));
+
         // Languages are changed by a key, and switching off wants the PIN.
         let next = (Lang::ALL.iter().position(|l| *l == lang).unwrap() + 1) % 3;
         person.types(&(next + 1).to_string());

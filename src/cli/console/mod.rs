@@ -5,6 +5,7 @@ mod keys;
 mod model;
 mod reapply;
 mod receipt;
+mod updates;
 
 use std::{io, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration};
 
@@ -120,6 +121,7 @@ impl Console<'_> {
             'd' => self.details(),
             'k' => self.keys(),
             'p' => self.power_off(),
+            'u' => self.updates(),
             _ => Ok(()),
         }
     }

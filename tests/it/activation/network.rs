@@ -82,11 +82,12 @@ impl Wired {
         self.appliance.site(cameras);
         let path = self.appliance.path("etc/site.toml");
         let text = fs::read_to_string(&path).unwrap()
-            + &format!(
+            + format!(
                 "[recorder.a.network]\nschool = {{ link = \"cuschool\", address = \"{school}\", gateway = \"10.20.0.50\" }}\n\
              cameras = {{ link = \"cucam\", vlan = 20, address = \"10.20.1.2/24\" }}\nntp = [\"10.20.0.50\"]\n\
              [health.pull]\nlisten = \"0.0.0.0:9464\"\ntoken_secret = \"pull\"\n"
-            );
+            )
+            .as_str();
         fs::write(path, text).unwrap();
         let secrets = self.appliance.path("etc/secrets.toml");
         let text = fs::read_to_string(&secrets).unwrap() + "[secrets]\npull = \"0123456789abcdef\"\n";
