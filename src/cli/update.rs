@@ -203,6 +203,11 @@ fn status(say: &Say, known: &Known, shown: &Shown) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
+/// What is known, for the console.
+pub(super) fn text(known: &Known, lang: Lang, shown: &Shown) -> String {
+    in_words(&Say { lang, json: false }, known, shown)
+}
+
 fn in_words(say: &Say, known: &Known, shown: &Shown) -> String {
     let state = &known.state;
     let mut lines = vec![match &known.running {

@@ -8,6 +8,7 @@ mod apply;
 mod backup;
 mod browser;
 mod capture;
+mod console;
 mod disks;
 mod disks_fail;
 mod doctor;
