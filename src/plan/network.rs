@@ -60,7 +60,6 @@ enum Side {
 }
 
 impl Side {
-    /// Also the name of its VLAN's link.
     fn name(self) -> &'static str {
         match self {
             Self::School => "school",
@@ -76,6 +75,12 @@ impl Side {
     }
 }
 
+/// The link of a side's VLAN. A link has its VLAN for life, so another VLAN is another link; the one of before loses its addresses, and
+/// stays on its side for the packet filter.
+fn vlan_link(side: Side, wire: &Wire) -> Option<String> {
+    wire.vlan.map(|vlan| format!("{}{vlan}", side.name()))
+}
+
 /// A link with no addresses at all, not even those that IPv6 makes by itself.
 const SILENT: &str =
     "LinkLocalAddressing=no\nIPv6AcceptRA=no\nDHCP=no\nLLMNR=no\nMulticastDNS=no\nLLDP=no\nEmitLLDP=no\n";
@@ -85,20 +90,21 @@ fn links(network: &Network, all: &mut Units) {
     let cameras = network.cameras.as_ref().map(|w| (Side::Cameras, w));
     let sides: Vec<(Side, &Wire)> = school.into_iter().chain(cameras).collect();
     // VLANs of a card that carries nothing else; one file for it, whether it is one VLAN or two.
-    let mut trunks: Vec<(&Link, Vec<Side>)> = Vec::new();
+    let mut trunks: Vec<(&Link, Side, String)> = Vec::new();
+    let carries = |vlan: &str| format!("VLAN={vlan}\n");
     for (side, wire) in &sides {
         let name = side.name();
         let mut text = format!("{HEADER}[Match]\n");
-        if let Some(vlan) = wire.vlan {
+        if let Some((vlan, link)) = wire.vlan.zip(vlan_link(*side, wire)) {
             all.insert(
                 format!("{NETWORK}/10-custodian-{name}.netdev"),
-                format!("{HEADER}[NetDev]\nName={name}\nKind=vlan\n\n[VLAN]\nId={vlan}\n"),
+                format!("{HEADER}[NetDev]\nName={link}\nKind=vlan\n\n[VLAN]\nId={vlan}\n"),
             );
-            text += &format!("Name={name}\n");
+            text += &format!("Name={link}\n");
             if !sides.iter().any(|(_, other)| other.link == wire.link && other.vlan.is_none()) {
-                match trunks.iter_mut().find(|(link, _)| *link == &wire.link) {
-                    Some((_, vlans)) => vlans.push(*side),
-                    None => trunks.push((&wire.link, vec![*side])),
+                match trunks.iter_mut().find(|(card, ..)| *card == &wire.link) {
+                    Some((.., vlans)) => vlans.push_str(&carries(&link)),
+                    None => trunks.push((&wire.link, *side, carries(&link))),
                 }
             }
         } else {
@@ -106,20 +112,18 @@ fn links(network: &Network, all: &mut Units) {
         }
         text += &format!("\n[Link]\nGroup={}\nRequiredForOnline=no\n\n[Network]\n", side.group());
         if wire.vlan.is_none() {
-            let carried = sides.iter().filter(|(_, other)| other.link == wire.link && other.vlan.is_some());
-            text.extend(carried.map(|(side, _)| format!("VLAN={}\n", side.name())));
+            let others = sides.iter().filter(|(_, other)| other.link == wire.link);
+            text.extend(others.filter_map(|(side, other)| vlan_link(*side, other)).map(|vlan| carries(&vlan)));
         }
         text += &addresses(wire);
         all.insert(format!("{NETWORK}/10-custodian-{name}.network"), text);
     }
-    for (link, vlans) in trunks {
-        let carried: String = vlans.iter().map(|side| format!("VLAN={}\n", side.name())).collect();
+    for (card, first, vlans) in trunks {
         let text = format!(
-            "{HEADER}[Match]\n{}\n[Link]\nGroup=0\nRequiredForOnline=no\n\n[Network]\n{carried}{SILENT}",
-            matching(link)
+            "{HEADER}[Match]\n{}\n[Link]\nGroup=0\nRequiredForOnline=no\n\n[Network]\n{vlans}{SILENT}",
+            matching(card)
         );
-        let first = vlans.first().map_or("", |side| side.name());
-        all.insert(format!("{NETWORK}/10-custodian-{first}-card.network"), text);
+        all.insert(format!("{NETWORK}/10-custodian-{}-card.network", first.name()), text);
     }
     if network.school.is_some() {
         // In the place of the image's, by which every wire has its address by DHCP.

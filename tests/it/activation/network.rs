@@ -64,7 +64,7 @@ impl Wired {
 
     /// The recorder's link on the cameras' side.
     fn cameras(&self) -> &'static str {
-        if self.vlan { "cameras" } else { "cucam" }
+        if self.vlan { "cameras20" } else { "cucam" }
     }
 
     /// Boots it with new wires: what the kernel knew of them before is gone with the power.
@@ -186,7 +186,7 @@ fn loop_a_machine_is_wired_as_its_site_says() {
     assert_eq!(services.map(|unit| run_of(&machine, unit)), before);
 
     // Another address on the school's side, on trial: the cameras' side does not notice, and nobody confirms.
-    let watch = "ip monitor address link > /tmp/monitor & echo $! > /tmp/monitor.pid";
+    let watch = "ip monitor address link > /tmp/monitor 2>&1 & echo $! > /tmp/monitor.pid";
     machine.run(&["sh", "-c", watch]);
     wired.site("10.20.0.12/24", &[one[0], ("yard", "rtsp://10.20.1.12/1")]);
     machine.run(&["custodian", "apply", "--try", "30s"]);
@@ -210,6 +210,8 @@ fn loop_a_machine_is_wired_as_its_site_says() {
     assert!(served(&machine).contains("9464"));
     let journal = machine.run(&["journalctl", "--no-pager", "-u", "systemd-networkd.service"]);
     assert!(!journal.contains("DHCP"), "{journal}");
+    let journal = machine.run(&["journalctl", "--no-pager", "--boot"]);
+    assert!(!journal.contains("ordering cycle"), "{journal}");
     machine.cut();
 
     // A packet filter that does not load: no network, and what is not there says so.
