@@ -30,8 +30,10 @@ let
     "lib/systemd/systemd-sysupdate" = "${systemd}/systemd-sysupdate";
   };
   # What a person finds on the stick.
-  stick = ../image/stick;
-  files = if builtins.pathExists stick then builtins.attrNames (builtins.readDir stick) else [ ];
+  image = ../image;
+  files =
+    map (n: "stick/${n}") (builtins.attrNames (builtins.readDir (image + "/stick")))
+    ++ builtins.filter (lib.hasSuffix ".example.toml") (builtins.attrNames (builtins.readDir image));
 in
 {
   config.image.repart = {
@@ -66,11 +68,9 @@ in
         };
       };
       "30-custodian" = {
-        contents =
-          lib.listToAttrs (map (n: lib.nameValuePair "/${n}" { source = stick + "/${n}"; }) files)
-          // {
-            "/site.example.toml".source = ../image/site.example.toml;
-          };
+        contents = lib.listToAttrs (
+          map (n: lib.nameValuePair "/${lib.removePrefix "stick/" n}" { source = image + "/${n}"; }) files
+        );
         repartConfig = {
           # "Microsoft basic data", so that Windows shows it.
           Type = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7";

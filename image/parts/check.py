@@ -18,6 +18,7 @@ def check(a):
     cache = a.cache.resolve()
     if output(["git", "-c", "safe.directory=*", "-C", REPO, "status", "--porcelain"]).strip():
         say("note: what is not committed is not part of this")
+    commit = output(["git", "-c", "safe.directory=*", "-C", REPO, "rev-parse", "HEAD"]).strip()
     outs, trees = [], []
     for name, circumstances, umask in CIRCUMSTANCES:
         folder = cache / "check" / name
@@ -25,6 +26,7 @@ def check(a):
         folder.mkdir(parents=True)
         source = folder / "source"
         run(["git", "-c", "safe.directory=*", "clone", "--quiet", "--no-hardlinks", REPO, source])
+        run(["git", "-C", source, "checkout", "--quiet", commit])
         # Downloads are checked against the lock, whoever has made them; the trees are made anew.
         (folder / "cache").mkdir()
         (cache / "debs").mkdir(exist_ok=True)

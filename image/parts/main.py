@@ -2,14 +2,14 @@
 
 import argparse
 import fcntl
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 from parts import bill, check, packages, trees
 from parts.host import IMAGE, REPO, Failed, Tools, output, say, sha256
-from parts.keys import keys
+from parts.keys import keys, sums
 from parts.pack import Image
 from parts.root import binary, initrd, root_tree
 
@@ -30,16 +30,21 @@ def arguments(argv):
     p.add_argument("--update-lock", action="store_true", help="take the mirror's present packages into image/packages.lock, and end")
     p.add_argument("--check", action="store_true", help="build this commit twice, in two folders, and compare every byte; with --binary: of the image alone")
     p.add_argument("--update-only", action="store_true", help="no stick: the update directory of a further version")
+    p.add_argument("--sign", type=Path, metavar="DIR", help="sign an update directory with the key of --keys, and end: for a vendor whose key is kept elsewhere")
     return p.parse_args(argv)
 
 
 def main(argv=None):
     a = arguments(argv)
+    # Whoever calls.
+    os.umask(0o022)
     try:
         if a.check:
             check.check(a)
         elif a.update_lock:
             packages.update_lock(a.cache.resolve(), a.mirror)
+        elif a.sign:
+            sign(a)
         else:
             build(a)
     except Failed as e:
@@ -48,13 +53,25 @@ def main(argv=None):
     return 0
 
 
+def commit_time():
+    return int(output(["git", "-c", "safe.directory=*", "-C", REPO, "log", "-1", "--format=%ct"]).strip())
+
+
+def sign(a):
+    folder, key_folder = a.sign.resolve(), a.keys.resolve()
+    if not (key_folder / "update.secret.asc").exists():
+        raise Failed(f"{key_folder}/update.secret.asc is not there")
+    tools = Tools(trees.tools_tree(a.cache.resolve(), a.mirror), commit_time(), [folder, key_folder])
+    sums(tools, key_folder / "update.secret.asc", folder, commit_time())
+
+
 def build(a):
     cache, out, key_folder = a.cache.resolve(), a.out.resolve(), a.keys.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     lock = open(cache / "lock", "w")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    epoch = int(output(["git", "-c", "safe.directory=*", "-C", REPO, "log", "-1", "--format=%ct"]).strip())
+    epoch = commit_time()
     version = a.version or re.search(r'^version = "([^"]+)"', (REPO / "Cargo.toml").read_text(), re.M).group(1)
     if not re.fullmatch(r"[0-9][0-9A-Za-z.~^]*", version):
         raise Failed(f"{version!r} is no version: digits, letters, dots")
@@ -72,7 +89,7 @@ def build(a):
     image = Image(version, epoch, tools, work, out, all_keys)
     image.pack_root(root)
     image.pack_kernel(root, base / "root.vmlinuz", small)
-    image.sign_update()
+    sums(tools, all_keys[2], image.update, epoch)
     made = [image.root, image.verity, image.uki]
     if not a.update_only:
         made += [image.stick(), image.compressed()]

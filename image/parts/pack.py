@@ -5,8 +5,7 @@ import re
 import uuid
 from pathlib import Path
 
-from parts.host import IMAGE, REPO, Failed, remove, run, say, sha256
-from parts.keys import sign
+from parts.host import IMAGE, Failed, remove, say
 
 # Every identifier is made of a name and the version: the same wherever and whenever it is built.
 NAMESPACE = uuid.UUID("5b8f2a5e-6a0a-4a53-9f0c-0b9c6f0f7f11")
@@ -23,7 +22,7 @@ TYPES = {
 # Nothing of it can be changed at the keyboard: the loader's editor is off on the machine, a stick has no menu.
 CMDLINE = (
     "rootfstype=erofs rootflags=ro ro systemd.machine_id=firmware systemd.gpt_auto=no systemd.getty_auto=no panic=10 oops=panic audit=0 "
-    "rd.systemd.default_timeout_start_sec=90s loglevel=4 systemd.show_status=auto"
+    "rd.systemd.default_device_timeout_sec=60s rd.systemd.default_timeout_start_sec=90s loglevel=4 systemd.show_status=auto"
 )
 
 
@@ -34,9 +33,11 @@ def ident(name, version):
 class Image:
     def __init__(self, version, epoch, tools, work, out, keys):
         self.version, self.epoch, self.tools, self.work, self.out = version, epoch, tools, work, out
-        self.pcr, self.pcr_public, self.secret, self.ring = keys
+        self.pcr, self.pcr_public = keys[:2]
         self.update = out / "update"
-        self.update.mkdir(parents=True, exist_ok=True)
+        # Of one version alone: what is listed is signed.
+        remove(self.update)
+        self.update.mkdir(parents=True)
         self.root = self.update / f"custodian_{version}.root.raw"
         self.verity = self.update / f"custodian_{version}.verity.raw"
         self.uki = self.update / f"custodian_{version}.efi"
@@ -71,6 +72,7 @@ class Image:
         self.root_hash = re.search(r"^Root hash:\s+([0-9a-f]{64})$", text, re.M).group(1)
         pad(self.root, 4096)
         pad(self.verity, 4096)
+        self.verity.chmod(0o644)
 
     def pack_kernel(self, tree, kernel, initrd):
         say(f"packs the kernel of {self.version}")
@@ -96,11 +98,6 @@ class Image:
             log=self.log("uki"),
         )  # fmt: skip
 
-    def sign_update(self):
-        sums = self.update / "SHA256SUMS"
-        sums.write_text("".join(f"{sha256(p)}  {p.name}\n" for p in sorted((self.root, self.verity, self.uki))))
-        sign(self.tools, self.secret.parent, self.secret, sums, self.epoch)
-
     def stick(self):
         """The installer: the same kernel and root, an addition to the command line, and a partition that people read and write."""
         say("makes the stick")
@@ -117,8 +114,13 @@ class Image:
         esp, people = folder / "esp.raw", folder / "people.raw"
         size = -(-(self.uki.stat().st_size + 8 * MIB) // (32 * MIB)) * 32 * MIB
         self.fat(esp, max(size, 64 * MIB), "CUSTODIANEF", {"EFI/BOOT/BOOTX64.EFI": self.uki, "loader/addons/custodian-install.addon.efi": addon})
-        files = {p.name: p for p in sorted((IMAGE / "stick").iterdir())}
-        files["site.example.toml"] = IMAGE / "site.example.toml"
+        files = {}
+        for p in [*(IMAGE / "stick").iterdir(), *IMAGE.glob("*.example.toml")]:
+            files[p.name] = folder / p.name
+            # Ends of lines, and a mark that it is UTF-8, for whatever editor a Windows PC has.
+            mark = b"\xef\xbb\xbf" if p.suffix == ".txt" else b""
+            (folder / p.name).write_bytes(mark + p.read_bytes().replace(b"\n", b"\r\n"))
+        files = dict(sorted(files.items()))
         self.fat(people, 64 * MIB, "CUSTODIAN", files)
         parts = [
             ("esp", "custodian-stick-esp", esp),

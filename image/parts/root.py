@@ -130,6 +130,8 @@ def overlay(root, program, keyring):
     # A page for readers of the repository.
     (root / "README.md").unlink(missing_ok=True)
     put(program, root / "usr/bin/custodian", 0o755)
+    # Debian moved it with systemd 256; the program names where it was, as it still is in Debian 12.
+    (root / "usr/lib/systemd/systemd-cryptsetup").symlink_to("../../bin/systemd-cryptsetup")
     put(keyring, root / "usr/lib/systemd/import-pubring.gpg")
 
 
@@ -167,10 +169,6 @@ def settle(root, tools, cache):
     for folder in ("efi", "var", "proc", "sys", "dev", "run", "tmp", "root", "home", "mnt", "srv", "boot"):
         (root / folder).mkdir(exist_ok=True)
     tools.run(["systemctl", f"--root={root}", "preset-all"], log=cache / "presets.log")
-    tools.run(["journalctl", f"--root={root}", "--update-catalog"], log=cache / "catalog.log")
-    # The catalog's place is in /var, which is the machine's: kept in /usr and copied at boot would be one more thing; it is small.
-    catalog = root / "var/lib/systemd/catalog/database"
-    put(catalog, root / "usr/share/factory/var/lib/systemd/catalog/database")
     for left in (root / "var").iterdir():
         remove(left)
     remove(root / "etc/.updated")

@@ -105,6 +105,9 @@ pub enum ApplyError {
     /// Going back takes something from people, and nobody answers for it.
     #[error("nothing was changed: {0}")]
     NoWord(String),
+    /// The ledger is to know first.
+    #[error("no word can be left for the ledger, so nothing was changed: {0}")]
+    Ledger(String),
     /// The trial is over.
     #[error("the time for confirming has run out: the generation before is put back")]
     Expired,

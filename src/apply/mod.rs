@@ -13,6 +13,7 @@ mod generations;
 mod manager;
 mod pending;
 mod people;
+mod reset;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -28,5 +29,6 @@ pub use generations::{Generation, Listed, Meta, Watch, current, list, load};
 pub use manager::{Manager, ManagerError, Systemctl};
 pub use pending::since as in_work_since;
 pub use people::carry_over;
+pub use reset::{MOVED, set_aside};
 pub use run::{Recovered, Report, Request, activate, apply, check, confirm, diff, expire, rollback};
 pub use trial::ends as trial_ends;

@@ -79,11 +79,11 @@ pub struct Report {
 }
 
 /// Held while something is done; the kernel lets go of it when the process dies.
-struct Lock {
+pub(super) struct Lock {
     _file: Flock<File>,
 }
 
-fn lock(env: &Env<'_>) -> Result<Lock, ApplyError> {
+pub(super) fn lock(env: &Env<'_>) -> Result<Lock, ApplyError> {
     lock_as(env, FlockArg::LockExclusiveNonblock)
 }
 

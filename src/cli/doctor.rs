@@ -1,7 +1,10 @@
 //! `custodian doctor`: what is wrong, what it means for the recordings, and what to do next. For a person at the console who has never done
 //! this before.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use serde::Serialize;
 
@@ -12,6 +15,7 @@ use super::{
     time::{self, Shown},
 };
 use crate::{
+    console,
     health::text::Words,
     lang::{raw, t},
     services::{
@@ -64,12 +68,35 @@ struct Trouble<'a> {
 pub(super) fn run(args: &Args, lang: Option<Lang>) -> anyhow::Result<ExitCode> {
     let seen = doctor::look(&args.state)?;
     let (lang, shown) = manners(lang, seen.site.as_ref());
-    let doctor = Doctor { lang, shown: &shown, words: Words::new(lang, shown.time_zone(), &seen.report.cameras) };
+    let doctor = of(&seen, lang, &shown);
     let evidence = doctor::evidence(&seen.report);
     let said = doctor.says(&seen, &evidence, &args.state.display().to_string());
     let text = if args.json { serde_json::to_string_pretty(&said)? + "\n" } else { doctor.text(&seen, &said) };
     table::print(&text)?;
     Ok(if said.troubles.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+}
+
+fn of<'a>(seen: &'a Seen, lang: Lang, shown: &'a Shown) -> Doctor<'a> {
+    Doctor { lang, shown, words: Words::new(lang, shown.time_zone(), &seen.report.cameras) }
+}
+
+/// The troubles, worst first, each in a sentence and with what to do first: for the console.
+pub(super) fn troubles(seen: &Seen, state: &Path, lang: Lang, shown: &Shown) -> Vec<console::Trouble> {
+    let evidence = doctor::evidence(&seen.report);
+    let said = of(seen, lang, shown).says(seen, &evidence, &state.display().to_string());
+    let told = |trouble: Trouble<'_>| console::Trouble {
+        urgent: trouble.level == Level::Fail,
+        sentence: trouble.sentences.into_iter().next().unwrap_or(trouble.title),
+        step: trouble.steps.into_iter().next(),
+    };
+    said.troubles.into_iter().map(told).collect()
+}
+
+/// All of it, as this command prints it: for the console.
+pub(super) fn in_words(seen: &Seen, state: &Path, lang: Lang, shown: &Shown) -> String {
+    let evidence = doctor::evidence(&seen.report);
+    let doctor = of(seen, lang, shown);
+    doctor.text(seen, &doctor.says(seen, &evidence, &state.display().to_string()))
 }
 
 struct Doctor<'a> {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{chosen, print, print_error};
 use crate::{
@@ -46,11 +47,36 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         print_error(&t(chosen(flag, None), "install.not_root", &[]));
         return Ok(ExitCode::FAILURE);
     }
+    match session(args, flag) {
+        Ok(code) => Ok(code),
+        Err(e) => {
+            // Who stands at the machine reads no journal.
+            print(&wrapped(&t(chosen(flag, None), "install.failed", &[("why", &format!("{e:#}"))])));
+            pause(flag);
+            Err(e)
+        }
+    }
+}
+
+/// The console begins anew when this ends: what was said is read first.
+fn pause(flag: Option<Lang>) {
+    if io::stdin().is_terminal() {
+        print(&t(chosen(flag, None), "install.enter", &[]));
+        let _ = io::stdin().lock().read_line(&mut String::new());
+    }
+}
+
+fn session(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     let parted = inventory::parted(&RealCommands, Path::new("/dev")).context("disks cannot be listed")?;
     let found = installing::find(&parted)?;
     // Each console has a session of its own; only one of them writes.
     let run = PathBuf::from(RUN).join(std::process::id().to_string());
-    fs::create_dir_all(&run).with_context(|| run.display().to_string())?;
+    for dir in [Path::new(RUN), &run] {
+        match fs::create_dir(dir) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e).context(dir.display().to_string()),
+            _ => {}
+        }
+    }
     let version = version()?;
     let mounted = MountedStick::new(&RealCommands, found, &run, &version)?;
     let loader = LOADERS.iter().map(PathBuf::from).find(|path| path.exists());
@@ -65,14 +91,19 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     };
     let papers = papers(&mounted.stick.data)?;
     if args.facts {
-        return facts(&installer, &papers, chosen(flag, None));
+        print(&facts(&installer, &papers)?);
+        print(&t(chosen(flag, None), "install.facts_written", &[]));
+        return Ok(ExitCode::SUCCESS);
+    }
+    // For who wants to write install.toml: in the installer there is no shell to ask for it.
+    if let Err(e) = facts(&installer, &papers) {
+        log::warn!(CAUSE = format!("{e:#}"); "facts.json is not on the stick: {e:#}");
     }
     installing::stay_in_memory();
     let mut terminal = Terminal { bar: io::stdout().is_terminal(), drawn: None };
     let ended = Session::run(&mut terminal, &installer, &papers, flag);
-    // The console begins anew when this ends: what was said is read first.
-    if !matches!(ended, Ended::Done { .. }) && io::stdin().is_terminal() {
-        let _ = terminal.ask(&t(chosen(flag, None), "install.enter", &[]));
+    if !matches!(ended, Ended::Done { .. }) {
+        pause(flag);
     }
     match ended {
         Ended::Refused => Ok(ExitCode::FAILURE),
@@ -85,11 +116,13 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Waits for the stick to be pulled, and leaves.
-fn end(stick: &str, then: Then, wait: bool) -> anyhow::Result<ExitCode> {
+/// Waits so long for the stick to be pulled, and leaves.
+fn end(stick: &str, then: Then, wait: Duration) -> anyhow::Result<ExitCode> {
     nix::unistd::sync();
-    while wait && installing::is_in(Path::new("/sys"), stick) {
+    let mut waited = Duration::ZERO;
+    while waited < wait && installing::is_in(Path::new("/sys"), stick) {
         thread::sleep(LOOK);
+        waited += LOOK;
     }
     installing::leave(then).context("the machine does not start again: switch it off and on")?;
     Ok(ExitCode::SUCCESS)
@@ -112,8 +145,8 @@ fn papers(data: &Path) -> anyhow::Result<Papers> {
     Ok(Papers { site: read("site.toml")?, secrets: read("secrets.toml")?, install: read("install.toml")? })
 }
 
-/// The disks with their codes, for who writes install.toml.
-fn facts(installer: &Installer<'_>, papers: &Papers, lang: Lang) -> anyhow::Result<ExitCode> {
+/// The disks with their codes, for who writes install.toml; on the stick too.
+fn facts(installer: &Installer<'_>, papers: &Papers) -> anyhow::Result<String> {
     let looked = installer.look()?;
     let text = papers.site.as_deref().context("there is no site.toml on the stick")?;
     let site = site::parse(std::str::from_utf8(text).context("site.toml")?, "site.toml")?;
@@ -147,10 +180,32 @@ fn facts(installer: &Installer<'_>, papers: &Papers, lang: Lang) -> anyhow::Resu
         "version": installer.version, "links": looked.survey.inventory.links, "recorders": recorders,
     });
     let json = serde_json::to_string_pretty(&json)? + "\n";
-    print(&json);
     fs::write(installer.stick.data.join("facts.json"), &json).context("facts.json cannot be written to the stick")?;
-    print(&t(lang, "install.facts_written", &[]));
-    Ok(ExitCode::SUCCESS)
+    Ok(json)
+}
+
+/// Columns that every console has.
+const COLUMNS: usize = 79;
+
+/// Lines that end at a word, where there are words. What has no spaces the terminal breaks.
+fn wrapped(text: &str) -> String {
+    let line = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        let (mut out, mut used) = (String::new(), 0);
+        for word in line.split_inclusive(' ') {
+            let width = word.trim_end().width();
+            if used > indent && used + width > COLUMNS {
+                out.truncate(out.trim_end().len());
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                used = indent;
+            }
+            out.push_str(word);
+            used += word.width();
+        }
+        out
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A screen or a serial line.
@@ -169,12 +224,12 @@ impl Desk for Terminal {
         if self.drawn.take().is_some() && self.bar {
             let _ = write!(io::stdout(), "\r\x1b[K");
         }
-        print(text);
+        print(&wrapped(text));
     }
 
     fn ask(&mut self, prompt: &str) -> io::Result<Option<String>> {
         let mut out = io::stdout();
-        write!(out, "\n{prompt}")?;
+        write!(out, "\n{}", wrapped(prompt))?;
         out.flush()?;
         let mut line = String::new();
         Ok((io::stdin().lock().read_line(&mut line)? > 0).then_some(line))
@@ -183,8 +238,11 @@ impl Desk for Terminal {
     fn copied(&mut self, done: u64, all: u64) {
         let percent = (done * 100).checked_div(all).unwrap_or(100);
         // A line that cannot be written over is written now and then.
-        let next =
-            if self.bar { self.drawn != Some(percent) } else { percent % 25 == 0 && self.drawn != Some(percent) };
+        let next = if self.bar {
+            self.drawn != Some(percent)
+        } else {
+            percent.is_multiple_of(25) && self.drawn != Some(percent)
+        };
         if !next {
             return;
         }
@@ -197,5 +255,23 @@ impl Desk for Terminal {
             writeln!(out, "      {percent} %")
         };
         let _ = out.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_at_words_and_keep_their_indent() {
+        let text = format!("  - {}\nshort: ", "word ".repeat(20).trim_end());
+        let shown = wrapped(&text);
+        let lines: Vec<&str> = shown.split('\n').collect();
+        assert_eq!(lines.len(), 3, "{shown}");
+        assert!(lines[0].len() <= COLUMNS && lines[0].ends_with("word") && lines[1].starts_with("  word"), "{shown}");
+        assert_eq!(lines[2], "short: ", "a prompt keeps its space");
+        let no_words = "字".repeat(60);
+        assert_eq!(wrapped(&no_words), no_words);
+        assert_eq!(wrapped("a\n\n    b"), "a\n\n    b");
     }
 }

@@ -7,6 +7,7 @@ mod apply;
 mod backup;
 mod check;
 mod clip;
+mod console;
 mod demo;
 mod diagnose;
 mod disk;
@@ -25,6 +26,8 @@ mod progress;
 mod record;
 mod recovery;
 mod reindex;
+mod rescue;
+mod reset;
 mod retention;
 mod schema;
 mod screen;
@@ -33,6 +36,7 @@ mod state;
 mod status;
 mod table;
 mod time;
+mod update;
 mod vendor;
 mod verify;
 mod volume;
@@ -98,7 +102,11 @@ enum Command {
     Schema(schema::Args),
     Web(web::Args),
     Backup(backup::Args),
+    Update(update::Args),
+    ResetConfig(reset::Args),
+    Rescue(rescue::Args),
     Screen(screen::Args),
+    Console(console::Args),
 }
 
 impl Cli {
@@ -126,7 +134,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Inventory(args) => inventory::run(&args, cli.lang),
         Command::Disk(args) => disk::run(args, cli.lang),
         Command::Install(args) => install::run(&args, cli.lang),
-        Command::State(args) => state::run(&args, cli.lang),
+        Command::State(args) => Ok(state::run(&args, cli.lang)),
         Command::Status(args) => status::run(&args, cli.lang),
         Command::Doctor(args) => doctor::run(&args, cli.lang),
         Command::Segments(args) => segments::run(&args, cli.lang),
@@ -148,7 +156,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(&args),
         Command::Web(args) => web::run(&args, cli.lang),
         Command::Backup(args) => backup::run(&args, cli.lang),
+        Command::Update(args) => update::run(args, cli.lang),
+        Command::ResetConfig(args) => reset::run(args, cli.lang),
+        Command::Rescue(args) => rescue::run(&args, cli.lang),
         Command::Screen(args) => screen::run(&args),
+        Command::Console(args) => console::run(args, cli.lang),
     }
 }
 

@@ -16,10 +16,9 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use nix::unistd::ttyname;
 
+pub(super) use crate::services::console::SCREEN;
 use crate::sys::{Clock as _, RealClock};
 
-/// What this program is to be when it has no arguments.
-pub(super) const SCREEN: &str = "CUSTODIAN_SCREEN";
 /// Which framebuffer is drawn on: see [`framebuffer`].
 const FRAMEBUFFER: &str = "CUSTODIAN_FRAMEBUFFER";
 /// The font for bterm, where it is elsewhere.

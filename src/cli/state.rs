@@ -20,13 +20,13 @@ enum Verb {
     Open,
 }
 
-pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, flag: Option<Lang>) -> ExitCode {
     let Verb::Open = args.verb;
     match Opener::here().open() {
         Ok(device) => {
             let values = [("device", &*device.display().to_string())];
             print(&t(flag.unwrap_or_default(), "state.opened", &values));
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         Err(e) => {
             log::error!(CAUSE:% = e; "the state is not open: {e}");
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
             let problem = Problem::of(&e);
             let all = flag.map_or_else(|| Lang::ALL.to_vec(), |lang| vec![lang]);
             all.into_iter().for_each(|lang| print_error(&problem.text(lang)));
-            Ok(ExitCode::from(e.exit_code()))
+            ExitCode::from(e.exit_code())
         }
     }
 }

@@ -231,3 +231,7 @@ impl From<TokenError> for Unfit {
         Self::Refused(Refusal::Token(e))
     }
 }
+
+#[cfg(test)]
+#[path = "system_tests.rs"]
+mod tests;

@@ -119,6 +119,13 @@ fn group(what: &str, value: &serde_json::Value) -> Group {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token([Group; 4]);
 
+impl Token {
+    /// A token for something else than a disk: that these facts were read. That of a disk never has it, nor that of another `what`.
+    pub fn of(what: &str, facts: &serde_json::Value) -> Self {
+        Self(["1", "2", "3", "4"].map(|n| group(&format!("{what} {n}"), facts)))
+    }
+}
+
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {

@@ -171,6 +171,9 @@ pub struct Updates {
     pub looked: Option<WallNs>,
     /// The version that waits for the school's consent.
     pub offered: Option<String>,
+    /// The version that was tried and did not come up, as long as nobody has taken note.
+    #[serde(default)]
+    pub fell_back: Option<String>,
 }
 
 /// A verification.

@@ -140,6 +140,7 @@ impl<'a> Questions<'a> {
             sheet_code: None,
             wipe_secrets: self.wipe? && self.secrets,
             then: Then::Reboot,
+            asked: true,
         })
     }
 }

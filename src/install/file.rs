@@ -157,8 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_right() {
-        let file = parse(include_str!("../../image/install.example.toml")).unwrap();
+    fn the_example_wants_a_pin_and_a_code_of_ones_own_and_is_right_else() {
+        let text = include_str!("../../image/stick/install.example.toml");
+        let wrong: Vec<String> = parse(text).unwrap_err().into_iter().map(|m| m.what).collect();
+        assert!(wrong.len() == 2 && wrong[0].starts_with("pin") && wrong[1].starts_with("sheet_code"), "{wrong:?}");
+        let text =
+            text.replace("pin = \"\"", "pin = \"294173\"").replace("code = \"\"", "code = \"etjx-5zwc-n8fr-6g4d\"");
+        let file = parse(&text).unwrap();
         assert_eq!((file.footage.len(), file.then), (1, Then::Reboot));
     }
 

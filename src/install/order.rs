@@ -48,6 +48,8 @@ pub struct Order {
     pub wipe_secrets: bool,
     /// What comes when all is done.
     pub then: Then,
+    /// Whether a person was asked.
+    pub asked: bool,
 }
 
 /// A disk for footage.
@@ -233,6 +235,7 @@ pub fn order(file: &InstallFile, lang: Lang, recorder: &Recorder, view: &View) -
             sheet_code: file.sheet_code.clone(),
             wipe_secrets: file.wipe_secrets,
             then: file.then,
+            asked: false,
         }),
         _ => Err(wrong),
     }

@@ -40,9 +40,9 @@ pub struct Part {
 }
 
 impl Parted {
-    /// Whether the running system was started from it: what is mounted at `/` is on it.
+    /// Whether the running system was started from it: what is mounted at `/` is on it, or at `/usr`, where the root is in memory (NixOS).
     pub fn is_booted(&self) -> bool {
-        self.mounted.iter().any(|at| at == "/")
+        self.mounted.iter().any(|at| at == "/" || at == "/usr")
     }
 
     /// The partition of that name, if it has one only.
@@ -80,4 +80,16 @@ pub fn parted(commands: &dyn Commands, dev: &std::path::Path) -> io::Result<Vec<
         parts: block.partitions().map(part).collect(),
     };
     Ok(blocks.iter().filter(|b| b.is_disk() && b.partitions().next().is_some()).map(disk).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn started_from_where_the_root_is_or_the_programs_are() {
+        let on = |at: &str| Parted { name: "sda".into(), mounted: vec![at.to_owned()], parts: Vec::new() };
+        assert!(on("/").is_booted() && on("/usr").is_booted());
+        assert!(["/var", "/nix/store", "/mnt/usr", ""].iter().all(|at| !on(at).is_booted()));
+    }
 }

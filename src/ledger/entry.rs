@@ -168,6 +168,22 @@ pub enum RemoteChange {
     Ended,
 }
 
+/// What became of a version of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateChange {
+    /// The school consents to it: before anything of it is written.
+    Consented,
+    /// It is written, and comes with the next start.
+    Applied,
+    /// It came up as it should.
+    Good,
+    /// It did not: the version before runs again.
+    FellBack,
+    /// A person refuses it.
+    Refused,
+}
+
 /// A checkpoint of another log, with what it takes to check it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vouched {
@@ -420,6 +436,30 @@ pub enum What {
         /// Why it was allowed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Salted>,
+    },
+    /// Another version of the system, and what became of it.
+    Update {
+        /// Which.
+        version: String,
+        /// What became of it.
+        change: UpdateChange,
+        /// SHA-256 of its signed list, `SHA256SUMS`.
+        sums: Hash,
+        /// Who consented or refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Salted>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Salted>,
+    },
+    /// The configuration is set aside: no site is in force from now on.
+    Reset {
+        /// The generation that was in force; none: nothing was.
+        generation: Option<u64>,
+        /// Who did it.
+        by: Salted,
+        /// Why.
+        reason: Salted,
     },
 }
 

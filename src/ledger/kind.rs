@@ -5,7 +5,7 @@ use crate::types::CameraId;
 
 impl What {
     /// Names of all kinds of entries.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 23] = [
         "log-begins",
         "other-log",
         "omitted",
@@ -27,6 +27,8 @@ impl What {
         "alarm",
         "silence",
         "remote",
+        "update",
+        "reset",
     ];
 
     /// The name of its kind, as it stands in the entry.
@@ -53,6 +55,8 @@ impl What {
             Self::Alarm { .. } => "alarm",
             Self::Silence { .. } => "silence",
             Self::Remote { .. } => "remote",
+            Self::Update { .. } => "update",
+            Self::Reset { .. } => "reset",
         }
     }
 

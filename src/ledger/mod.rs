@@ -31,7 +31,8 @@ mod view;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use deposit::{Contradiction, Deposit, DepositError};
 pub use entry::{
-    Change, Entry, Reason, RemoteChange, Salted, SegmentEntry, SilenceChange, Vouched, What, new_salt, salt_of,
+    Change, Entry, Reason, RemoteChange, Salted, SegmentEntry, SilenceChange, UpdateChange, Vouched, What, new_salt,
+    salt_of,
 };
 pub use error::LedgerError;
 pub use journal::{Gate, Journal, JournalError, Pace, Setup, Status, Ticket};

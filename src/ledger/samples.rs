@@ -1,6 +1,6 @@
 //! An entry of each kind at least, for tests.
 
-use super::{Change, Entry, Reason, RemoteChange, Salted, SegmentEntry, SilenceChange, Vouched, What};
+use super::{Change, Entry, Reason, RemoteChange, Salted, SegmentEntry, SilenceChange, UpdateChange, Vouched, What};
 use crate::types::{Cause, CauseKind, RunId, Span, StreamId, StreamKind, WallNs, merkle::leaf, wire::health::Level};
 
 /// 2026-11-22T08:30:00Z.
@@ -100,6 +100,13 @@ pub(crate) fn samples() -> Vec<Entry> {
         by,
         reason,
     };
+    let update = |change, by: Option<&'static str>, reason: Option<&'static str>| What::Update {
+        version: "0.2.0".into(),
+        change,
+        sums: leaf(b"SHA256SUMS"),
+        by: by.map(someone),
+        reason: reason.map(someone),
+    };
     let head = || Vouched {
         checkpoint: format!("custodian/school/a/record\n70000\n{}\n\n— x y\n", "A".repeat(44)),
         vkey: "custodian/school/a/record+00000000+x".into(),
@@ -157,6 +164,13 @@ pub(crate) fn samples() -> Vec<Entry> {
         remote(RemoteChange::Allowed, None, Some(someone("head")), Some(someone("a fault"))),
         remote(RemoteChange::Used, Some("GET /metrics"), None, None),
         remote(RemoteChange::Ended, None, None, None),
+        update(UpdateChange::Consented, Some("head"), Some("security")),
+        update(UpdateChange::Applied, None, None),
+        update(UpdateChange::Good, None, None),
+        update(UpdateChange::FellBack, None, None),
+        update(UpdateChange::Refused, Some("head"), Some("exams")),
+        What::Reset { generation: Some(3), by: someone("IT staff"), reason: someone("a wrong site") },
+        What::Reset { generation: None, by: someone("IT staff"), reason: someone("a wrong site") },
     ];
     all.into_iter().map(|what| Entry::new(NOON, "a".parse().unwrap(), what)).collect()
 }

@@ -417,7 +417,7 @@ fn rules(before: &Site, after: &Site, all: &mut Vec<Change>) {
     if before.backup() != after.backup() {
         all.push(Change::guarded(What::Backup));
     }
-    if before.update_window() != after.update_window() {
+    if before.update_window() != after.update_window() || before.update_url() != after.update_url() {
         all.push(Change::plain(What::Update));
     }
     let own = |s: &Site| (s.name().to_owned(), s.id().to_owned(), s.timezone().clone(), s.language());

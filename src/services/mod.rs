@@ -2,10 +2,12 @@
 
 pub mod applying;
 pub mod backup;
+pub mod console;
 pub mod demo;
 pub mod diagnose;
 pub mod disks;
 pub mod doctor;
+pub mod factors;
 pub mod health;
 pub mod holding;
 mod in_force;
@@ -15,6 +17,10 @@ pub mod paths;
 pub mod planning;
 pub mod record;
 pub mod recovering;
+pub mod rescue;
+pub mod resetting;
 pub mod socket;
+pub mod stick;
+pub mod updating;
 pub mod vendor;
 pub mod verify;

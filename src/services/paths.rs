@@ -134,6 +134,11 @@ impl Paths {
         self.run().join("control.sock")
     }
 
+    /// What is known of updates of the system, and the version that is offered.
+    pub fn updates(&self) -> PathBuf {
+        self.state.join("updates")
+    }
+
     /// What the verifier notes: its user has a folder of its own in the standard state folder, and one below any other.
     pub fn verify(&self) -> PathBuf {
         self.state.join("verify")

@@ -45,6 +45,7 @@ pub struct Site {
     pub(super) health: Health,
     pub(super) backup: Option<Backup>,
     pub(super) update_window: Vec<Hours>,
+    pub(super) update_url: Option<url::Url>,
     pub(super) hash: [u8; 32],
     pub(super) later: Vec<String>,
     pub(super) source: Arc<Source>,
@@ -467,6 +468,11 @@ impl Site {
     /// Hours in which the system may be updated; empty: none stated.
     pub fn update_window(&self) -> &[Hours] {
         &self.update_window
+    }
+
+    /// The folder that is looked at for newer versions of the system.
+    pub fn update_url(&self) -> Option<&url::Url> {
+        self.update_url.as_ref()
     }
 
     /// SHA-256 of the file's text.

@@ -162,6 +162,40 @@ impl Value for ProxyUrl {
     }
 }
 
+/// A folder on a server, `https://`; nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HttpsFolder(pub(super) Url);
+
+impl FromStr for HttpsFolder {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let url = Url::parse(text).map_err(|_| ())?;
+        let plain = url.scheme() == "https"
+            && !text.contains('@')
+            && url.host_str().is_some_and(|h| !h.is_empty())
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.port() != Some(0);
+        if plain { Ok(Self(url)) } else { Err(()) }
+    }
+}
+
+impl Value for HttpsFolder {
+    fn read(node: &Node<'_>, _: &Bytes, r: &mut Reader) -> Option<Self> {
+        let url = r.text(node)?.parse().ok();
+        if url.is_none() {
+            // A password may stand in what was written: it isn't repeated.
+            let problem = r.problem(Code::BadFolderUrl, &node.span());
+            r.report(Problem { hide: true, ..problem });
+        }
+        url
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "title": "folder, such as \"https://updates.example.vn/custodian/\"", "type": "string", "format": "uri", "pattern": "^https://[^@?#]+$" })
+    }
+}
+
 /// X.509 certificates (RFC 5280) in PEM (RFC 7468): at least one, and nothing else that has a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Certificates(pub(super) String);
@@ -289,6 +323,25 @@ mod tests {
         }
         for text in ["8.8.8.8", "172.32.0.1", "[2001:db8::1]:25", "mail.example.vn", "localhost.example.vn"] {
             assert!(!near(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_on_a_server() {
+        for ok in ["https://updates.example.vn", "https://10.1.1.1:8443/custodian/", "https://h/a%20b"] {
+            assert!(ok.parse::<HttpsFolder>().is_ok(), "{ok}");
+        }
+        for bad in [
+            "http://h/",
+            "file:///x",
+            "h/x",
+            "https://",
+            "https://u:p@h/",
+            "https://h/?x",
+            "https://h/#x",
+            "https://h:0/",
+        ] {
+            assert!(bad.parse::<HttpsFolder>().is_err(), "{bad}");
         }
     }
 

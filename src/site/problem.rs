@@ -76,6 +76,7 @@ codes! {
     BadMail "bad-mail",
     BadHost "bad-host",
     BadProxy "bad-proxy",
+    BadFolderUrl "bad-folder-url",
     BadCertificates "bad-certificates",
     PrivateKey "private-key",
     BadUnit "bad-unit",

@@ -7,7 +7,7 @@ use super::{
         AlarmKind, AreaKind, BackupKind, BackupWhat, Paper, Permission, Promise, PushKind, SmtpSecurity, Transport,
         Unlock, WhenShort,
     },
-    network::{Certificates, Listen, Mail, MailServer, ProxyUrl, TunnelUnit},
+    network::{Certificates, HttpsFolder, Listen, Mail, MailServer, ProxyUrl, TunnelUnit},
     read::{At, Named, OneOrMore, table},
     recipient::Recipient,
     schedule::Hours,
@@ -45,8 +45,8 @@ table! {
         optional health: Health,
         /// What is backed up, and where to.
         optional backup: Backup,
-        /// When the system may be updated.
-        later update: Update,
+        /// When the system may be updated, and from where.
+        optional update: Update,
     }
 
     /// The school.
@@ -446,9 +446,11 @@ table! {
         optional url_secret: SecretName,
     }
 
-    /// When the system may be updated.
+    /// When the system may be updated, and from where.
     Update {
-        /// The hours, such as "sun 02:00-04:00". An update wants the school's consent all the same.
-        required window: List<Hours>,
+        /// The hours in which a version that the school has consented to is written and the machine restarted, such as "sun 02:00-04:00". Without them that is done by hand.
+        optional window: List<Hours>,
+        /// The folder with the signed list of versions, `https://…`. It is looked at once a day. Without it versions come on a stick.
+        optional url: HttpsFolder,
     }
 }

@@ -43,6 +43,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("SECONDS", "seconds; of a step with its sign"),
     ("STREAM", "main or sub"),
     ("UNIT", "a unit of the service manager"),
+    ("VERSION", "a version of the system"),
     ("VOLUME", "a volume, as in site.toml"),
 ];
 
@@ -145,6 +146,16 @@ events! {
     DISK_PREPARED = "393378766f6c4d3ca0931df706e7a2fb";
     /// A disk was made empty.
     DISK_ERASED = "8dba754c17af4484bb4f6d41d467676d";
+    /// Another version of the system is written, and comes with the next start.
+    UPDATE_WRITTEN = "b1eb3374e8384af7b6aebaa4c46d3302";
+    /// Another version of the system came up as it should, and stays.
+    UPDATE_GOOD = "032c37710727465288e47a5deba2a50b";
+    /// This start was to prove another version, and did not: the machine restarts.
+    UPDATE_NOT_GOOD = "14bf42c62f1443299abe3b4cb9516aa0";
+    /// Another version of the system did not come up: the one before runs again.
+    UPDATE_FELL_BACK = "27831e12f7fb4a37afa2c4ddc03d0b65";
+    /// A person has set the configuration aside: no site is in force.
+    CONFIGURATION_RESET = "918142cdecb341588221eaf717bc7d68";
     /// A site that was to be taken over is wrong; recording goes on by the one before.
     SITE_REFUSED = "8bbf0495a0244c31b49d952d8b088ac4";
     /// A wrong PIN or a wrong leaders' code was typed at the console.

@@ -39,6 +39,13 @@ fn services(dir: &Path) -> Vec<PathBuf> {
         "health-secrets.service",
         "look.service",
         "look.timer",
+        "good.service",
+        "fetch.service",
+        "fetch.timer",
+        "update.service",
+        "update.timer",
+        "rescue.service",
+        "rescue-serial.service",
         "console.service",
         "console-serial.service",
         "state.service",
@@ -87,10 +94,10 @@ fn a_mistake_in_a_unit_is_found() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("WatchdogSecs"));
 }
 
-/// Below 2.0 out of 10, for all but apply and the console, which are root's.
+/// Below 2.0 out of 10, for all but those that are root's: apply, the consoles, and what writes slots or restarts the machine.
 #[test]
 fn services_are_locked_up() {
-    for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look"] {
+    for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look", "fetch"] {
         let file = modules().join(format!("custodian-{service}.service"));
         let judge = |threshold| analyze(&["security", "--offline=true", threshold], std::slice::from_ref(&file));
         let Some(out) = judge("--threshold=19") else { return };
@@ -103,20 +110,22 @@ fn services_are_locked_up() {
 #[test]
 fn both_consoles_are_the_same_but_for_their_terminals() {
     let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
-    let serial = read("custodian-console-serial.service");
     let without = |text: &str| -> Vec<String> {
         let own = ["Description=", "Condition", "Conflicts=", "TTYVTDisallocate=", "# Only where the kernel"];
         let kept = text.lines().filter(|l| !own.iter().any(|o| l.starts_with(o)));
         kept.map(|l| l.replace("ttyS0", "tty1")).collect()
     };
-    assert_eq!(without(&read("custodian-console.service")), without(&serial));
-    assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
+    for page in ["console", "install"] {
+        let serial = read(&format!("custodian-{page}-serial.service"));
+        assert_eq!(without(&read(&format!("custodian-{page}.service"))), without(&serial));
+        assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
+    }
 }
 
 /// They compete with the recorder for processor and disks, and by their groups they could ask it for live pictures.
 #[test]
 fn what_runs_beside_the_recorder_stands_back() {
-    for service in ["backup", "verify", "look"] {
+    for service in ["backup", "verify", "look", "fetch", "update"] {
         let unit = fs::read_to_string(modules().join(format!("custodian-{service}.service"))).unwrap();
         for line in ["CPUSchedulingPolicy=idle", "CPUWeight=idle", "IOSchedulingClass=idle", "IOWeight=10"] {
             assert!(unit.lines().any(|l| l == line), "{service}: {line}");
@@ -192,7 +201,7 @@ fn names_are_those_that_systemd_gives() {
 fn users_and_folders_of_the_units_are_declared() {
     let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
     let (users, folders) = (read("sysusers.d/custodian.conf"), read("tmpfiles.d/custodian.conf"));
-    for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look"] {
+    for service in ["record", "web", "backup", "verify", "health", "health-secrets", "look", "fetch"] {
         for line in read(&format!("custodian-{service}.service")).lines() {
             let declared = |kind: &str, name: &str| users.lines().any(|l| l.starts_with(&format!("{kind} {name} ")));
             match line.split_once('=') {
@@ -214,4 +223,46 @@ fn users_and_folders_of_the_units_are_declared() {
             }
         }
     }
+}
+
+/// systemd's own shells for a system that does not come up are not there: the rescue console is, as in rescue mode.
+#[test]
+fn in_place_of_shells_there_is_the_rescue_console() {
+    let read = |path: &str| fs::read_to_string(modules().join(path)).unwrap();
+    let [emergency, rescue] = ["emergency", "rescue"]
+        .map(|unit| read(&format!("../system/usr/lib/systemd/system/{unit}.service.d/custodian.conf")));
+    assert_eq!(emergency, rescue);
+    let own = read("custodian-rescue.service");
+    let settings = |text: &str| -> Vec<String> {
+        let keys = ["ExecStart=", "Restart", "Standard", "TTY"];
+        text.lines().filter(|l| keys.iter().any(|k| l.starts_with(k))).map(str::to_owned).collect()
+    };
+    let mut replaced = settings(&emergency);
+    // What is empty takes the shell away.
+    assert_eq!(replaced.remove(0), "ExecStart=");
+    assert_eq!(replaced, settings(&own));
+    let serial = read("custodian-rescue-serial.service");
+    let without = |text: &str| -> Vec<String> {
+        let other =
+            |l: &&str| !["#", "Condition", "Description", "Conflicts", "TTY", "Utmp"].iter().any(|k| l.starts_with(k));
+        text.lines().filter(other).map(str::to_owned).collect()
+    };
+    assert_eq!(without(&serial), without(&own));
+    assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
+}
+
+/// A start that is counted is proven by nothing else, and in whatever state it ends.
+#[test]
+fn what_proves_a_version_waits_for_nothing_and_is_waited_for() {
+    let unit = fs::read_to_string(modules().join("custodian-good.service")).unwrap();
+    for line in [
+        "DefaultDependencies=no",
+        "Before=boot-complete.target",
+        "IgnoreOnIsolate=yes",
+        "RequiredBy=boot-complete.target",
+    ] {
+        assert!(unit.lines().any(|l| l == line), "{line}");
+    }
+    // A condition that is not met counts as success.
+    assert!(!unit.contains("\nAfter=") && !unit.contains("\nCondition") && !unit.contains("\nRestart="));
 }

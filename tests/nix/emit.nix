@@ -63,6 +63,13 @@ in
   package = {
     inherit (self.packages.x86_64-linux.custodian) name env;
   };
-  # `nix flake check` of old versions does not look at it.
+  # `nix flake check` of old versions does not look at these.
   formatter = self.formatter.x86_64-linux.name;
+  modules =
+    lib.mapAttrs (_: m: builtins.isFunction (import (lib.head m.imports))) (
+      removeAttrs self.nixosModules [ "default" ]
+    )
+    // {
+      default = self.nixosModules.default == self.nixosModules.custodian;
+    };
 }

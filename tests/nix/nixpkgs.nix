@@ -82,7 +82,8 @@ let
       runCommand =
         name: environment: script:
         builtins.deepSeq environment (fake name { script = "${script}"; });
-      linkFarm = name: links: builtins.deepSeq (lib.mapAttrs (_: l: "${l}") links) (fake name { inherit links; });
+      linkFarm =
+        name: links: builtins.deepSeq (lib.mapAttrs (_: l: "${l}") links) (fake name { inherit links; });
       symlinkJoin = { name, paths }: builtins.deepSeq (map toString paths) (fake name { inherit paths; });
       formats.toml = _: {
         type = lib.types.anything;

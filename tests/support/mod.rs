@@ -12,6 +12,7 @@ pub mod passthrough;
 pub mod probe;
 pub mod recorder;
 pub mod school;
+pub mod trixie;
 pub mod watch;
 
 use std::{

@@ -13,6 +13,11 @@
         self.nixosModules.installer
       ];
       services.custodian.package = self.packages.${pkgs.stdenv.hostPlatform.system}.custodian;
+      # What the script asks with.
+      environment.systemPackages = [
+        pkgs.mtools
+        pkgs.nftables
+      ];
       virtualisation = {
         directBoot.enable = false;
         mountHostNixStore = false;

@@ -17,6 +17,7 @@ in
   generations = test "generations" (_: "");
   appliance = test "appliance" (nodes: ''
     IMAGE = "${nodes.machine.system.build.finalImage}/${nodes.machine.image.repart.imageFile}"
+    SITE_TEXT = open("${./site.toml}").read()
     QEMU_IMG = "${nodes.machine.virtualisation.qemu.package}/bin/qemu-img"
   '');
 }

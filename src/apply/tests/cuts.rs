@@ -47,6 +47,36 @@ fn prepared(sites: &[&Site]) -> World {
 
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// While a site is on trial, which leaves the most behind.
+#[test]
+fn a_configuration_is_set_aside_wherever_that_is_cut_short_and_a_site_can_be_applied_then() {
+    let (old, new) = (site("old", &[("v1", "x")]), site("new", &[("v1", "z"), ("v3", "y")]));
+    let on_trial = || {
+        let world = prepared(&[&old]);
+        world.act(|env| apply(env, world.request(&new, Some(MINUTE)))).unwrap();
+        world
+    };
+    let aside =
+        |env: &Env<'_>, n: u32| set_aside(env, Path::new(&format!("set-aside/{n}")), &[], |_| Ok(b"{}".to_vec()));
+    let act = |_: &World, env: &Env<'_>| aside(env, 1).map(drop);
+    let again = |world: &World| {
+        world.act(|env| aside(env, 2)).unwrap();
+        assert_eq!(world.current(), None);
+        let left = MOVED.iter().filter(|name| world.path("state").join(name).exists()).count();
+        assert_eq!(left, 0);
+        // Both are there still, under their numbers.
+        assert!([1, 2].iter().all(|n| world.path(&format!("state/generations/{n}/site.toml")).exists()));
+        // What was mounted goes with the restart that follows.
+        world.power_cycle(Duration::ZERO);
+        world.start_recorder();
+        world.apply(&old).unwrap();
+        assert!(world.current().is_some_and(|n| n > 2), "numbers go on");
+        0
+    };
+    let cuts = at_every_cut(&on_trial, &act, &[&old, &new], &again);
+    assert!(cuts > 5, "{cuts} changes were seen");
+}
+
 #[test]
 fn an_apply_that_is_cut_short_is_finished_by_the_next() {
     let (old, new) = (site("old", &[("v1", "x"), ("v2", "y")]), site("new", &[("v1", "z"), ("v3", "y")]));

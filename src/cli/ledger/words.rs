@@ -3,7 +3,7 @@
 use crate::{
     cli::{gaps::in_words, time::Shown},
     lang::t,
-    ledger::{Entry, Record, RemoteChange, Salted, SegmentEntry, SilenceChange, What},
+    ledger::{Entry, Record, RemoteChange, Salted, SegmentEntry, SilenceChange, UpdateChange, What},
     types::{ByteSize, CameraId, Cause, Lang, Span, WallNs, wire::health::Level},
 };
 
@@ -156,6 +156,21 @@ impl Words<'_> {
             }
             What::Remote { change, until, route, by, .. } => {
                 self.remote(*change, *until, route.as_deref().unwrap_or("–"), by.as_ref())
+            }
+            What::Update { version, change, sums, by, .. } => {
+                let key = match change {
+                    UpdateChange::Consented => "update_consented",
+                    UpdateChange::Applied => "update_applied",
+                    UpdateChange::Good => "update_good",
+                    UpdateChange::FellBack => "update_fell_back",
+                    UpdateChange::Refused => "update_refused",
+                };
+                let sums = sums.to_string();
+                self.t(key, &[("version", version), ("sums", &sums[..16]), ("person", &person(by.as_ref()))])
+            }
+            What::Reset { generation, by, .. } => {
+                let number = generation.map_or_else(|| "–".to_owned(), |n| n.to_string());
+                self.t("reset", &[("number", &number), ("person", &by.short())])
             }
         }
     }

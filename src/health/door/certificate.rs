@@ -119,6 +119,15 @@ fn fingerprint(der: &[u8]) -> String {
     text
 }
 
+/// What is shown of the certificate that a door has left in a folder; none: there is none yet.
+pub fn presented(files: &dyn Files, folder: &Path, name: &str) -> io::Result<Option<Presented>> {
+    let file = folder.join(format!("{name}.crt"));
+    let Some(pem) = files.read(&file)? else { return Ok(None) };
+    let der = CertificateDer::from_pem_slice(&pem).ok();
+    let said = der.as_ref().and_then(|der| said(der));
+    Ok(der.zip(said).map(|(der, said)| Presented { fingerprint: fingerprint(&der), not_after: said.not_after, file }))
+}
+
 impl Own {
     /// The certificate for an address: the one that is kept or, where that is none, ends soon or is for another address, a new one.
     pub(super) fn pair(&self, listen: SocketAddr) -> Result<Pair, CertificateError> {
@@ -237,6 +246,8 @@ mod tests {
         assert_eq!(first.presented.not_after, own.clock.wall() + VALID);
         let again = own.pair(LISTEN.parse().unwrap()).unwrap();
         assert!(!again.new && again.presented == first.presented);
+        assert_eq!(presented(&*own.files, &own.folder, "pull").unwrap(), Some(first.presented.clone()));
+        assert_eq!(presented(&*own.files, &own.folder, "vendor").unwrap(), None);
         let public = own.files.read(&first.presented.file).unwrap().unwrap();
         assert!(!String::from_utf8(public.clone()).unwrap().contains("PRIVATE"));
         // The public half comes back.

@@ -272,6 +272,7 @@ codes! {
         UNTOLD = "untold" Fine [];
         SECURITY = "security" Sure [count];
         OFFERED = "offered" Sure [version];
+        FELL_BACK = "fell_back" Sure [version];
         NOT_LOOKED = "not_looked" Damped [at];
         NEVER_LOOKED = "never_looked" Damped [];
         FAILED = "failed" Damped [];

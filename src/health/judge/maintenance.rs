@@ -130,6 +130,10 @@ pub(super) fn updates(look: &Look<'_>) -> Vec<Finding> {
         let offered = code::update::OFFERED.at(Level::Warn, other("offered"), look);
         found.push(offered.with("version", look.text(version)));
     }
+    if let Some(version) = &updates.fell_back {
+        let fell_back = code::update::FELL_BACK.at(Level::Warn, other("fell-back"), look);
+        found.push(fell_back.with("version", look.text(version)));
+    }
     found
 }
 

@@ -88,16 +88,12 @@ impl Installer<'_> {
             course.step(&Step::Wipe, |_| super::wipe(&self.stick.data).map(|changed| ((), changed)))?;
         }
         let mut receipt = self.receipt(looked, wanted, recorder, order, copied, &begun)?;
-        let receipt_file = course.step(&Step::Receipt, |_| Ok((self.receipt_name(order, receipt.at), true)))?;
+        let receipt_file = course.step(&Step::Receipt, |_| Ok((receipt_name(order, receipt.at), true)))?;
         receipt.steps.clone_from(&course.done);
         let at = shown(receipt.at, wanted);
         self.onto_stick(&format!("{receipt_file}.txt"), receipt.text(&at, order.lang).as_bytes())?;
         self.onto_stick(&format!("{receipt_file}.json"), (serde_json::to_string_pretty(&receipt)? + "\n").as_bytes())?;
         Ok(Done { receipt, code, sheet, receipt_file: format!("{receipt_file}.txt") })
-    }
-
-    fn receipt_name(&self, order: &Order, at: WallNs) -> String {
-        format!("receipt-{}-{}", order.recorder, at.timestamp().strftime("%Y%m%dT%H%M%SZ"))
     }
 
     /// Writes a file to the stick, whole or not at all as far as FAT can.
@@ -138,6 +134,10 @@ impl Installer<'_> {
             steps: Vec::new(),
         })
     }
+}
+
+fn receipt_name(order: &Order, at: WallNs) -> String {
+    format!("receipt-{}-{}", order.recorder, at.timestamp().strftime("%Y%m%dT%H%M%SZ"))
 }
 
 fn shown(at: WallNs, wanted: &Wanted) -> String {
@@ -203,14 +203,13 @@ impl Within<'_> {
                 fs::set_permissions(&path, fs::Permissions::from_mode(folder.mode))?;
             }
         }
-        let (begun, made) = match Begun::read(&RealFiles, dir)? {
-            Some(begun) => (begun, false),
-            None => {
-                let key = state.recovery.as_ref().map(RecoveryKey::reveal);
-                let begun = Begun::new(order.recorder.clone(), self.installer.clock.wall(), key);
-                begun.write(&RealFiles, dir).context("keys cannot be written down")?;
-                (begun, true)
-            }
+        let (begun, made) = if let Some(begun) = Begun::read(&RealFiles, dir)? {
+            (begun, false)
+        } else {
+            let key = state.recovery.as_ref().map(RecoveryKey::reveal);
+            let begun = Begun::new(order.recorder.clone(), self.installer.clock.wall(), key);
+            begun.write(&RealFiles, dir).context("keys cannot be written down")?;
+            (begun, true)
         };
         let etc = dir.join("etc");
         let write = |name: &str, text: &str, mode, group| {
@@ -306,10 +305,11 @@ impl Within<'_> {
         let inventory = inventory::probe(self.installer.machine.commands, &self.installer.machine.roots);
         let plan = make_plan(wanted, self.recorder, &inventory)?;
         let accounts = self.installer.accounts;
-        let unit_dir = tempfile_dir(&self.installer.machine.run)?;
+        let scratch = scratch(&self.installer.machine.run)?;
         let env = Env {
             state: dir.to_owned(),
-            unit_dir: unit_dir.clone(),
+            // What is no unit lies beside them.
+            unit_dir: scratch.join(UNITS),
             boot: "installer".to_owned(),
             site_group: accounts.group("custodian")?,
             secrets_group: accounts.group("custodian-record")?,
@@ -331,7 +331,7 @@ impl Within<'_> {
             trial: None,
         };
         let applied = apply::apply(&env, request);
-        fs::remove_dir_all(&unit_dir)?;
+        fs::remove_dir_all(&scratch)?;
         applied?;
         self.tell(dir)?;
         Ok(true)
@@ -369,10 +369,14 @@ fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
     }
 }
 
-/// A folder for units that nobody reads: at each start they are written anew.
-fn tempfile_dir(run: &Path) -> anyhow::Result<std::path::PathBuf> {
+const UNITS: &str = "units";
+
+/// A folder for units and settings that nobody reads: at each start they are written anew.
+fn scratch(run: &Path) -> anyhow::Result<std::path::PathBuf> {
     let dir = run.join(format!("custodian-units-{}", uuid::Uuid::new_v4().as_simple()));
-    fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
+    for dir in [&dir, &dir.join(UNITS)] {
+        fs::create_dir(dir).with_context(|| dir.display().to_string())?;
+    }
     Ok(dir)
 }
 

@@ -36,6 +36,9 @@ impl Installer<'_> {
         disks::format_esp(self.machine.commands, disk)?;
         let device = disk.esp().display().to_string();
         self.machine.mounted_as(&["-t", "vfat", "-o", OPTIONS, &device], |at| {
+            for folder in ["EFI", "EFI/BOOT", "EFI/Linux", "loader"] {
+                fs::create_dir(at.join(folder)).with_context(|| format!("{folder} cannot be made"))?;
+            }
             for (name, bytes) in files {
                 put(&at.join(name), bytes).with_context(|| format!("{name} cannot be written"))?;
                 nix::unistd::syncfs(File::open(at)?)?;
@@ -58,12 +61,9 @@ impl Installer<'_> {
     }
 }
 
-/// Writes a file with its folders; it has its name when it is whole.
+/// Writes a file; it has its name when it is whole.
 fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     fs::write(&draft, bytes)?;
     File::open(&draft)?.sync_all()?;
     fs::rename(&draft, path)

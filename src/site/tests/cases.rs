@@ -209,6 +209,7 @@ pub(super) const CASES: &[Case] = &[
     (Code::BadMail, "cntt@truong.example.vn", "cntt", "to ="),
     (Code::BadMail, "dau-ghi@truong.example.vn", "Đầu ghi <x@y.vn>", "from ="),
     (Code::BadHost, "\"mail.truong.example.vn\"", "\"smtp://mail.truong.example.vn\"", "server ="),
+    (Code::BadFolderUrl, "[update]", "[update]\nurl = \"http://u:p@h/\"", "url"),
     (Code::BadProxy, "[[health.push]]", "[health]\nproxy = \"http://u:p@h:3128\"\n[[health.push]]", "proxy"),
     (Code::BadCertificates, "[[health.push]]", "[health]\nca = \"/etc/ssl/ca.pem\"\n[[health.push]]", "ca ="),
     (Code::PrivateKey, "[[health.push]]", "[health]\nca = \"-----BEGIN PRIVATE KEY-----\"\n[[health.push]]", "ca ="),

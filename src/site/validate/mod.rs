@@ -117,6 +117,7 @@ impl Checker<'_> {
             approvals,
             health,
             backup,
+            update_url: file.update.as_ref().and_then(|u| u.value.url.as_ref()).map(|u| u.value.0.clone()),
             update_window: window.map(|w| w.value.iter().map(|h| h.value).collect()).unwrap_or_default(),
             hash: Sha256::digest(source.text.as_bytes()).into(),
             later,

@@ -234,6 +234,7 @@ fn updates_and_the_vendor() {
     assert_eq!(updates(|u| u.failed = true), ["warn failed"]);
     assert_eq!(updates(|u| u.looked = None), ["warn never_looked"]);
     assert_eq!(updates(|u| u.offered = Some("0.2.0".into())), ["ok none", "warn offered offered"]);
+    assert_eq!(updates(|u| u.fell_back = Some("0.2.0".into())), ["ok none", "warn fell-back fell_back"]);
     assert_eq!(now(Probe::Update, |f| root(f).updates = None), ["ok untold"]);
     assert_eq!(now(Probe::Update, |f| f.root = None), ["warn unknown"]);
     let vendor = |until| now(Probe::Vendor, |f| f.vendor_until = until);

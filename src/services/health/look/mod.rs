@@ -103,7 +103,10 @@ impl Eyes<'_> {
             generation: in_force.as_ref().map(|f| f.health.clone()),
             drift,
             backups: site.and_then(|(site, _)| backups::look(self.files, site, &Paths::new(state).backups())),
-            updates: self.apt.look(self.commands, before),
+            updates: self.apt.look(self.commands, before).or_else(|| {
+                let source = site.is_some_and(|(site, _)| site.update_url().is_some());
+                updates::of_the_image(self.files, state, source, self.clock.wall())
+            }),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Security updates that wait, where Debian's package manager keeps lists. The appliance has none, and then nothing is known.
+//! Security updates that wait, where Debian's package manager keeps lists. The appliance has none: it
+//! is updated as a whole.
 
 use std::{
     fs,
@@ -9,8 +10,10 @@ use std::{
 
 use crate::{
     health::facts::{RootLook, Updates},
-    sys::Commands,
+    services::paths::Paths,
+    sys::{Commands, Files},
     types::WallNs,
+    update,
 };
 
 /// It works out what depends on what.
@@ -51,8 +54,24 @@ impl Apt {
         let said = commands.run("apt-get", &SIMULATE, b"", LIMIT).ok().filter(crate::sys::Output::ok);
         // Lists being there, it can be known here: that it is not is a trouble, and asked again.
         let security = said.as_ref().map_or(0, |said| security(&String::from_utf8_lossy(&said.stdout)));
-        Some(Updates { security, failed: said.is_none(), looked, offered: None })
+        Some(Updates { security, failed: said.is_none(), looked, offered: None, fell_back: None })
     }
+}
+
+/// What is known of a system that is updated as a whole, where there is such a one. `source`: whether the site names a folder that is looked at.
+pub(super) fn of_the_image(files: &dyn Files, state: &Path, source: bool, now: WallNs) -> Option<Updates> {
+    let dir = Paths::new(state).updates();
+    let failed = || Updates { security: 0, failed: true, looked: None, offered: None, fell_back: None };
+    if files.list(&dir).ok()?.iter().all(|name| name != update::FILE) {
+        return None;
+    }
+    let Ok(known) = update::read(files, &dir) else { return Some(failed()) };
+    let offered = known.waits().map(ToString::to_string);
+    let fell_back = known.fell_back().map(ToString::to_string);
+    // Versions that come on a stick nobody looks for: that none waits is not known.
+    let looked = if source { known.looked } else { Some(now) };
+    let told = source || offered.is_some() || fell_back.is_some();
+    told.then_some(Updates { looked, offered, fell_back, failed: false, ..failed() })
 }
 
 fn changed(path: &Path) -> Option<WallNs> {
@@ -71,7 +90,7 @@ fn security(text: &str) -> u64 {
 mod tests {
     use super::*;
     use crate::{
-        sys::{FakeCommands, Output},
+        sys::{FakeCommands, FakeFiles, Output},
         types::wire,
     };
 
@@ -124,5 +143,38 @@ mod tests {
         let asked = commands.asked().len();
         let again = apt.look(&commands, Some(&seen(Some(failed), later))).unwrap();
         assert_eq!((again.failed, again.security, commands.asked().len()), (false, 2, asked + 1));
+    }
+
+    #[test]
+    fn of_a_system_that_is_updated_as_a_whole_it_is_told_what_waits_for_whom() {
+        let (files, state, now) = (FakeFiles::new(), Path::new("/state"), WallNs(9));
+        files.make_dir(state).unwrap();
+        files.make_dir(&state.join("updates")).unwrap();
+        let look = |source| of_the_image(&files, state, source, now);
+        assert_eq!((look(true), look(false)), (None, None), "it was never updated");
+        let keep = |text: &str| files.write(&state.join("updates/state.json"), text.as_bytes(), 0, None).unwrap();
+        let kept = |candidate: &str, refused: &str, looked: &str| {
+            keep(&format!(
+                r#"{{"format":1,"min_reader":1,"looked":{looked},"candidate":{candidate},"good":null,"refused":{refused},"notes":[]}}"#
+            ));
+        };
+        let candidate =
+            |stage: &str| format!(r#"{{"version":"0.2.0","sums":"{}","offered":1,"stage":"{stage}"}}"#, "0".repeat(64));
+        kept("null", "[]", "5");
+        assert_eq!(look(true).unwrap().looked, Some(WallNs(5)));
+        assert_eq!(look(false), None, "what comes on a stick nobody looks for");
+        kept(&candidate("offered"), "[]", "null");
+        let seen = look(false).unwrap();
+        assert_eq!((seen.offered.as_deref(), seen.looked, seen.failed), (Some("0.2.0"), Some(now), false));
+        assert_eq!(look(true).unwrap().looked, None);
+        kept(&candidate("consented"), "[]", "null");
+        assert_eq!(look(false), None, "it waits for nobody");
+        let refused = |known| format!(r#"[{{"version":"0.3.0","why":"fell-back","at":1,"known":{known}}}]"#);
+        kept("null", &refused(false), "null");
+        assert_eq!(look(false).unwrap().fell_back.as_deref(), Some("0.3.0"));
+        kept("null", &refused(true), "null");
+        assert_eq!(look(false), None);
+        keep("{");
+        assert!(look(false).unwrap().failed, "that nothing waits is not known");
     }
 }

@@ -1,14 +1,15 @@
 //! An installation from its first line to its last, with a person or with install.toml. What it says is plain text, a line at a time, for a
 //! screen of 80 columns or a serial line.
 
+mod ending;
 mod show;
 
-use std::io;
+use std::{io, time::Duration};
 
 use self::show::Shown;
 use super::{Done, Installer, Looked, Refusal, Tell, is_in};
 use crate::{
-    disks::{self, RecoveryKey, Unfit},
+    disks::{self, RecoveryKey},
     factors::PinError,
     install::{self, FootageState, Order, Question, Questions, Then, View, Wrong, file, text},
     lang::t,
@@ -126,12 +127,12 @@ pub struct Papers {
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// All is done. `wait`: a code was shown, which somebody has to write down before the stick is pulled.
+    /// All is done.
     Done {
         /// What comes now.
         then: Then,
-        /// Whether the stick is waited for.
-        wait: bool,
+        /// How long it is waited for that the stick is pulled: a code was shown, which somebody has to write down before.
+        wait: Duration,
     },
     /// Nothing was changed.
     Refused,
@@ -196,7 +197,7 @@ impl<'a> Session<'a> {
             None => None,
         };
         match &file {
-            Some(file) => self.lang = file.language.or(asked).unwrap_or_default(),
+            Some(file) => self.lang = asked.or(file.language).unwrap_or_default(),
             None if asked.is_none() => {
                 self.say("language", &[]);
                 let prompt = t(self.lang, "install.ask_language", &[]);
@@ -207,9 +208,13 @@ impl<'a> Session<'a> {
         let version = self.hands.version().to_owned();
         self.say("title", &[("version", &version)]);
         let wanted = self.site(papers)?;
-        if let Some(file) = &file {
-            self.lang = file.language.unwrap_or(wanted.site.language());
-        }
+        // What is written is for the school; what is shown may be English because this screen has no other letters.
+        let written = match &file {
+            Some(file) => file.language.unwrap_or(wanted.site.language()),
+            None if asked.is_some() => wanted.site.language(),
+            None => self.lang,
+        };
+        self.lang = asked.unwrap_or(written);
         let recorder = self.recorder(&wanted.site, file.as_ref().map(|f| &f.recorder))?.clone();
         let looked = match self.hands.look() {
             Ok(looked) => looked,
@@ -220,8 +225,8 @@ impl<'a> Session<'a> {
         let (plan, recover) = self.checked(&looked, &wanted, &recorder, &view)?;
         self.show_plan(&plan, &recorder);
         let order = match &file {
-            Some(file) => self.by_file(file, &recorder, &view, &recover)?,
-            None => self.by_person(&recorder, &view, papers.secrets.is_some())?,
+            Some(file) => self.by_file(file, written, &recorder, &view, &recover)?,
+            None => self.by_person(written, &recorder, &view, papers.secrets.is_some())?,
         };
         let mut keys = Vec::new();
         for volume in recover {
@@ -284,13 +289,9 @@ impl<'a> Session<'a> {
     fn recorder<'s>(&mut self, site: &'s Site, named: Option<&RecorderId>) -> Answer<&'s Recorder> {
         let all: Vec<&Recorder> = site.recorders().collect();
         if let Some(named) = named {
-            return match site.recorder(named) {
-                Some(recorder) => Ok(recorder),
-                None => {
-                    let names: Vec<&str> = all.iter().map(|r| r.id.as_str()).collect();
-                    self.refuse("no_recorder", &[("recorder", named.as_str()), ("recorders", &names.join(", "))])
-                }
-            };
+            let names: Vec<&str> = all.iter().map(|r| r.id.as_str()).collect();
+            let values = [("recorder", named.as_str()), ("recorders", &names.join(", "))];
+            return site.recorder(named).map_or_else(|| self.refuse("no_recorder", &values), Ok);
         }
         if let [only] = all.as_slice() {
             return Ok(only);
@@ -353,6 +354,7 @@ impl<'a> Session<'a> {
     fn by_file(
         &mut self,
         file: &file::InstallFile,
+        written: Lang,
         recorder: &Recorder,
         view: &View,
         recover: &[Recover],
@@ -360,7 +362,7 @@ impl<'a> Session<'a> {
         for volume in recover {
             self.say("misfit_recovery", &[("volume", volume.volume.as_str()), ("disk", &volume.disk)]);
         }
-        match install::order(file, self.lang, recorder, view) {
+        match install::order(file, written, recorder, view) {
             Ok(order) if recover.is_empty() => Ok(order),
             Ok(_) => self.refuse("refused", &[]),
             Err(misfits) => {
@@ -373,10 +375,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn by_person(&mut self, recorder: &Recorder, view: &View, secrets: bool) -> Answer<Order> {
+    fn by_person(&mut self, written: Lang, recorder: &Recorder, view: &View, secrets: bool) -> Answer<Order> {
         let mut questions = Questions::new(recorder, view, secrets);
         self.say("lost", &[]);
         while let Some(question) = questions.next() {
+            self.show_codes(question, view);
             let prompt = self.prompt(question, view);
             let line = self.ask(&prompt)?;
             match questions.answer(&line) {
@@ -389,7 +392,7 @@ impl<'a> Session<'a> {
                 Err(Wrong::YesNo) => self.say("wrong_choice", &[]),
             }
         }
-        match questions.order(self.lang) {
+        match questions.order(written) {
             Some(order) => Ok(order),
             None => self.refuse("gone", &[]),
         }
@@ -445,44 +448,6 @@ impl<'a> Session<'a> {
                 self.failed(&e, begun)
             }
         }
-    }
-
-    fn failed(&mut self, e: &anyhow::Error, begun: bool) -> Ended {
-        // These come before anything is written.
-        let refused = match (e.downcast_ref(), e.downcast_ref::<Unfit>()) {
-            (Some(Refusal::Installed(disk)), _) => Some(t(self.lang, "install.installed", &[("disk", disk)])),
-            (Some(Refusal::Locked(disk)), _) => Some(t(self.lang, "install.locked", &[("disk", disk)])),
-            (Some(Refusal::Busy), _) => Some(t(self.lang, "install.busy", &[])),
-            (_, Some(why)) => Some(text::unfit(self.lang, why)),
-            _ => None,
-        };
-        if let Some(why) = &refused {
-            self.desk.say(why);
-        } else {
-            self.say("failed", &[("why", &format!("{e:#}"))]);
-        }
-        if refused.is_some() || !begun {
-            self.say("refused", &[]);
-            return Ended::Refused;
-        }
-        let key = if self.hands.stick_is_in() { "again" } else { "pulled" };
-        self.say(key, &[]);
-        Ended::Failed
-    }
-
-    fn finished(&mut self, done: &Done, order: &Order, unlock: Unlock) -> Ended {
-        self.say("finished", &[]);
-        self.say("receipt_is", &[("file", &done.receipt_file)]);
-        if unlock == Unlock::UsbKey {
-            self.say("key_is", &[]);
-        }
-        // Who has chosen the code knows it.
-        let wait = order.sheet_code.is_none();
-        if wait {
-            self.say("sheet_is", &[("file", &done.sheet), ("code", &done.code.reveal())]);
-            self.say(if order.then == Then::Reboot { "pull" } else { "pull_off" }, &[]);
-        }
-        Ended::Done { then: order.then, wait }
     }
 }
 

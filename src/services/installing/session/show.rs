@@ -2,7 +2,7 @@
 
 use super::{Desk, Session};
 use crate::{
-    install::{FootageState, Step, View, text},
+    install::{FootageState, Question, Step, View, text},
     inventory::{Content, Disk},
     lang::{secrecy, t},
     plan::{self, Plan},
@@ -43,6 +43,33 @@ impl Session<'_> {
             let addresses = link.addresses.join(" ");
             let mac = link.mac.as_deref().unwrap_or("–");
             self.desk.say(format!("  {}  {mac}  {}  {addresses}", link.name, t(self.lang, up, &[])).trim_end());
+        }
+    }
+
+    /// The codes that are asked for, once more: on a screen of 25 lines the disks are out of sight by now.
+    pub(super) fn show_codes(&mut self, question: Question, view: &View) {
+        let mut lines = Vec::new();
+        match question {
+            Question::System => {
+                for c in &view.systems {
+                    if let Ok(token) = &c.token {
+                        let on_it = t(self.lang, "install.on_it", &[("content", &self.content(&c.disk))]);
+                        lines.push(format!("  {token}  {}\n      {on_it}", disk_line(&c.disk, self.lang)));
+                    }
+                }
+            }
+            Question::Footage => {
+                for d in &view.footage {
+                    if let FootageState::New(token) | FootageState::Unfinished { now: token, .. } = &d.state {
+                        let disk = d.disk.as_ref().map_or_else(|| d.by_id.clone(), |disk| disk_line(disk, self.lang));
+                        lines.push(format!("  {token}  {}  {disk}", d.volume));
+                    }
+                }
+            }
+            Question::Pin | Question::PinAndPassphrase | Question::Wipe => {}
+        }
+        if !lines.is_empty() {
+            self.desk.say(&format!("\n{}", lines.join("\n")));
         }
     }
 

@@ -1,0 +1,193 @@
+use std::{
+    cell::{Cell, RefCell},
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::*;
+use crate::{
+    apply::{Meta, Watch},
+    lang,
+    types::Lang,
+};
+
+/// A machine that notes what it is told.
+#[derive(Default)]
+struct Fake {
+    done: RefCell<Vec<String>>,
+    open: Cell<bool>,
+}
+
+const KEY: &str = "cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv";
+const OTHER: &str = "vbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv";
+
+fn page() -> Page {
+    Page {
+        program: "0.1.0".into(),
+        system: Some("0.2.0".into()),
+        on_probation: true,
+        open: false,
+        failed: vec!["var.mount".into()],
+        disks: vec!["sda: WDC WD120, 12 TB".into()],
+    }
+}
+
+impl Fake {
+    fn note(&self, what: impl Into<String>) {
+        self.done.borrow_mut().push(what.into());
+    }
+}
+
+fn listed(number: u64, current: bool) -> Listed {
+    let watch = Watch { recording: [].into(), changed: [].into() };
+    let meta = Meta { number, by: "lan".into(), ..meta(watch) };
+    Listed { meta, current, confirmed: current, on_trial: false }
+}
+
+fn meta(watch: Watch) -> Meta {
+    let text = serde_json::json!({
+        "format": 1, "number": 1, "at": 0, "by": "lan", "word": null, "version": "0", "from": null, "repeats": null,
+        "trial": null, "watch": { "recording": [], "changed": [] },
+    });
+    Meta { watch, ..serde_json::from_value(text).unwrap() }
+}
+
+impl Hands for Fake {
+    fn page(&self) -> Page {
+        Page { open: self.open.get(), ..page() }
+    }
+    fn troubles(&self) -> Vec<Trouble> {
+        vec![Trouble { unit: "var.mount".into(), lines: vec!["mount: \u{1b}[2Jwrong fs type".into()] }]
+    }
+    fn is_open(&self) -> bool {
+        self.open.get()
+    }
+    fn open(&self, typed: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(typed.parse::<RecoveryKey>()? == KEY.parse()?, "the recovery key does not fit");
+        self.open.set(true);
+        self.note("open");
+        Ok(())
+    }
+    fn generations(&self) -> anyhow::Result<Vec<Listed>> {
+        Ok(vec![listed(3, false), listed(4, true)])
+    }
+    fn go_back(&self, number: u64, word: &Word) -> anyhow::Result<()> {
+        self.note(format!("back {number} {} {}", word.by, word.reason));
+        Ok(())
+    }
+    fn sheet(&self) -> anyhow::Result<resetting::Sheet> {
+        let token = Token::of("reset-config", &serde_json::json!(4));
+        Ok(resetting::Sheet { generation: Some(4), moves: vec!["confirmed".into()], token })
+    }
+    fn reset(&self, token: &Token, word: &Word) -> anyhow::Result<PathBuf> {
+        assert_eq!(*token, self.sheet()?.token);
+        self.note(format!("reset {} {}", word.by, word.reason));
+        Ok("/var/lib/custodian/set-aside/x".into())
+    }
+    fn start_other(&self) -> anyhow::Result<Version> {
+        self.note("other");
+        Ok("0.1.0".parse()?)
+    }
+    fn diagnosis(&self, _: &Path) -> anyhow::Result<()> {
+        Ok(())
+    }
+    fn to_stick(&self) -> anyhow::Result<String> {
+        anyhow::bail!("no stick is there")
+    }
+    fn restart(&self) -> anyhow::Result<()> {
+        self.note("restart");
+        Ok(())
+    }
+    fn power_off(&self) -> anyhow::Result<()> {
+        self.note("off");
+        Ok(())
+    }
+}
+
+fn talk(hands: &Fake, typed: &str, lang: Lang) -> String {
+    let mut output = Vec::new();
+    run(hands, &mut typed.as_bytes(), &mut output, lang).unwrap();
+    String::from_utf8(output).unwrap()
+}
+
+#[test]
+fn what_changes_the_configuration_wants_the_recovery_key_even_where_the_state_is_open() {
+    let token = Token::of("reset-config", &serde_json::json!(4));
+    let typed = format!("3\n3\nlan\nwhy\n4\n{token}\nlan\nwhy\n");
+    for open in [false, true] {
+        let hands = Fake::default();
+        hands.open.set(open);
+        talk(&hands, &typed, Lang::En);
+        assert_eq!(*hands.done.borrow(), Vec::<String>::new());
+        talk(&hands, &format!("2\n{OTHER}\n{typed}"), Lang::En);
+        talk(&hands, &format!("2\nnonsense\n{typed}"), Lang::En);
+        assert_eq!(*hands.done.borrow(), Vec::<String>::new(), "another machine's key");
+        talk(&hands, &format!("2\n{KEY}\n3\n3\nlan\nwhy\n4\n{token}\nlan\nwhy\n7\n"), Lang::En);
+        assert_eq!(*hands.done.borrow(), ["open", "back 3 lan why", "reset lan why", "restart"]);
+    }
+}
+
+#[test]
+fn what_was_not_typed_as_it_must_be_is_not_done() {
+    let hands = Fake::default();
+    let (token, wrong) = (hands.sheet().unwrap().token, Token::of("reset-config", &serde_json::json!(5)));
+    talk(&hands, &format!("2\n{KEY}\n3\n7\n3\n3\n\n\n4\n{wrong}\n4\nyes\n4\n{token}\nlan\n\n"), Lang::En);
+    assert_eq!(*hands.done.borrow(), ["open"]);
+    // The end of the line, anywhere, is the end.
+    for cut in ["2\n", "2\nx", "3", "4\n"] {
+        talk(&hands, cut, Lang::En);
+    }
+    assert_eq!(*hands.done.borrow(), ["open"]);
+}
+
+#[test]
+fn everybody_may_look_and_restart_and_nothing_moves_the_cursor() {
+    let hands = Fake::default();
+    let said = talk(&hands, "1\n5\n6\nx\n8\n", Lang::En);
+    assert_eq!(*hands.done.borrow(), ["other", "off"]);
+    assert!(
+        said.contains("var.mount") && said.contains("wrong fs type") && said.contains("no stick is there"),
+        "{said}"
+    );
+    assert!(!said.contains('\u{1b}') && said.contains("0.2.0") && said.contains("WDC WD120"), "{said}");
+}
+
+#[test]
+fn it_speaks_three_languages() {
+    let hands = Fake::default();
+    let token = hands.sheet().unwrap().token;
+    let all = format!("1\n2\nx\n2\n{KEY}\n3\n3\nlan\nwhy\n4\n{token}\nlan\nwhy\n5\n6\n77\n3\nx\n7\n");
+    for lang in Lang::ALL {
+        let said = talk(&hands, &all, lang);
+        assert!(!said.contains("rescue.") && !said.contains('{'), "{lang}: {said}");
+        assert!(said.contains(lang::raw(lang, "rescue.menu_restart").unwrap()));
+    }
+    let said = talk(&hands, "9\n9\n9\n", Lang::En);
+    for lang in Lang::ALL {
+        assert!(said.contains(lang::raw(lang, "rescue.menu_off").unwrap()), "{lang}");
+    }
+}
+
+fn ask(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn the_page_can_be_read_and_nothing_else_can_be_done() {
+    let port = serve(Box::new(page), 0).unwrap();
+    let said = ask(port, "GET /");
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains("system: 0.2.0") && said.contains("var.mount"), "{said}");
+    assert!(ask(port, "POST /").starts_with("HTTP/1.1 405"));
+    for path in ["GET /x", "GET /../etc/passwd", "GET /v1/status"] {
+        assert!(ask(port, path).starts_with("HTTP/1.1 404"), "{path}");
+    }
+    let empty = Page::default().text();
+    assert!(empty.contains("system: –") && empty.contains("disks:\n  –"), "{empty}");
+}

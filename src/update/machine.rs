@@ -1,0 +1,179 @@
+//! The machine's side of an update: systemd's own programs, the loader's entries, the release that runs.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    error::{UpdateError, failed},
+    state::{Facts, Tries},
+    version::Version,
+};
+use crate::sys::{Commands, Files, Output};
+
+/// Fetches a file and checks it: systemd-importd's own helper, by which systemd-sysupdate fetches, too.
+const PULL: &str = "/usr/lib/systemd/systemd-pull";
+const SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
+const BLESS: &str = "/usr/lib/systemd/systemd-bless-boot";
+/// A slow line, and a GiB.
+const LONG: Duration = Duration::from_hours(3);
+const SHORT: Duration = Duration::from_secs(30);
+
+/// What is asked, and told.
+pub struct Machine<'a> {
+    /// Runs programs.
+    pub commands: &'a dyn Commands,
+    /// Reads and removes entries of the loader.
+    pub files: &'a dyn Files,
+    /// The release that runs: os-release(5).
+    pub os_release: PathBuf,
+    /// Which boot this is.
+    pub boot: String,
+    /// The image's transfer definitions.
+    pub definitions: PathBuf,
+    /// A folder of root's that the next boot does not see.
+    pub run: PathBuf,
+}
+
+/// An entry of the loader: a unified kernel image, with its counter (UAPI.1, "Automatic Boot Assessment").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its file name.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// How often it will be started.
+    pub tries: Tries,
+}
+
+/// `custodian_0.2.0+2-1.efi`
+fn entry(name: &str) -> Option<Entry> {
+    let rest = name.strip_prefix("custodian_")?.strip_suffix(".efi")?;
+    let (version, tries) = match rest.split_once('+') {
+        None => (rest, Tries::NotCounted),
+        Some((version, counter)) => {
+            let left = counter.split_once('-').map_or(counter, |(left, _)| left);
+            (version, Tries::Left(left.parse().ok()?))
+        }
+    };
+    Some(Entry { name: name.to_owned(), version: version.parse().ok()?, tries })
+}
+
+impl Machine<'_> {
+    fn run(&self, what: &'static str, program: &str, args: &[&str], limit: Duration) -> Result<Output, UpdateError> {
+        let failed = |said: String| UpdateError::Program { what, said };
+        let out = self.commands.run(program, args, b"", limit).map_err(|e| failed(e.to_string()))?;
+        // Of what they say the last lines say why.
+        let lines: Vec<&str> = out.stderr.lines().filter(|l| !l.is_empty() && *l != "Exiting.").collect();
+        let last = lines[lines.len().saturating_sub(3)..].join("; ");
+        if out.ok() { Ok(out) } else { Err(failed(last)) }
+    }
+
+    /// The version that runs.
+    pub fn running(&self) -> Result<Version, UpdateError> {
+        let none = || UpdateError::NoImage(self.os_release.clone());
+        let bytes = self.files.read(&self.os_release).map_err(failed("cannot read", &self.os_release))?;
+        let text = String::from_utf8(bytes.ok_or_else(none)?).map_err(|_| none())?;
+        let line = text.lines().find_map(|l| l.strip_prefix("IMAGE_VERSION="));
+        line.and_then(|v| v.trim().trim_matches(['"', '\'']).parse().ok()).ok_or_else(none)
+    }
+
+    /// Whether the loader counts this boot and was not told yet that it is a good one.
+    pub fn on_probation(&self) -> bool {
+        let said = self.commands.run(BLESS, &["status"], b"", SHORT);
+        said.is_ok_and(|out| out.ok() && out.stdout.trim_ascii() == b"indeterminate")
+    }
+
+    /// The folder with the loader's entries.
+    fn loader(&self) -> Result<PathBuf, UpdateError> {
+        let out = self.run("the loader's partition is not there", "bootctl", &["--print-boot-path"], SHORT)?;
+        let at = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+        Ok(Path::new(&at).join("EFI/Linux"))
+    }
+
+    /// The loader's entries for custodian, the newest first.
+    pub fn entries(&self) -> Result<Vec<Entry>, UpdateError> {
+        let loader = self.loader()?;
+        let names = self.files.list(&loader).map_err(failed("cannot list", &loader))?;
+        let mut all: Vec<Entry> = names.iter().filter_map(|name| entry(name)).collect();
+        all.sort_by(|a, b| b.version.cmp(&a.version));
+        Ok(all)
+    }
+
+    /// Takes the entry of a version away, so that it is never started. Fine if there is none.
+    pub fn drop_entry(&self, version: &Version) -> Result<(), UpdateError> {
+        let loader = self.loader()?;
+        for entry in self.entries()?.iter().filter(|entry| entry.version == *version) {
+            let path = loader.join(&entry.name);
+            self.files.remove(&path).map_err(failed("cannot remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// What there is to know, `candidate` being the version that may come.
+    pub fn facts(&self, candidate: Option<&Version>) -> Result<Facts, UpdateError> {
+        let running = self.running()?;
+        // Where it does not matter nobody has to find the loader's partition.
+        let tries = match candidate {
+            Some(version) if *version != running => {
+                self.entries()?.iter().find(|e| e.version == *version).map_or(Tries::NoEntry, |e| e.tries)
+            }
+            _ => Tries::NoEntry,
+        };
+        Ok(Facts { running, boot: self.boot.clone(), on_probation: self.on_probation(), tries })
+    }
+
+    /// Fetches a file. `verify` is `signature`, `no`, or a hash.
+    pub(super) fn pull(&self, url: &str, to: &Path, verify: &str, most: u64) -> Result<(), UpdateError> {
+        let (verify, most) = (format!("--verify={verify}"), format!("--size-max={most}"));
+        let to = to.display().to_string();
+        self.run("it cannot be fetched", PULL, &["raw", "--direct", &verify, &most, url, &to], LONG).map(|_| ())
+    }
+
+    /// Writes a version from a folder to the slot that is not in use.
+    pub(super) fn write(&self, version: &Version, from: &Path) -> Result<(), UpdateError> {
+        let definitions = self.run.join("sysupdate.d");
+        super::transfers::prepare(self.files, &self.definitions, &definitions, &folder_url(from)?)?;
+        let definitions = format!("--definitions={}", definitions.display());
+        let args = [&*definitions, "--verify=yes", "update", version.as_str()];
+        self.run("it cannot be written", SYSUPDATE, &args, LONG).map(|_| ())
+    }
+
+    /// Lets another version start next, once; the one after it is as it was.
+    pub fn start_next(&self, entry: &Entry) -> Result<(), UpdateError> {
+        self.run("the loader does not take it", "bootctl", &["set-oneshot", &entry.name], SHORT).map(|_| ())
+    }
+
+    /// Starts the machine again.
+    pub fn reboot(&self) -> Result<(), UpdateError> {
+        self.run("it does not restart", "systemctl", &["reboot"], SHORT).map(|_| ())
+    }
+}
+
+/// A folder as a URL.
+///
+/// # Errors
+/// If it is not named from the root.
+pub fn folder_url(folder: &Path) -> Result<String, UpdateError> {
+    let none = || UpdateError::Program { what: "a folder is named from the root", said: folder.display().to_string() };
+    Ok(url::Url::from_directory_path(folder).map_err(|()| none())?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_have_versions_and_counters() {
+        let of = |name| entry(name).map(|e| (e.version.to_string(), e.tries));
+        let some = |version: &str, tries| Some((version.to_owned(), tries));
+        assert_eq!(of("custodian_0.2.0.efi"), some("0.2.0", Tries::NotCounted));
+        assert_eq!(of("custodian_0.2.0+3-0.efi"), some("0.2.0", Tries::Left(3)));
+        assert_eq!(of("custodian_0.2.0+0-3.efi"), some("0.2.0", Tries::Left(0)));
+        assert_eq!(of("custodian_0.2.0~rc1+2.efi"), some("0.2.0~rc1", Tries::Left(2)));
+        for none in ["debian_1.efi", "custodian_.efi", "custodian_1.efi.old", "custodian_1+x.efi", ".#x"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Updates of the whole system: two slots, a signed directory, the school's consent, and the way back.
+//!
+//! systemd-sysupdate writes and checks signatures, systemd-boot counts, systemd-bless-boot ends the counting. This is what remembers: what
+//! is offered, who has consented to what, what was tried and failed. `docs/design/update.md` tells the whole of it.
+
+mod error;
+mod kept;
+mod machine;
+mod probation;
+mod run;
+mod state;
+mod sums;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod transfers;
+mod version;
+
+pub use error::UpdateError;
+pub use kept::{FILE, read};
+pub use machine::{Entry, Machine, folder_url};
+pub use probation::{Verdict, Watch, wait};
+pub use run::{Fetched, Updates};
+pub use state::{Candidate, Facts, Good, Note, Refusal, Seen, Stage, State, Tries, Why, Word};
+pub use transfers::{DEFINITIONS, Target, judge};
+pub use version::{NoVersion, Version};
