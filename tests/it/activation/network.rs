@@ -172,7 +172,8 @@ fn loop_a_machine_is_wired_as_its_site_says() {
     assert_eq!(time(&net, "school", "10.20.0.11"), None, "chrony serves the cameras' net alone");
     machine.run(&["systemctl", "restart", "custodian-firewall.service"]);
     wait_for("what the site opens to be loaded again", Duration::from_secs(20), || {
-        served(&machine).contains("9464").then_some(())
+        let up = |unit: &str| run_of(&machine, unit).contains("ActiveState=active\n");
+        (served(&machine).contains("9464") && up("systemd-networkd.service")).then_some(())
     });
     machine.run(&["usbguard-rule-parser", "-f", "/run/systemd/custodian/usb.rules"]);
 
