@@ -3,7 +3,10 @@
 //! What holds for every site stands in `modules/system/`; here is only what one says. They are kept, written and taken back together with the
 //! units, and have the name of their folder before theirs: [`NETWORK`] is networkd's, [`SYSTEM`] is ours.
 
-use std::net::IpAddr;
+use std::{
+    fmt::{self, Write as _},
+    net::IpAddr,
+};
 
 use super::units::{HEADER, Units};
 use crate::{
@@ -32,6 +35,11 @@ pub(super) const TAKERS: [(&str, &str); 4] = [
 /// Whether a generated file is no unit of systemd's.
 pub fn is_system_file(name: &str) -> bool {
     name.split_once('/').is_some_and(|(folder, _)| matches!(folder, NETWORK | SYSTEM))
+}
+
+fn add(text: &mut String, more: fmt::Arguments<'_>) {
+    // Writing into a String cannot fail.
+    let _ = text.write_fmt(more);
 }
 
 /// Groups of links, by which the packet filter knows the sides (`modules/system/usr/lib/custodian/firewall.nft`).
@@ -100,7 +108,7 @@ fn links(network: &Network, all: &mut Units) {
                 format!("{NETWORK}/10-custodian-{name}.netdev"),
                 format!("{HEADER}[NetDev]\nName={link}\nKind=vlan\n\n[VLAN]\nId={vlan}\n"),
             );
-            text += &format!("Name={link}\n");
+            add(&mut text, format_args!("Name={link}\n"));
             if !sides.iter().any(|(_, other)| other.link == wire.link && other.vlan.is_none()) {
                 match trunks.iter_mut().find(|(card, ..)| *card == &wire.link) {
                     Some((.., vlans)) => vlans.push_str(&carries(&link)),
@@ -110,7 +118,7 @@ fn links(network: &Network, all: &mut Units) {
         } else {
             text += &matching(&wire.link);
         }
-        text += &format!("\n[Link]\nGroup={}\nRequiredForOnline=no\n\n[Network]\n", side.group());
+        add(&mut text, format_args!("\n[Link]\nGroup={}\nRequiredForOnline=no\n\n[Network]\n", side.group()));
         if wire.vlan.is_none() {
             let others = sides.iter().filter(|(_, other)| other.link == wire.link);
             text.extend(others.filter_map(|(side, other)| vlan_link(*side, other)).map(|vlan| carries(&vlan)));
@@ -143,7 +151,8 @@ fn matching(link: &Link) -> String {
 }
 
 fn addresses(wire: &Wire) -> String {
-    let dns: String = wire.dns.iter().map(|ip| format!("DNS={ip}\n")).collect();
+    let mut dns = String::new();
+    wire.dns.iter().for_each(|ip| add(&mut dns, format_args!("DNS={ip}\n")));
     let Some(address) = wire.address else {
         let own = if wire.dns.is_empty() { "" } else { "UseDNS=no\n" };
         return format!(
@@ -177,7 +186,7 @@ fn firewall(site: &Site) -> String {
             IpAddr::V4(ip) => format!("served4 {{ {ip} . {port} }}"),
             IpAddr::V6(ip) => format!("served6 {{ {ip} . {port} }}"),
         };
-        text += &format!("# {what}\nadd element inet custodian {element}\n");
+        add(&mut text, format_args!("# {what}\nadd element inet custodian {element}\n"));
     }
     text
 }
@@ -185,14 +194,14 @@ fn firewall(site: &Site) -> String {
 fn time(network: &Network) -> String {
     let mut text = HEADER.to_owned();
     for server in &network.ntp {
-        text += &format!("server {server} iburst\n");
+        add(&mut text, format_args!("server {server} iburst\n"));
     }
     if network.ntp.is_empty() {
         // Debian's own, as its package has it.
         text += "pool 2.debian.pool.ntp.org iburst\n";
     }
     if let Some(net) = network.cameras.as_ref().and_then(|c| c.address).map(|a| Cidr::net(&a)) {
-        text += &format!("allow {net}\n");
+        add(&mut text, format_args!("allow {net}\n"));
     }
     text
 }
@@ -208,7 +217,7 @@ fn usb(site: &Site, unlock: Unlock) -> String {
     for place in site.backup().iter().flat_map(|b| &b.to) {
         let BackupPlace::Disk(disk) = place else { continue };
         if let Some(serial) = usb_serial(disk) {
-            text += &format!("# {disk}\nallow serial \"{serial}\" with-interface match-all {{ 08:*:* }}\n");
+            add(&mut text, format_args!("# {disk}\nallow serial \"{serial}\" with-interface match-all {{ 08:*:* }}\n"));
         }
     }
     text
@@ -241,7 +250,8 @@ mod tests {
     }
 
     fn shown(all: &Units) -> String {
-        all.iter().map(|(name, text)| format!("== {name}\n{}", text.trim_start_matches(HEADER))).collect()
+        let one = |(name, text): (&String, &String)| format!("== {name}\n{}", text.trim_start_matches(HEADER));
+        all.iter().map(one).collect::<Vec<_>>().concat()
     }
 
     #[test]

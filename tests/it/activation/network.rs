@@ -94,13 +94,13 @@ impl Wired {
     fn site(&self, school: &str, cameras: &[(&str, &str)]) {
         self.appliance.site(cameras);
         let path = self.appliance.path("etc/site.toml");
-        let mut text = fs::read_to_string(&path).unwrap();
         let vlan = if self.vlan { "vlan = 20, " } else { "" };
-        text += &*format!(
+        let network = format!(
             "[recorder.a.network]\nschool = {{ link = \"cuschool\", address = \"{school}\", gateway = \"10.20.0.50\" }}\n\
              cameras = {{ link = \"cucam\", {vlan}address = \"10.20.1.2/24\" }}\nntp = [\"10.20.0.50\"]\n\
              [health.pull]\nlisten = \"0.0.0.0:9464\"\ntoken_secret = \"pull\"\n"
         );
+        let text = [fs::read_to_string(&path).unwrap(), network].concat();
         fs::write(path, text).unwrap();
         let secrets = self.appliance.path("etc/secrets.toml");
         let text = fs::read_to_string(&secrets).unwrap() + "[secrets]\npull = \"0123456789abcdef\"\n";
