@@ -17,9 +17,6 @@ rustPlatform.buildRustPackage {
       ../Cargo.toml
       ../Cargo.lock
       ../src
-      # Texts that it takes over.
-      ../modules/system/usr/lib/custodian
-      ../modules/units/tmpfiles.d
       # Cargo.toml names its examples.
       ../tests/bench
     ];

@@ -46,8 +46,12 @@ fn add(text: &mut String, more: fmt::Arguments<'_>) {
 const SCHOOL_GROUP: u32 = 551;
 const CAMERAS_GROUP: u32 = 552;
 
-/// What lets hubs and keyboards in, whatever the site says.
-const USB_BASE: &str = include_str!("../../modules/system/usr/lib/custodian/usb.rules");
+/// What lets hubs and keyboards in, whatever the site says: what the image has until a site is applied.
+const USB_BASE: &str = "\
+# Hubs, and keyboards and mice that are nothing else: a stick that says that it is a keyboard, too, stays outside.
+allow with-interface match-all { 09:00:* }
+allow with-interface match-all { 03:*:* }
+";
 
 /// The files of one machine.
 pub(super) fn files(site: &Site, recorder: &RecorderId, all: &mut Units) {
@@ -287,6 +291,11 @@ mod tests {
             !cameras.contains_key("network/80-custodian.network"),
             "the school's side is every other wire, by DHCP"
         );
+    }
+
+    #[test]
+    fn the_image_lets_in_what_every_site_does() {
+        assert_eq!(USB_BASE, include_str!("../../modules/system/usr/lib/custodian/usb.rules"));
     }
 
     #[test]
