@@ -111,6 +111,7 @@ impl Cidr {
     }
 
     /// The first address of the net, and how many bits are common to all of it: `10.20.0.0/24`.
+    #[must_use]
     pub fn net(&self) -> Self {
         let ip = match self.ip {
             IpAddr::V4(ip) => IpAddr::V4(Ipv4Addr::from_bits(
