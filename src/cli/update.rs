@@ -121,8 +121,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
             told(&say, &updating::act(state, |updates| Ok(updates.fetch(&source, again.as_ref())?))?)
         }
         Verb::Consent(WordArgs { version, reason }) => {
-            let word = updating::word(reason)?;
-            let new = updating::act(state, |updates| Ok(updates.consent(&version, word)?))?;
+            let new = updating::consent(state, &version, &updating::root(reason))?;
             say.done(if new { "consented" } else { "consented_already" }, &version)
         }
         Verb::Refuse(WordArgs { version, reason }) => {

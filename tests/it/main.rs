@@ -30,6 +30,7 @@ mod plan;
 mod power;
 mod pull;
 mod recovery_key;
+mod reset;
 mod retention;
 mod retrieve;
 mod site;
