@@ -136,8 +136,8 @@ in
     environment.defaultPackages = [ ];
     environment.usrbinenv = null;
 
-    # The consoles are custodian's, in an emergency too.
-    systemd.enableEmergencyMode = false;
+    # The consoles are custodian's, in an emergency too: emergency.service and rescue.service have drop-ins.
+    systemd.enableEmergencyMode = true;
     systemd.suppressedSystemUnits = builtins.filter (n: n != ctrlAltDel) masked;
     systemd.ctrlAltDelUnit = lib.mkIf (builtins.elem ctrlAltDel masked) "custodian-nothing.target";
     systemd.targets.custodian-nothing.description = "custodian: what Ctrl-Alt-Del does";

@@ -18,6 +18,8 @@ let
       "/usr/sbin/nft" = "${pkgs.nftables}/bin/nft";
       "/usr/sbin/usbguard-daemon" = "${pkgs.usbguard-nox}/bin/usbguard-daemon";
       "/usr/lib/custodian" = "${./system/usr/lib/custodian}";
+      # No transfers are defined there: what waits for them is left out when the machine starts.
+      "/usr/lib/sysupdate.d" = "/etc/sysupdate.d";
       "/usr/lib/systemd/systemd-" = "${config.systemd.package}/lib/systemd/systemd-";
       "/usr/share/zoneinfo" = "${pkgs.tzdata}/share/zoneinfo";
       "/bin/false" = "${pkgs.coreutils}/bin/false";

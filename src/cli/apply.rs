@@ -89,7 +89,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         (None, Some(asked)) => Some(asked as &mut dyn Keys),
         (None, None) => None,
     };
-    let how = How { plan: args.plan, reason: args.reason, trial: args.trial, keys, recover };
+    let how = How { plan: args.plan, reason: args.reason, trial: args.trial, keys, recover, ..How::default() };
     match applying::apply(&place, &ask, wanted, how) {
         Ok(Answer::Applied(report)) => show(&report, &place, args.json, lang),
         Ok(Answer::Refused(refused)) => {
@@ -112,11 +112,15 @@ fn stale(e: anyhow::Error, json: bool, lang: Lang) -> anyhow::Result<ExitCode> {
         let parts: Vec<&str> = parts.iter().map(|p| p.as_str()).collect();
         print(&serde_json::to_string_pretty(&serde_json::json!({ "ok": false, "why": "stale", "changed": parts }))?);
     } else {
-        let words = |p: &StalePart| t(lang, &format!("apply.stale_{p}"), &[]);
-        let changed: Vec<String> = parts.iter().map(words).collect();
-        print_error(&t(lang, "apply.stale", &[("changed", &changed.join(", "))]));
+        print_error(&stale_text(parts, lang));
     }
     Ok(ExitCode::FAILURE)
+}
+
+pub(super) fn stale_text(parts: &[StalePart], lang: Lang) -> String {
+    let words = |p: &StalePart| t(lang, &format!("apply.stale_{p}"), &[]);
+    let changed: Vec<String> = parts.iter().map(words).collect();
+    t(lang, "apply.stale", &[("changed", &changed.join(", "))])
 }
 
 /// What was done, for people or machines.
@@ -130,7 +134,7 @@ pub(super) fn show(report: &Report, place: &Place, json: bool, lang: Lang) -> an
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(report: &Report, shown: &Shown, lang: Lang) -> String {
+pub(super) fn as_text(report: &Report, shown: &Shown, lang: Lang) -> String {
     let Some(generation) = report.generation else { return t(lang, "apply.nothing", &[]) };
     let mut lines = Vec::new();
     lines.extend(report.recovered.iter().map(|r| {

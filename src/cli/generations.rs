@@ -104,7 +104,7 @@ pub(super) fn confirm(args: ConfirmArgs, flag: Option<Lang>) -> anyhow::Result<E
     Ok(ExitCode::FAILURE)
 }
 
-fn in_words(doubt: &Doubt, lang: Lang) -> String {
+pub(super) fn in_words(doubt: &Doubt, lang: Lang) -> String {
     match doubt {
         Doubt::NoAnswer { why } => t(lang, "apply.doubt_no_answer", &[("why", why)]),
         Doubt::Stopped { camera } => t(lang, "apply.doubt_stopped", &[("camera", camera.as_str())]),

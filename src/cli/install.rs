@@ -96,9 +96,7 @@ fn session(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // For who wants to write install.toml: in the installer there is no shell to ask for it.
-    if papers.install.is_none()
-        && let Err(e) = facts(&installer, &papers)
-    {
+    if let Err(e) = facts(&installer, &papers) {
         log::warn!(CAUSE = format!("{e:#}"); "facts.json is not on the stick: {e:#}");
     }
     installing::stay_in_memory();

@@ -102,25 +102,30 @@ impl Keys for Asked {
     }
 }
 
-/// What could not be recovered, in the language of the school.
-pub(super) fn refused(e: anyhow::Error, json: bool, lang: Lang) -> anyhow::Result<ExitCode> {
+/// What could not be recovered, in a word for machines and in the language of the school.
+pub(super) fn in_words(e: &RecoveryError, lang: Lang) -> (&'static str, String) {
     let say = |key: &str, at: &Recover, more: &[(&str, &str)]| {
         let values = [&[("volume", at.volume.as_str()), ("disk", at.disk.as_str())], more].concat();
         t(lang, &format!("apply.recovery_{key}"), &values)
     };
-    let (why, message) = match e.downcast_ref() {
-        Some(RecoveryError::NoKeys(volumes)) => {
+    match e {
+        RecoveryError::NoKeys(volumes) => {
             let lines: Vec<String> = volumes.iter().map(|at| say("needed", at, &[])).collect();
             ("recovery-key-needed", format!("{}\n{}", lines.join("\n"), t(lang, "apply.recovery_how", &[])))
         }
-        Some(RecoveryError::Wrong(at)) => ("recovery-key-wrong", say("refused", at, &[])),
-        Some(RecoveryError::Other { at, found }) => ("other-volume", say("other", at, &[("found", found)])),
-        Some(RecoveryError::NoStick) => {
+        RecoveryError::Wrong(at) => ("recovery-key-wrong", say("refused", at, &[])),
+        RecoveryError::Other { at, found } => ("other-volume", say("other", at, &[("found", found)])),
+        RecoveryError::NoStick => {
             let values = [("label", crate::plan::KEY_LABEL)];
             ("no-usb-key", t(lang, "apply.recovery_stick", &values))
         }
-        None => return Err(e),
-    };
+    }
+}
+
+/// Says so.
+pub(super) fn refused(e: anyhow::Error, json: bool, lang: Lang) -> anyhow::Result<ExitCode> {
+    let Some(known) = e.downcast_ref() else { return Err(e) };
+    let (why, message) = in_words(known, lang);
     if json {
         print(&serde_json::to_string_pretty(&serde_json::json!({ "ok": false, "why": why, "message": message }))?);
     } else {

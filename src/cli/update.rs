@@ -121,8 +121,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
             told(&say, &updating::act(state, |updates| Ok(updates.fetch(&source, again.as_ref())?))?)
         }
         Verb::Consent(WordArgs { version, reason }) => {
-            let word = updating::word(reason)?;
-            let new = updating::act(state, |updates| Ok(updates.consent(&version, word)?))?;
+            let new = updating::consent(state, &version, &updating::root(reason))?;
             say.done(if new { "consented" } else { "consented_already" }, &version)
         }
         Verb::Refuse(WordArgs { version, reason }) => {
@@ -202,6 +201,11 @@ fn status(say: &Say, known: &Known, shown: &Shown) -> anyhow::Result<ExitCode> {
         print(&in_words(say, known, shown));
     }
     Ok(code)
+}
+
+/// What is known, for the console.
+pub(super) fn text(known: &Known, lang: Lang, shown: &Shown) -> String {
+    in_words(&Say { lang, json: false }, known, shown)
 }
 
 fn in_words(say: &Say, known: &Known, shown: &Shown) -> String {

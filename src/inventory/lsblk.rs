@@ -74,9 +74,16 @@ struct Answer {
     blockdevices: Vec<Block>,
 }
 
-/// Reads lsblk's JSON.
+/// Reads lsblk's JSON. What is built on a device comes in the order of names and numbers; lsblk has it as the kernel happens to list it, and
+/// what is said of a disk must be the same each time.
 pub(super) fn parse(json: &[u8]) -> serde_json::Result<Vec<Block>> {
-    Ok(serde_json::from_slice::<Answer>(json)?.blockdevices)
+    fn sort(blocks: &mut [Block]) {
+        blocks.sort_by(|a, b| (a.kname.len(), &a.kname).cmp(&(b.kname.len(), &b.kname)));
+        blocks.iter_mut().for_each(|block| sort(&mut block.children));
+    }
+    let mut all = serde_json::from_slice::<Answer>(json)?.blockdevices;
+    all.iter_mut().for_each(|block| sort(&mut block.children));
+    Ok(all)
 }
 
 /// lsblk has written numbers and flags as texts in some versions.
@@ -114,6 +121,18 @@ fn text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn partitions_come_in_the_order_of_their_numbers() {
+        let part = |n: u8| format!(r#"{{"name":"sda{n}","kname":"sda{n}","type":"part","size":1}}"#);
+        let parts = [10, 2, 1].map(part).join(",");
+        let json = format!(
+            r#"{{"blockdevices":[{{"name":"sda","kname":"sda","type":"disk","size":9,"children":[{parts}]}}]}}"#
+        );
+        let all = parse(json.as_bytes()).unwrap();
+        let names: Vec<&str> = all[0].partitions().map(|p| p.kname.as_str()).collect();
+        assert_eq!(names, ["sda1", "sda2", "sda10"]);
+    }
 
     #[test]
     fn versions_differ_in_how_they_write_numbers() {

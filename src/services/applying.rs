@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use nix::unistd::{Group, User, geteuid, getuid};
 
 use super::{
+    console::SCREEN,
     disks::Machine,
     in_force,
     paths::{Paths, STATE},
@@ -24,7 +25,7 @@ use crate::{
     },
     plan::{
         self, Plan, RECORD, Refused, Side,
-        guard::{self, Authority as _, RootWithReason},
+        guard::{self, Authority, RootWithReason},
     },
     site::{self, Secrets, Site},
     sys::{Clock as _, RealClock, RealCommands, RealFiles},
@@ -129,6 +130,12 @@ impl Place {
 
 /// Who gives the command.
 pub fn who() -> String {
+    // At the console nobody has logged in.
+    if let Ok(screen) = env::var(SCREEN).map(|s| s.trim().to_owned())
+        && !screen.is_empty()
+    {
+        return screen;
+    }
     let user = User::from_uid(getuid()).ok().flatten().map_or_else(|| getuid().to_string(), |u| u.name);
     match env::var("SUDO_USER") {
         Ok(behind) if user == "root" && !behind.is_empty() => behind,
@@ -148,6 +155,10 @@ pub(super) fn judge(site: &str, secrets: Option<&str>) -> Result<(), String> {
 pub struct How<'a> {
     /// By this saved plan, not by one that is made now.
     pub plan: Option<PathBuf>,
+    /// By this plan, which a person has read.
+    pub shown: Option<Plan>,
+    /// Who gives leadership's word, where that is not root with its reason.
+    pub authority: Option<&'a dyn Authority>,
     /// Why, for changes that want leadership's word.
     pub reason: Option<String>,
     /// Taken back after that time unless it is confirmed.
@@ -171,19 +182,20 @@ pub enum Answer {
 /// # Errors
 /// If a file can't be read, or apply refuses.
 pub fn apply(place: &Place, ask: &Ask, wanted: Wanted, how: How<'_>) -> anyhow::Result<Answer> {
-    let look = how.plan.is_some() || how.recover;
+    let look = how.plan.is_some() || how.shown.is_some() || how.recover;
     let same = if look { None } else { plan_of_no_change(place, ask, &wanted)? };
     let fresh = match same.map_or_else(|| planning::make(ask, &wanted), |same| Ok(Ok(same)))? {
         Ok(plan) => plan,
         Err(refused) => return Ok(Answer::Refused(Box::new(refused))),
     };
     let inventory = fresh.base.inventory.clone();
-    let plan = match how.plan.as_deref() {
-        None => fresh,
-        Some(path) => as_saved(path, fresh)?,
+    let plan = match (how.plan.as_deref(), how.shown) {
+        (None, None) => fresh,
+        (Some(path), _) => as_read(read_plan(path)?, fresh, &path.display().to_string())?,
+        (None, Some(shown)) => as_read(shown, fresh, "the plan that was read")?,
     };
-    let root = geteuid().is_root();
-    let word = guard::word(&plan, &RootWithReason { root, user: who(), reason: how.reason.clone() })?;
+    let root = RootWithReason { root: geteuid().is_root(), user: who(), reason: how.reason.clone() };
+    let word = guard::word(&plan, how.authority.unwrap_or(&root))?;
     let known = wanted.site.recorder(&plan.recorder).is_some();
     let units = plan::units(&wanted.site, &plan.recorder);
     // A plan for a recorder that has left the site is stale, which apply says.
@@ -272,16 +284,14 @@ pub fn rollback(place: &Place, to: Option<u64>, reason: Option<String>) -> anyho
     place.act(|env| apply::rollback(env, to, &leader.user, &consent))
 }
 
-/// The plan as it was saved, if it is still what would be planned now: what is carried out is never taken from the file.
+/// The plan as it was read, if it is still what would be planned now: what is carried out is never taken from what was saved.
 /// Where what it was made from has changed, apply says what.
-fn as_saved(path: &Path, fresh: Plan) -> anyhow::Result<Plan> {
-    let saved = read_plan(path)?;
+fn as_read(saved: Plan, fresh: Plan, name: &str) -> anyhow::Result<Plan> {
     let made_from = |p: &Plan| (p.base.site.clone(), p.base.secrets.clone(), p.base.generation);
     let says = |p: &Plan| (p.recorder.clone(), p.layout.clone(), p.changes.clone(), p.recover.clone(), p.steps.clone());
     anyhow::ensure!(
         made_from(&saved) != made_from(&fresh) || says(&saved) == says(&fresh),
-        "{} is not what would be planned now, nothing was changed: make the plan again, and read it again",
-        path.display()
+        "{name} is not what would be planned now, nothing was changed: make the plan again, and read it again"
     );
     Ok(Plan { base: saved.base, ..fresh })
 }

@@ -57,7 +57,8 @@ pub fn look(state: &Path) -> anyhow::Result<Looked> {
     Ok(Looked { seen: doctor::look(state)?, generation, addresses: addresses(), prints: prints(state) })
 }
 
-fn prints(state: &Path) -> Vec<Print> {
+/// The keys of this recorder that there are so far.
+pub fn prints(state: &Path) -> Vec<Print> {
     let paths = Paths::new(state);
     let ledger = ledger::verifier(&RealFiles, &ledger::public(&paths.ledger())).ok();
     let tls: PathBuf = paths.health().join("tls");

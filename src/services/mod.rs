@@ -20,6 +20,7 @@ pub mod recovering;
 pub mod rescue;
 pub mod resetting;
 pub mod socket;
+pub mod stick;
 pub mod updating;
 pub mod vendor;
 pub mod verify;

@@ -17,7 +17,7 @@ use crate::{
         holding::{self, Reckoning},
         paths::Paths,
     },
-    site::{self, Secrets, Site},
+    site::{self, Errors, Secrets, Site},
     store::index::Reader,
     sys::{Clock as _, RealClock, RealCommands},
     types::{BitRate, RecorderId, Span, StreamKind, WallNs},
@@ -71,6 +71,17 @@ pub fn read(ask: &Ask) -> anyhow::Result<Wanted> {
         }
         Err(e) => return Err(e).with_context(|| format!("{} cannot be read", path.display())),
     };
+    Ok(Wanted { site, text, secrets })
+}
+
+/// Takes texts that were read elsewhere; both must be right.
+///
+/// # Errors
+/// What is wrong, with its places.
+pub fn of_texts(text: String, secrets: Option<String>) -> Result<Wanted, Errors> {
+    let site = site::parse(&text, "site.toml")?;
+    let known = secrets.as_deref().map_or(Ok(Secrets::default()), |s| site::secrets::parse(s, "secrets.toml"))?;
+    known.cover(&site)?;
     Ok(Wanted { site, text, secrets })
 }
 

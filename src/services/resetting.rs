@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{applying::Place, paths::Paths};
@@ -85,8 +84,7 @@ pub fn reset(place: &Place, factors: bool, token: &Token, word: &Word) -> anyhow
         "this token is not for what would be set aside now: nothing was changed; read it again, and give the token that stands there"
     );
     let at = RealClock.wall();
-    let name =
-        Timestamp::from_nanosecond(i128::from(at.0)).context("the clock")?.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let name = at.timestamp().strftime("%Y%m%dT%H%M%SZ").to_string();
     let folder = Path::new(FOLDER).join(name);
     let text = new_salt().context("random bytes")?;
     let salt = salt_of(&text).context("random bytes")?;

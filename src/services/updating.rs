@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use jiff::{Timestamp, civil::DateTime};
+use jiff::civil::DateTime;
 use nix::unistd::geteuid;
 
 use super::{
@@ -169,9 +169,8 @@ pub enum NotNow {
     NotGood(String),
 }
 
-fn local(site: &Site, at: WallNs) -> Option<DateTime> {
-    let at = Timestamp::from_nanosecond(i128::from(at.0)).ok()?;
-    Some(at.to_zoned(site.timezone().clone()).datetime())
+fn local(site: &Site, at: WallNs) -> DateTime {
+    at.timestamp().to_zoned(site.timezone().clone()).datetime()
 }
 
 /// Whether the site lets the machine be updated and restarted at this time.
@@ -179,7 +178,7 @@ pub fn is_open(site: &Site, at: WallNs) -> Result<(), NotNow> {
     if site.update_window().is_empty() {
         return Err(NotNow::NoWindow);
     }
-    let now = local(site, at).ok_or(NotNow::OtherHours)?;
+    let now = local(site, at);
     if site.update_window().iter().any(|hours| hours.covers(now)) { Ok(()) } else { Err(NotNow::OtherHours) }
 }
 
@@ -230,10 +229,26 @@ pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
 /// # Errors
 /// If there is none.
 pub fn word(reason: Option<String>) -> anyhow::Result<Word> {
-    use guard::Authority as _;
-    let authority = guard::RootWithReason { root: geteuid().is_root(), user: super::applying::who(), reason };
+    word_of(&root(reason))
+}
+
+/// Whoever gives the command, if it is root.
+pub fn root(reason: Option<String>) -> guard::RootWithReason {
+    guard::RootWithReason { root: geteuid().is_root(), user: super::applying::who(), reason }
+}
+
+fn word_of(authority: &dyn guard::Authority) -> anyhow::Result<Word> {
     let guard::Word { who, reason } = authority.word(&[])?;
     Ok(Word { by: who, reason })
+}
+
+/// The school consents to a version that is offered: on the word of root with a reason, or of the leaders' sealed code. Says whether that is new.
+///
+/// # Errors
+/// If there is no such word, no such version, or the ledger cannot be told.
+pub fn consent(state: &Path, version: &Version, authority: &dyn guard::Authority) -> anyhow::Result<bool> {
+    let word = word_of(authority)?;
+    act(state, |updates| Ok(updates.consent(version, word)?))
 }
 
 /// Whether the recorder is as it should be after a start: it answers and a volume takes footage. Cameras are not asked for. Where no site
@@ -367,7 +382,7 @@ mod tests {
         let site = site("[update]\nwindow = [\"sun 02:00-04:00\", \"wed 22:00-01:00\"]\n");
         assert_eq!(site.timezone().iana_name(), Some("Asia/Ho_Chi_Minh"));
         // 2026-11-22 is a Sunday; the school is seven hours ahead.
-        let at = |text: &str| WallNs(i64::try_from(text.parse::<Timestamp>().unwrap().as_nanosecond()).unwrap());
+        let at = |text: &str| WallNs(i64::try_from(text.parse::<jiff::Timestamp>().unwrap().as_nanosecond()).unwrap());
         for (time, open) in [
             ("2026-11-21T18:59:59Z", false),
             ("2026-11-21T19:00:00Z", true),

@@ -83,25 +83,30 @@ impl Opener<'_> {
     /// # Errors
     /// [`StateError`]; the same is left below [`RUN`] for the rescue console.
     pub fn open(&self) -> Result<PathBuf, StateError> {
-        self.remembering(|part| self.unlock(part))
+        self.remembering(|part, open| if let Some(device) = open { Ok(device) } else { self.unlock(part) })
     }
 
-    /// Opens it with a recovery key, and asks nobody. Footage stays locked.
+    /// Opens it with a recovery key, and asks nobody. Footage stays locked. The key must fit also where it is open already: whoever gives it
+    /// is let in by it.
     ///
     /// # Errors
     /// [`StateError`].
     pub fn open_with(&self, key: &RecoveryKey) -> Result<PathBuf, StateError> {
-        self.remembering(|part| {
+        self.remembering(|part, open| {
             let locked = |why: String| StateError::Locked { device: part.device.clone(), why };
             if !opens_state(self.commands, &part.device, key).map_err(|e| locked(e.to_string()))? {
                 return Err(locked("the recovery key does not fit".to_owned()));
             }
-            open_state(self.commands, &part.device, StateKey::Recovery(key)).map_err(|e| locked(e.to_string()))
+            let open = open.map_or_else(|| open_state(self.commands, &part.device, StateKey::Recovery(key)), Ok);
+            open.map_err(|e| locked(e.to_string()))
         })
     }
 
     /// Finds it, opens it if it is not open, has its file system checked, and leaves a link to it, or what went wrong.
-    fn remembering(&self, unlock: impl FnOnce(&Part) -> Result<PathBuf, StateError>) -> Result<PathBuf, StateError> {
+    fn remembering(
+        &self,
+        unlock: impl FnOnce(&Part, Option<PathBuf>) -> Result<PathBuf, StateError>,
+    ) -> Result<PathBuf, StateError> {
         match fs::create_dir(&self.run) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(StateError::Failed(e.to_string())),
             _ => {}
@@ -121,7 +126,10 @@ impl Opener<'_> {
         opened
     }
 
-    fn find_and(&self, unlock: impl FnOnce(&Part) -> Result<PathBuf, StateError>) -> Result<PathBuf, StateError> {
+    fn find_and(
+        &self,
+        unlock: impl FnOnce(&Part, Option<PathBuf>) -> Result<PathBuf, StateError>,
+    ) -> Result<PathBuf, StateError> {
         let disks = parted(self.commands, &self.dev).map_err(|e| StateError::NotFound(e.to_string()))?;
         let part = find(&disks)?;
         let ours = part.content.as_deref() == Some(LABEL);
@@ -129,7 +137,7 @@ impl Opener<'_> {
             Some("ext4") if ours => part.device.clone(),
             Some("crypto_LUKS") if ours => {
                 let mapper = self.dev.join(mapper().strip_prefix("/dev").unwrap_or(Path::new(LABEL)));
-                if mapper.exists() { mapper } else { unlock(part)? }
+                unlock(part, Some(mapper).filter(|mapper| mapper.exists()))?
             }
             other => {
                 let found = format!("{} {}", other.unwrap_or("nothing"), part.content.as_deref().unwrap_or_default());

@@ -78,7 +78,14 @@ impl Commands for Machine {
 }
 
 fn opened(machine: &Machine, with: Option<&str>) -> (Result<PathBuf, StateError>, Vec<String>, Option<Problem>) {
-    let dir = tempfile::tempdir().unwrap();
+    opened_in(&tempfile::tempdir().unwrap(), machine, with)
+}
+
+fn opened_in(
+    dir: &tempfile::TempDir,
+    machine: &Machine,
+    with: Option<&str>,
+) -> (Result<PathBuf, StateError>, Vec<String>, Option<Problem>) {
     let run = dir.path().join("run");
     let opener = Opener { commands: machine, dev: dir.path().join("dev"), run: run.clone() };
     let result = match with {
@@ -139,6 +146,18 @@ fn a_recovery_key_asks_nobody() {
     let (device, asked, problem) = opened(&machine("crypto_LUKS", "custodian-state:tpm", |_| false), Some(KEY));
     assert!(matches!(device, Err(StateError::Locked { .. })) && asked.len() == 1, "{asked:?}");
     assert!(problem.is_some());
+    // That it is open lets nobody in who has no key.
+    let dir = tempfile::tempdir().unwrap();
+    for at in ["dev", "dev/mapper"] {
+        fs::create_dir(dir.path().join(at)).unwrap();
+    }
+    fs::write(dir.path().join("dev/mapper").join(LABEL), "").unwrap();
+    let (device, asked, _) = opened_in(&dir, &machine("crypto_LUKS", "custodian-state:tpm", |_| false), Some(KEY));
+    assert!(matches!(device, Err(StateError::Locked { .. })) && asked.len() == 1, "{asked:?}");
+    let (device, asked, _) = opened_in(&dir, &machine("crypto_LUKS", "custodian-state:tpm", |_| true), Some(KEY));
+    assert!(device.is_ok() && asked.len() == 2 && asked[1].starts_with("fsck.ext4"), "{asked:?}");
+    let (device, asked, _) = opened_in(&dir, &machine("crypto_LUKS", "custodian-state:tpm", |_| false), None);
+    assert!(device.is_ok() && asked.len() == 1, "at the start it is a matter of course: {asked:?}");
 }
 
 #[test]

@@ -29,7 +29,8 @@ impl Output {
 /// Runs programs.
 pub trait Commands: Send + Sync {
     /// Runs a program to its end with `input` as its standard input, in the C locale. One that takes longer than
-    /// `limit` is killed, which is an error of kind `TimedOut`; one that is not installed is one of kind `NotFound`.
+    /// `limit` is killed, which is an error of kind `TimedOut`; one that is not installed is one of kind `NotFound`; one that prints more than
+    /// 64 MiB is one of kind `InvalidData`.
     fn run(&self, program: &str, args: &[&str], input: &[u8], limit: Duration) -> io::Result<Output>;
 }
 
@@ -79,13 +80,18 @@ impl Commands for RealCommands {
     }
 }
 
+/// What prints more does so without an end, as a file on a hostile stick may.
+const MOST: u64 = 64 << 20;
+
 /// Reads all of a pipe in a thread of its own.
 fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         let mut all = Vec::new();
-        let read = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut all));
-        send.send(read.map(|_| all))
+        let read = pipe.map_or(Ok(0), |pipe| pipe.take(MOST + 1).read_to_end(&mut all));
+        let too_much = || io::Error::new(io::ErrorKind::InvalidData, "it prints without an end");
+        // The pipe is closed here: who goes on printing is ended by that.
+        send.send(read.and_then(|n| if n as u64 > MOST { Err(too_much()) } else { Ok(all) }))
     });
     receive
 }
@@ -132,6 +138,7 @@ mod tests {
         let out = run("sh", &["-c", "cat; echo oops >&2; exit 3"], "hello", 5000).unwrap();
         assert_eq!(out, Output { code: Some(3), stdout: b"hello".to_vec(), stderr: "oops".into() });
         assert!(run("true", &[], &"x".repeat(1 << 20), 5000).unwrap().ok(), "input that nobody reads");
+        assert_eq!(run("cat", &["/dev/zero"], "", 20_000).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert_eq!(run("sleep", &["30"], "", 20).unwrap_err().kind(), io::ErrorKind::TimedOut);
         // What it has started lives on and keeps the pipe open.
         assert_eq!(run("sh", &["-c", "sleep 5 & exit 0"], "", 200).unwrap_err().kind(), io::ErrorKind::TimedOut);

@@ -152,19 +152,29 @@ impl Bench {
         }
     }
 
-    /// install.toml with the codes as they are now, as a person writes it from `custodian install --facts`.
-    fn install_toml(&self) -> String {
+    /// The codes as they are now: of the system disk, and of the disk for footage if it is new.
+    fn codes(&self) -> (String, Option<String>) {
         let (programs, clock) = (self.programs(usize::MAX), FakeClock::at(NOW));
         let looked = self.installer(&programs, &clock).look().unwrap();
         let Ok(site) = site::parse(SITE, "site.toml") else { panic!("the site is wrong") };
         let recorder = site.recorder(&"a".parse().unwrap()).unwrap();
         let view = install::look(&looked.survey, &looked.parted, &site, recorder);
         let system = view.systems.iter().find(|c| c.by_id.as_deref() == Some(SYSTEM)).unwrap();
-        let install::FootageState::New(footage) = &view.footage[0].state else { panic!("{:?}", view.footage) };
+        let new = match &view.footage[0].state {
+            install::FootageState::New(token) => Some(token.to_string()),
+            _ => None,
+        };
+        (system.token.as_ref().unwrap().to_string(), new)
+    }
+
+    /// install.toml with the codes as they are now, as a person writes it from facts.json.
+    fn install_toml(&self) -> String {
+        let (system, footage) = self.codes();
+        let footage = footage.map(|token| format!("[[footage]]\nserial = \"FOOT1\"\ntoken = \"{token}\"\n"));
         format!(
             "recorder = \"a\"\npin = \"294173\"\nsheet_code = \"etjx-5zwc-n8fr-6g4d\"\nwipe_secrets = true\nthen = \"poweroff\"\n\
-             [system]\nserial = \"SYS1\"\ntoken = \"{}\"\n[[footage]]\nserial = \"FOOT1\"\ntoken = \"{footage}\"\n",
-            system.token.as_ref().unwrap()
+             [system]\nserial = \"SYS1\"\ntoken = \"{system}\"\n{}",
+            footage.unwrap_or_default()
         )
     }
 
@@ -181,9 +191,18 @@ impl Bench {
 
     /// Mounts a partition of the system disk and looks into it.
     fn within<T>(&self, number: u8, look: impl FnOnce(&Path) -> T) -> T {
+        self.mounted(&self.system, number, look)
+    }
+
+    /// The same for the disk for footage.
+    fn footage_within<T>(&self, look: impl FnOnce(&Path) -> T) -> T {
+        self.mounted(&self.footage, 1, look)
+    }
+
+    fn mounted<T>(&self, disk: &Path, number: u8, look: impl FnOnce(&Path) -> T) -> T {
         let at = self.loops.path().join("look");
         fs::create_dir(&at).unwrap();
-        sh(&format!("mount {}p{number} {}", self.system.display(), at.display()));
+        sh(&format!("mount {}p{number} {}", disk.display(), at.display()));
         let found = look(&at);
         sh(&format!("umount {0} && rmdir {0}", at.display()));
         found
@@ -246,8 +265,9 @@ impl Bench {
         for secret in ["hush hush", "294173", "etjx"] {
             assert!(!receipt.contains(secret) && !sheet.contains(secret), "{secret}");
         }
-        let left = fs::read_dir(self.loops.path().join("run")).unwrap().count();
-        assert!(left <= 1, "nothing but the lock stays in /run");
+        let left: Vec<_> =
+            fs::read_dir(self.loops.path().join("run")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == "custodian-disks.lock"), "{left:?} stays in /run");
     }
 }
 
@@ -290,6 +310,21 @@ fn loop_an_installation_that_asks_nobody() {
     assert_eq!(ended, Ended::Refused, "{said}");
     assert!(said.contains("is installed on disk"), "{said}");
     bench.check();
+
+    // Whoever has read that, and gives the code of the disk as it is now, begins anew; the footage stays.
+    let marker = || bench.footage_within(|at| fs::read_to_string(at.join("custodian-volume.json")).unwrap());
+    let before = marker();
+    let toml = bench.install_toml();
+    // Cut short when the new table stands where the old one stood: what was in the old parts is not taken for the new ones'.
+    let (ended, said, changes) = bench.run(&toml, 2);
+    assert_eq!(ended, Ended::Failed, "{said}");
+    assert!(changes[1].starts_with("systemd-repart") && changes[1].contains("--empty=force"), "{changes:#?}");
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    assert!(said.contains("stays as it is, with its footage"), "{said}");
+    assert!(!changes.iter().any(|c| c.starts_with("mkfs.xfs")), "{changes:#?}");
+    assert_eq!(marker(), before);
+    assert!(bench.within(6, |var| var.join("lib/custodian/install.json").exists()));
 }
 
 #[test]
@@ -361,7 +396,7 @@ fn loop_a_stick_that_is_pulled_or_full_ends_it_before_the_disk_starts() {
     assert!(said.contains("The stick was pulled") && !changes.iter().any(|c| c.contains("mkfs.vfat")), "{said}");
     fs::rename(&away, &bench.stick.verity).unwrap();
     // Full: keys would be lost with the sheet.
-    sh(&format!("mount -t tmpfs -o size=4k none {}", bench.stick.data.display()));
+    sh(&format!("mount -t tmpfs -o size=4k none {0}; head -c 4096 /dev/zero > {0}/photo", bench.stick.data.display()));
     let (ended, said, changes) = bench.run(&toml, usize::MAX);
     sh(&format!("umount {}", bench.stick.data.display()));
     assert_eq!(ended, Ended::Failed, "{said}");

@@ -52,11 +52,22 @@ pub fn emitted() -> Option<&'static Value> {
     EMITTED.get_or_init(|| Some(serde_json::from_str(&evaluated(&["tests/nix/emit.nix"])?.unwrap()).unwrap())).as_ref()
 }
 
+/// A folder with those above it. It is no data disk's.
+fn folder(path: &Path) {
+    fs::DirBuilder::new().recursive(true).create(path).unwrap();
+}
+
+/// A file with the folders above it.
+pub fn write(path: &Path, text: &str) {
+    folder(path.parent().unwrap());
+    fs::write(path, text).unwrap();
+}
+
 /// The files that the flake is of, elsewhere: a flake is taken as it lies there, and here lies whatever was built.
 fn flake() -> TempDir {
     fn copy(from: &Path, to: &Path) {
         if from.is_dir() {
-            fs::create_dir_all(to).unwrap();
+            folder(to);
             for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
                 copy(&entry.path(), &to.join(entry.file_name()));
             }
@@ -79,7 +90,7 @@ fn flake() -> TempDir {
         "tests/vm",
         "tests/bench",
     ] {
-        fs::create_dir_all(dir.path().join(part).parent().unwrap()).unwrap();
+        folder(dir.path().join(part).parent().unwrap());
         copy(&root().join(part), &dir.path().join(part));
     }
     dir
@@ -116,8 +127,7 @@ fn the_flake_is_evaluated_whole() {
         fs::write(&path, text).unwrap();
     }
     let odd = flake.path().join("modules/system/usr/lib/odd.d/custodian.conf");
-    fs::create_dir_all(odd.parent().unwrap()).unwrap();
-    fs::write(&odd, "").unwrap();
+    write(&odd, "");
     let said = text(&check(flake.path()).unwrap().stderr);
     assert!(said.contains("modules/system/usr/lib/odd.d/custodian.conf: NixOS has no place for it"), "{said}");
     fs::remove_file(odd).unwrap();

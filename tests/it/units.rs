@@ -110,14 +110,16 @@ fn services_are_locked_up() {
 #[test]
 fn both_consoles_are_the_same_but_for_their_terminals() {
     let read = |name: &str| fs::read_to_string(modules().join(name)).unwrap();
-    let serial = read("custodian-console-serial.service");
     let without = |text: &str| -> Vec<String> {
         let own = ["Description=", "Condition", "Conflicts=", "TTYVTDisallocate=", "# Only where the kernel"];
         let kept = text.lines().filter(|l| !own.iter().any(|o| l.starts_with(o)));
         kept.map(|l| l.replace("ttyS0", "tty1")).collect()
     };
-    assert_eq!(without(&read("custodian-console.service")), without(&serial));
-    assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
+    for page in ["console", "install"] {
+        let serial = read(&format!("custodian-{page}-serial.service"));
+        assert_eq!(without(&read(&format!("custodian-{page}.service"))), without(&serial));
+        assert!(serial.contains("\nConditionKernelCommandLine=|console=ttyS0\n"), "never on a school's machine");
+    }
 }
 
 /// They compete with the recorder for processor and disks, and by their groups they could ask it for live pictures.

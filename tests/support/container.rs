@@ -90,15 +90,15 @@ impl Machine {
     /// Boots. `binds`: files and folders of this machine, and where they are seen in the other one. All else that is changed there
     /// is forgotten when it ends.
     pub fn boot(dir: &Path, binds: &[(PathBuf, &str)]) -> Self {
-        Self::begin(&PLAIN, dir, binds, &[])
+        Self::begin(&PLAIN, dir, binds, None)
     }
 
-    /// Boots one that has a network of its own, with these links, which it takes from this machine.
-    pub fn boot_wired(dir: &Path, binds: &[(PathBuf, &str)], links: &[&str]) -> Self {
-        Self::begin(&WIRED, dir, binds, links)
+    /// Boots one in this network namespace (`ip netns`), whose links are its own to set up.
+    pub fn boot_wired(dir: &Path, binds: &[(PathBuf, &str)], network: &str) -> Self {
+        Self::begin(&WIRED, dir, binds, Some(network))
     }
 
-    fn begin(system: &System, dir: &Path, binds: &[(PathBuf, &str)], links: &[&str]) -> Self {
+    fn begin(system: &System, dir: &Path, binds: &[(PathBuf, &str)], network: Option<&str>) -> Self {
         let console = dir.join("console");
         let log = fs::File::create(&console).unwrap();
         let mut command = Command::new("systemd-nspawn");
@@ -107,7 +107,11 @@ impl Machine {
         for (here, there) in binds {
             command.arg(format!("--bind={}:{there}", here.display()));
         }
-        command.args(links.iter().map(|link| format!("--network-interface={link}")));
+        if let Some(network) = network {
+            command.arg(format!("--network-namespace-path=/run/netns/{network}"));
+            command.arg("--capability=CAP_NET_ADMIN");
+            command.env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
+        }
         let outside = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let pid = outside.id();
         let init = wait_for("the machine's first process", Duration::from_secs(30), || {

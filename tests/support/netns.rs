@@ -53,16 +53,14 @@ impl Net {
 
     /// A wire between a link of one machine and a link of another; both ends are up.
     pub fn join(&self, a: (&str, &str), b: (&str, &str)) {
-        let (there, name) = (self.name(b.0), b.1);
-        self.run(a.0, &["ip", "link", "add", a.1, "type", "veth", "peer", "name", name, "netns", &there]);
+        self.lay(a.0, a.1, b);
         self.run(a.0, &["ip", "link", "set", a.1, "up"]);
-        self.run(b.0, &["ip", "link", "set", b.1, "up"]);
     }
 
-    /// A wire between a link of this machine, for another one to take, and a link of one of these.
-    pub fn outlet(&self, link: &str, to: (&str, &str)) {
+    /// The same, and the first end is the machine's own to bring up.
+    pub fn lay(&self, machine: &str, link: &str, to: (&str, &str)) {
         let there = self.name(to.0);
-        done(Command::new("ip").args(["link", "add", link, "type", "veth", "peer", "name", to.1, "netns", &there]));
+        self.run(machine, &["ip", "link", "add", link, "type", "veth", "peer", "name", to.1, "netns", &there]);
         self.run(to.0, &["ip", "link", "set", to.1, "up"]);
     }
 

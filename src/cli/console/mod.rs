@@ -1,7 +1,11 @@
 //! `custodian console`: the pages at the machine itself. There is no log-in: what changes something asks for the PIN.
 
 mod dialog;
+mod keys;
 mod model;
+mod reapply;
+mod receipt;
+mod updates;
 
 use std::{io, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration};
 
@@ -113,9 +117,11 @@ impl Console<'_> {
             return Ok(());
         }
         match key.to_ascii_lowercase() {
+            'a' => self.reapply(),
             'd' => self.details(),
             'k' => self.keys(),
             'p' => self.power_off(),
+            'u' => self.updates(),
             _ => Ok(()),
         }
     }

@@ -305,10 +305,11 @@ impl Within<'_> {
         let inventory = inventory::probe(self.installer.machine.commands, &self.installer.machine.roots);
         let plan = make_plan(wanted, self.recorder, &inventory)?;
         let accounts = self.installer.accounts;
-        let unit_dir = tempfile_dir(&self.installer.machine.run)?;
+        let scratch = scratch(&self.installer.machine.run)?;
         let env = Env {
             state: dir.to_owned(),
-            unit_dir: unit_dir.clone(),
+            // What is no unit lies beside them.
+            unit_dir: scratch.join(UNITS),
             boot: "installer".to_owned(),
             site_group: accounts.group("custodian")?,
             secrets_group: accounts.group("custodian-record")?,
@@ -330,7 +331,7 @@ impl Within<'_> {
             trial: None,
         };
         let applied = apply::apply(&env, request);
-        fs::remove_dir_all(&unit_dir)?;
+        fs::remove_dir_all(&scratch)?;
         applied?;
         self.tell(dir)?;
         Ok(true)
@@ -368,10 +369,14 @@ fn make_dir(path: &Path, mode: u32) -> anyhow::Result<()> {
     }
 }
 
-/// A folder for units that nobody reads: at each start they are written anew.
-fn tempfile_dir(run: &Path) -> anyhow::Result<std::path::PathBuf> {
+const UNITS: &str = "units";
+
+/// A folder for units and settings that nobody reads: at each start they are written anew.
+fn scratch(run: &Path) -> anyhow::Result<std::path::PathBuf> {
     let dir = run.join(format!("custodian-units-{}", uuid::Uuid::new_v4().as_simple()));
-    fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
+    for dir in [&dir, &dir.join(UNITS)] {
+        fs::create_dir(dir).with_context(|| dir.display().to_string())?;
+    }
     Ok(dir)
 }
 

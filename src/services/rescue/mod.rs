@@ -23,17 +23,16 @@ pub use self::{
 };
 use super::{
     applying::{self, Place},
-    lock::Lock,
+    factors::SealedWord,
     paths, resetting, updating,
 };
 use crate::{
     apply::{self, Listed},
     disks::{self, RecoveryKey, Token},
-    factors::Factors,
     inventory::{self, Roots},
     plan::KEY_LABEL,
     state,
-    sys::{Commands, RealClock, RealCommands, RealFiles},
+    sys::{Clock as _, Commands, Files as _, RealClock, RealCommands, RealFiles},
     update::{Version, Word},
 };
 
@@ -95,15 +94,17 @@ impl Here {
     /// Nothing is told to the service manager, which would open volumes: what is chosen comes with the next start.
     fn place(&self) -> anyhow::Result<Place> {
         let unit_dir = Path::new(RUN).join("units");
-        fs::create_dir_all(&unit_dir).with_context(|| format!("cannot make {}", unit_dir.display()))?;
+        for dir in [Path::new(RUN), &unit_dir] {
+            RealFiles.make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
         Ok(Place { state: self.state.clone(), unit_dir })
     }
+}
 
-    fn systemctl(&self, args: &[&str]) -> anyhow::Result<()> {
-        let out = RealCommands.run("systemctl", args, b"", LIMIT)?;
-        anyhow::ensure!(out.ok(), "systemctl {}: {}", args.join(" "), out.stderr.trim());
-        Ok(())
-    }
+fn systemctl(args: &[&str]) -> anyhow::Result<()> {
+    let out = RealCommands.run("systemctl", args, b"", LIMIT)?;
+    anyhow::ensure!(out.ok(), "systemctl {}: {}", args.join(" "), out.stderr.trim());
+    Ok(())
 }
 
 impl Hands for Here {
@@ -155,10 +156,10 @@ impl Hands for Here {
     }
 
     fn to_stick(&self) -> anyhow::Result<String> {
-        fs::create_dir_all(RUN).with_context(|| format!("cannot make {RUN}"))?;
+        RealFiles.make_dir(Path::new(RUN)).with_context(|| format!("cannot make {RUN}"))?;
         let device = Path::new("/dev/disk/by-label").join(KEY_LABEL);
         anyhow::ensure!(device.exists(), "no stick is there whose file system has the label {KEY_LABEL}");
-        let name = format!("diagnose-{}.txt", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
+        let name = format!("diagnose-{}.txt", RealClock.wall().timestamp().strftime("%Y%m%dT%H%M%SZ"));
         let file = Path::new(RUN).join(&name);
         let _ = fs::remove_file(&file);
         self.diagnosis(&file)?;
@@ -171,11 +172,11 @@ impl Hands for Here {
     }
 
     fn restart(&self) -> anyhow::Result<()> {
-        self.systemctl(&["reboot"])
+        systemctl(&["reboot"])
     }
 
     fn power_off(&self) -> anyhow::Result<()> {
-        self.systemctl(&["poweroff"])
+        systemctl(&["poweroff"])
     }
 }
 
@@ -204,9 +205,7 @@ pub fn open_state(state: &Path, typed: &str) -> anyhow::Result<()> {
     let out = RealCommands.run("systemctl", &["start", "var.mount"], b"", Duration::from_mins(2))?;
     anyhow::ensure!(out.ok(), "it is open, and cannot be mounted: {}", out.stderr.trim());
     if !encrypted {
-        let _lock = Lock::take(&state.join("factors.lock"), "somebody tries the code")?;
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("which boot this is")?;
-        Factors::new(&RealFiles, &RealClock, state, &boot).check_sealed(typed, "rescue mode")?;
+        SealedWord::check(state, typed, "rescue mode")?;
     }
     Ok(())
 }

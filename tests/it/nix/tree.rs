@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     path::Path,
     process::Command,
@@ -216,8 +217,7 @@ fn systemd_finds_nothing_wrong_with_them() {
     let mut files = Vec::new();
     let mut write = |name: &str, text: &str| {
         let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text.replace("/usr/bin/custodian", env!("CARGO_BIN_EXE_custodian"))).unwrap();
+        super::write(&path, &text.replace("/usr/bin/custodian", env!("CARGO_BIN_EXE_custodian")));
         if !name.contains('/') {
             files.push(path);
         }
@@ -235,11 +235,11 @@ fn systemd_finds_nothing_wrong_with_them() {
     let mut unit = format!("[Unit]\nDescription={}\n", site["description"].as_str().unwrap());
     for (key, list) in [("After", "after"), ("Before", "before")] {
         let names: Vec<&str> = site[list].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
-        unit += &format!("{key}={}\n", names.join(" "));
+        writeln!(unit, "{key}={}", names.join(" ")).unwrap();
     }
     unit += "[Service]\n";
     for (key, value) in site["serviceConfig"].as_object().unwrap() {
-        unit += &format!("{key}={}\n", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        writeln!(unit, "{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap();
     }
     write("custodian-site.service", &as_in_debian(emitted, &unit));
     let Ok(out) = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(&files).env("LC_ALL", "C").output()
@@ -257,9 +257,7 @@ fn what_nixos_has_no_place_for_is_refused() {
     let tree = |files: &[(&str, &str)], asked: &str| {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            super::write(&dir.path().join(name), text);
         }
         let expression = format!(
             "(import ./modules/tree.nix {{ lib = import ./tests/nix/lib.nix; root = {}; \

@@ -1,0 +1,107 @@
+//! Four cameras outside of the machine are recorded; live and playback pages answer where they are allowed to; health is pushed to a
+//! server outside. Then the network between them becomes bad.
+
+use std::fs;
+
+use super::{SECOND, gaps, segments, wait_until_recording};
+use crate::{
+    installed::installed,
+    probe,
+    school::{CAMERAS, PULL_PORT, School, answers},
+    vm::{Vm, free_port},
+};
+
+/// What a page answers in the machine.
+fn page(vm: &mut Vm, path: &str) -> String {
+    vm.ask_port(8080, &format!("GET {path} HTTP/1.0\nHost: localhost\n\n"), 20_000)
+}
+
+#[test]
+fn cameras_outside_are_recorded_pages_answer_inside_and_health_is_told_outside() {
+    let school = School::open();
+    let (pc, folder) = installed("recording");
+    let (web, pull) = (free_port(), free_port());
+    let mut how = school.power_on();
+    how.inwards = vec![(web, 8080), (pull, PULL_PORT)];
+    let mut vm = pc.start(&how);
+    vm.wait_for_boot();
+    wait_until_recording(&mut vm, &CAMERAS);
+
+    // Health says so outside, and names nothing that the school has named.
+    vm.wait("the monitor to hear of four cameras", 120, |_| {
+        let told = school.monitor.told();
+        let all = |told: &serde_json::Value| {
+            assert!(!told.to_string().contains("Camera 0"), "{told}");
+            told["counts"]["cameras_recorded"] == 4 && told["counts"]["volumes_healthy"] == 2
+        };
+        told.iter().any(all).then_some(())
+    });
+
+    // Every camera's footage, read by somebody else. A file of it that is being written is whole as far as it goes.
+    for camera in CAMERAS {
+        let found = vm.wait("ten seconds of footage", 60, |vm| {
+            segments(vm, camera).into_iter().find(|s| s.end - s.start > 10 * SECOND)
+        });
+        let bytes = vm.fetch(&format!("cat '/var/lib/custodian/volumes/{}/{}'", found.volume, found.path));
+        let file = folder.path().join(format!("{camera}.mp4"));
+        fs::write(&file, bytes).unwrap();
+        let [video, _] = probe::packets(&[file]);
+        // 20 pictures a second.
+        assert!(video.pts.len() >= 200, "{camera}: {} pictures", video.pts.len());
+    }
+
+    // Pages in the machine: the wall, a live picture's stream, playback.
+    assert!(page(&mut vm, "/").starts_with("HTTP/1.0 200"), "the wall");
+    assert!(page(&mut vm, "/playback").starts_with("HTTP/1.0 200"), "playback");
+    let live = page(&mut vm, "/api/v1/live/cam00/main");
+    assert!(live.starts_with("HTTP/1.0 200") && live.len() > 10_000, "{} bytes of live pictures", live.len());
+    // Not from the school's network, where the address that monitoring may ask does answer.
+    let get = "GET / HTTP/1.0\r\nHost: recorder\r\n\r\n";
+    assert!(!answers(pull, get).is_empty(), "monitoring's port is open");
+    assert_eq!(String::from_utf8_lossy(&answers(web, get)), "", "the pages are not");
+    vm.power_off();
+}
+
+/// Puts what comes from the cameras through netem, which the kernel has for what leaves only: it is sent round by another device.
+fn cameras_network(vm: &mut Vm, how: &str) {
+    vm.run(&format!(
+        "nic=$(grep --files-with-matches 52:54:00:c0:57:02 /sys/class/net/*/address | cut -d/ -f5)
+         modprobe --all ifb sch_netem act_mirred cls_matchall sch_ingress &&
+         if ! [ -e /sys/class/net/ifb0 ]; then ip link add ifb0 type ifb; fi &&
+         ip link set ifb0 up && tc qdisc replace dev ifb0 root netem {how} && tc qdisc replace dev $nic root netem {how} &&
+         {{ tc qdisc show dev $nic | grep --quiet ingress ||
+           {{ tc qdisc add dev $nic handle ffff: ingress &&
+              tc filter add dev $nic parent ffff: matchall action mirred egress redirect dev ifb0; }}; }}"
+    ));
+}
+
+#[test]
+fn a_slow_and_lossy_network_costs_nothing_that_is_not_explained() {
+    let school = School::open();
+    let (pc, _folder) = installed("netem");
+    let mut vm = pc.start(&school.power_on());
+    vm.wait_for_boot();
+    wait_until_recording(&mut vm, &CAMERAS);
+
+    // 200 ms there and back, more or less: not a picture is lost.
+    let before = CAMERAS.map(|camera| gaps(&mut vm, camera).len());
+    cameras_network(&mut vm, "delay 100ms 10ms limit 10000");
+    let from = wait_until_recording(&mut vm, &CAMERAS).now.0;
+    vm.wait("footage over the slow network", 120, |vm| {
+        CAMERAS.iter().all(|camera| segments(vm, camera).last().is_some_and(|s| s.end - from > 20 * SECOND)).then_some(())
+    });
+    assert_eq!(CAMERAS.map(|camera| gaps(&mut vm, camera).len()), before, "new gaps over a slow network");
+
+    // So lossy that it carries less than the cameras send.
+    cameras_network(&mut vm, "delay 100ms 10ms loss 10% limit 10000");
+    vm.wait("the recorder to suffer from it", 180, |vm| {
+        let status = super::status(vm)?;
+        status.streams.iter().any(|s| s.newest_committed.is_none_or(|n| status.now.since(n) > 8 * SECOND)).then_some(())
+    });
+    // Well again, it goes on by itself, and each gap is closed and has its cause.
+    cameras_network(&mut vm, "delay 0ms");
+    wait_until_recording(&mut vm, &CAMERAS);
+    let all: Vec<_> = CAMERAS.iter().flat_map(|camera| gaps(&mut vm, camera)).collect();
+    assert!(all.iter().all(|g| g.end.is_some_and(|end| end > g.start) && g.cause["kind"].is_string()), "{all:?}");
+    vm.power_off();
+}
