@@ -107,7 +107,7 @@ class Image:
         addon = folder / "custodian-install.addon.efi"
         disk = "systemd.verity_root_data=/dev/disk/by-partlabel/custodian-stick systemd.verity_root_hash=/dev/disk/by-partlabel/custodian-stick-verity"
         self.tools.run(
-            ["ukify", "build", f"--cmdline=custodian.install systemd.volatile=state {disk}", "--stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub", "--efi-arch=x64",
+            ["ukify", "build", f"--cmdline=custodian.install {disk}", "--stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub", "--efi-arch=x64",
              f"--output={addon}"],
             log=self.log("addon"),
         )  # fmt: skip
