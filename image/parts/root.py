@@ -130,8 +130,6 @@ def overlay(root, program, keyring):
     # A page for readers of the repository.
     (root / "README.md").unlink(missing_ok=True)
     put(program, root / "usr/bin/custodian", 0o755)
-    # Debian moved it with systemd 256; the program names where it was, as it still is in Debian 12.
-    (root / "usr/lib/systemd/systemd-cryptsetup").symlink_to("../../bin/systemd-cryptsetup")
     put(keyring, root / "usr/lib/systemd/import-pubring.gpg")
 
 
