@@ -48,6 +48,7 @@ def root_tree(cache, tools_tree, base, program, keyring):
         run(["cp", "-a", "--reflink=auto", base / "root", root])
         drop(root, "dropped.files")
         overlay(root, stripped, keyring)
+        link(root)
         put(letters, root / "usr/share/custodian/unifont.bgf")
         settle(root, Tools(tools_tree, 0, [cache]), cache)
 
@@ -131,6 +132,13 @@ def overlay(root, program, keyring):
     (root / "README.md").unlink(missing_ok=True)
     put(program, root / "usr/bin/custodian", 0o755)
     put(keyring, root / "usr/lib/systemd/import-pubring.gpg")
+
+
+def link(root):
+    """Links that only this image has."""
+    # What a school gives outlives the image: modules/units/tmpfiles.d makes where this leads.
+    remove(root / "etc/custodian")
+    (root / "etc/custodian").symlink_to("/var/lib/custodian/etc")
 
 
 def lay(tree, over):

@@ -149,7 +149,11 @@ pub fn answers(port: u16, request: &str) -> Vec<u8> {
 /// Writes a file of the stick's partition that Windows shows.
 pub fn put_on_stick(stick: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {
-        let mut child = mtools(stick, "mcopy").args(["-o", "-", &format!("::{name}")]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = mtools(stick, "mcopy")
+            .args(["-o", "-", &format!("::{name}")])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         assert!(child.wait().unwrap().success(), "mcopy {name}");
     }

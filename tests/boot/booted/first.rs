@@ -31,14 +31,19 @@ fn from_the_stick_to_a_recorder_that_is_up_without_it() {
     for (volume, serial) in VOLUMES {
         let mapping = vm.run(&format!("cryptsetup status custodian-{volume}"));
         assert!(mapping.contains("LUKS2") && mapping.contains("is active and is in use"), "{mapping}");
-        let mounted = vm.run(&format!("findmnt --noheadings --output SOURCE,FSTYPE /var/lib/custodian/volumes/{volume}"));
+        let mounted =
+            vm.run(&format!("findmnt --noheadings --output SOURCE,FSTYPE /var/lib/custodian/volumes/{volume}"));
         assert_eq!(mounted.split_whitespace().collect::<Vec<_>>(), [&format!("/dev/mapper/custodian-{volume}"), "xfs"]);
         let tokens = vm.run(&format!("cryptsetup luksDump /dev/disk/by-id/virtio-{serial}-part1"));
         assert!(tokens.contains("systemd-tpm2"), "{tokens}");
     }
     // The units are up, and do what they are for.
     for unit in ["record", "web", "health", "console"] {
-        assert_eq!(vm.ended(&format!("systemctl is-active custodian-{unit}.service")).text().trim(), "active", "{unit}");
+        assert_eq!(
+            vm.ended(&format!("systemctl is-active custodian-{unit}.service")).text().trim(),
+            "active",
+            "{unit}"
+        );
     }
     wait_until_recording(&mut vm, &CAMERAS);
     // Nobody can log in.

@@ -20,7 +20,8 @@ fn power_lost_in_the_middle_is_made_good_by_a_second_run() {
     let mut vm = pc.start(&on());
     vm.wait_for_boot();
     vm.wait("the installation to be in the middle", 300, |vm| {
-        let disks = vm.try_run("lsblk --noheadings --list --output PARTLABEL,FSTYPE /dev/disk/by-id/virtio-SYSTEM", 60)?.text();
+        let disks =
+            vm.try_run("lsblk --noheadings --list --output PARTLABEL,FSTYPE /dev/disk/by-id/virtio-SYSTEM", 60)?.text();
         disks.lines().any(|l| l.contains("custodian-state") && l.contains("crypto_LUKS")).then_some(())
     });
     vm.cut();

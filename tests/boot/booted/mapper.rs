@@ -57,7 +57,9 @@ fn wait_until_home(vm: &mut Vm) {
 
 /// What XFS has shut down is mounted again, as a disk that was pulled and comes back.
 fn mount_again(vm: &mut Vm) {
-    vm.run(&format!("umount --lazy {VOLUME}; mount -t xfs -o nodev,nosuid,noexec,noatime /dev/mapper/custodian-a1 {VOLUME}"));
+    vm.run(&format!(
+        "umount --lazy {VOLUME}; mount -t xfs -o nodev,nosuid,noexec,noatime /dev/mapper/custodian-a1 {VOLUME}"
+    ));
 }
 
 #[test]
@@ -140,11 +142,14 @@ fn encrypted_disks_open_by_their_keys_and_by_no_other() {
     ] {
         vm.put("/run/luks/site.toml", site(unlock).as_bytes());
         let token = |vm: &mut Vm, verb: &str| -> String {
-            let facts: serde_json::Value = vm.json("custodian disk facts virtio-EXTRA --site /run/luks/site.toml --json");
+            let facts: serde_json::Value =
+                vm.json("custodian disk facts virtio-EXTRA --site /run/luks/site.toml --json");
             facts[verb]["token"].as_str().unwrap_or_else(|| panic!("no token for {verb}: {facts}")).to_owned()
         };
         let init = token(&mut vm, "init");
-        let said = vm.run(&format!("custodian disk init virtio-EXTRA --token {init} --site /run/luks/site.toml {given} --lang en 2>&1"));
+        let said = vm.run(&format!(
+            "custodian disk init virtio-EXTRA --token {init} --site /run/luks/site.toml {given} --lang en 2>&1"
+        ));
         // 256 bits as systemd writes them: eight groups of eight letters.
         let recovery = said.split_whitespace().find(|w| w.len() == 71 && w.split('-').all(|g| g.len() == 8));
         vm.put("/run/luks/recovery", recovery.unwrap_or_else(|| panic!("no recovery key: {said}")).as_bytes());

@@ -88,7 +88,10 @@ fn a_slow_and_lossy_network_costs_nothing_that_is_not_explained() {
     cameras_network(&mut vm, "delay 100ms 10ms limit 10000");
     let from = wait_until_recording(&mut vm, &CAMERAS).now.0;
     vm.wait("footage over the slow network", 120, |vm| {
-        CAMERAS.iter().all(|camera| segments(vm, camera).last().is_some_and(|s| s.end - from > 20 * SECOND)).then_some(())
+        CAMERAS
+            .iter()
+            .all(|camera| segments(vm, camera).last().is_some_and(|s| s.end - from > 20 * SECOND))
+            .then_some(())
     });
     assert_eq!(CAMERAS.map(|camera| gaps(&mut vm, camera).len()), before, "new gaps over a slow network");
 

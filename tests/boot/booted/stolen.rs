@@ -37,7 +37,11 @@ fn a_stolen_disk_shows_nothing_and_asks() {
     let school = School::open();
     let (pc, _folder) = installed("stolen");
     // With somebody who reads the bytes of its disks. What lies open is found so: the headers of what is encrypted.
-    for (serial, open) in [(SYSTEM, "custodian-state"), (VOLUMES[0].1, "custodian:hoa-huong-duong"), (VOLUMES[1].1, "custodian:hoa-huong-duong")] {
+    for (serial, open) in [
+        (SYSTEM, "custodian-state"),
+        (VOLUMES[0].1, "custodian:hoa-huong-duong"),
+        (VOLUMES[1].1, "custodian:hoa-huong-duong"),
+    ] {
         let file = Pc::at(&base()).file(serial);
         assert!(holds(&file, open), "{open} is not found on {serial}");
         for secret in [NAME, USER.1, "rtsp://10.20.1.11"] {
@@ -61,6 +65,10 @@ fn a_stolen_disk_shows_nothing_and_asks() {
 
 /// Whether a text is somewhere in a file, as its bytes. A disk's file is made of whole blocks of the disk's bytes.
 fn holds(file: &Path, what: &str) -> bool {
-    let found = Command::new("grep").args(["--quiet", "--text", "--fixed-strings", "-e", what]).arg(file).env("LC_ALL", "C").status();
+    let found = Command::new("grep")
+        .args(["--quiet", "--text", "--fixed-strings", "-e", what])
+        .arg(file)
+        .env("LC_ALL", "C")
+        .status();
     found.unwrap().success()
 }

@@ -86,7 +86,8 @@ fn versions(dir: &Path) -> (String, String) {
     for folder in [&updates, &good, &broken] {
         fs::create_dir(folder).unwrap();
     }
-    let names: Vec<String> = fs::read_dir(&built).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let names: Vec<String> =
+        fs::read_dir(&built).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     let version = |name: &String| Some(name.strip_prefix("custodian_")?.strip_suffix(".root.raw")?.to_owned());
     let second = names.iter().find_map(version).unwrap_or_else(|| panic!("no version in {}", built.display()));
     // As long, and newer.
@@ -104,7 +105,11 @@ fn versions(dir: &Path) -> (String, String) {
             spoil_initrd(&mut bytes);
         }
         let name = format!("custodian_{third}.{part}");
-        let hash: String = Sha256::digest(&bytes).iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from_digit(d.into(), 16).unwrap()).collect();
+        let hash: String = Sha256::digest(&bytes)
+            .iter()
+            .flat_map(|b| [b >> 4, b & 15])
+            .map(|d| char::from_digit(d.into(), 16).unwrap())
+            .collect();
         sums += &format!("{hash}  {name}\n");
         fs::write(broken.join(name), bytes).unwrap();
     }
@@ -118,7 +123,8 @@ fn rename(bytes: &mut [u8], from: &str, to: &str) {
     assert_eq!(from.len(), to.len());
     let marks = [format!("custodian_{from}"), format!("VERSION=\"{from}\""), format!("VERSION_ID=\"{from}\"")];
     for mark in marks {
-        let at: Vec<usize> = bytes.windows(mark.len()).enumerate().filter(|(_, w)| *w == mark.as_bytes()).map(|(i, _)| i).collect();
+        let at: Vec<usize> =
+            bytes.windows(mark.len()).enumerate().filter(|(_, w)| *w == mark.as_bytes()).map(|(i, _)| i).collect();
         assert!(!at.is_empty(), "{mark} is not in the kernel image");
         for i in at {
             bytes[i..i + mark.len()].copy_from_slice(mark.replace(from, to).as_bytes());
@@ -128,7 +134,9 @@ fn rename(bytes: &mut [u8], from: &str, to: &str) {
 
 /// Overwrites the beginning of the section `.initrd` of a kernel image, a PE file.
 fn spoil_initrd(bytes: &mut [u8]) {
-    let number = |bytes: &[u8], at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0usize, |n, b| n << 8 | usize::from(*b));
+    let number = |bytes: &[u8], at: usize, len: usize| {
+        bytes[at..at + len].iter().rev().fold(0usize, |n, b| n << 8 | usize::from(*b))
+    };
     let head = number(bytes, 0x3c, 4);
     let (sections, first) = (number(bytes, head + 6, 2), head + 24 + number(bytes, head + 20, 2));
     let found = (0..sections).map(|n| first + 40 * n).find(|at| bytes[*at..].starts_with(b".initrd\0"));
@@ -151,6 +159,7 @@ fn sign(file: &Path, dir: &Path) {
 
 /// A disk with an ext4 of a folder's files.
 fn disk_of(folder: &Path, to: &Path) {
-    let made = Command::new("mke2fs").args(["-q", "-t", "ext4", "-d"]).arg(folder).arg(to).arg("600M").status().unwrap();
+    let made =
+        Command::new("mke2fs").args(["-q", "-t", "ext4", "-d"]).arg(folder).arg(to).arg("600M").status().unwrap();
     assert!(made.success(), "mke2fs");
 }

@@ -24,7 +24,8 @@ impl Console {
             let (mut bytes, mut rest) = ([0; 4096], Vec::new());
             while let Ok(n) = from.read(&mut bytes) {
                 rest.extend_from_slice(&bytes[..n]);
-                let whole = if n == 0 { rest.len() } else { rest.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1) };
+                let whole =
+                    if n == 0 { rest.len() } else { rest.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1) };
                 // A prompt has no end of line; whatever stands there longer is taken as it is when more comes.
                 let whole = if whole == 0 && rest.len() > 512 { rest.len() } else { whole };
                 let seconds = (RealClock.monotonic().0 - born.0) / 100_000_000;

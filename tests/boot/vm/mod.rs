@@ -15,11 +15,11 @@ use std::{
 
 use custodian::sys::{Clock, RealClock};
 
+use self::{console::Console, hand::Hand, qmp::Qmp};
 pub use self::{
     hand::Ended,
     pc::{Pc, PowerOn, SYSTEM, disks},
 };
-use self::{console::Console, hand::Hand, qmp::Qmp};
 
 /// Waits until `ready` has something to say. Panics after `limit`, naming what was waited for.
 pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
@@ -73,7 +73,9 @@ impl Vm {
     pub fn wait<T>(&mut self, what: &str, seconds: u64, mut ready: impl FnMut(&mut Self) -> Option<T>) -> T {
         wait_for(what, limit(seconds), || {
             let found = ready(self);
-            if found.is_none() && let Some(status) = self.qemu.try_wait().unwrap() {
+            if found.is_none()
+                && let Some(status) = self.qemu.try_wait().unwrap()
+            {
                 panic!("waiting for {what}, the machine went off: {status}");
             }
             found

@@ -130,15 +130,39 @@ impl Pc {
         let socket = |name: &str| sockets.path().join(name);
         let tpm = (!how.without_tpm).then(|| self.start_tpm(&socket("tpm.sock")));
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=multi,tb-size=512", "-smp", "2", "-m", "2048"]);
+        command.args([
+            "-machine",
+            "q35",
+            "-cpu",
+            "max",
+            "-accel",
+            "tcg,thread=multi,tb-size=512",
+            "-smp",
+            "2",
+            "-m",
+            "2048",
+        ]);
         // What the machine takes its id from.
         command.args(["-uuid", "6f1c7a30-93a4-4b1e-9a52-0d2c3b4a5e6f"]);
-        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-device", "VGA", "-serial", "stdio", "-device", "virtio-rng-pci"]);
+        command.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-device",
+            "VGA",
+            "-serial",
+            "stdio",
+            "-device",
+            "virtio-rng-pci",
+        ]);
         command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket("qmp.sock").display()));
         command.arg("-drive").arg("if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd");
         command.arg("-drive").arg(format!("if=pflash,format=raw,file={}", self.path(VARS).display()));
         command.args(["-device", "qemu-xhci,id=usb", "-device", "usb-kbd"]);
-        command.arg("-chardev").arg(format!("socket,id=hand,path={},server=on,wait=off", socket("hand.sock").display()));
+        command
+            .arg("-chardev")
+            .arg(format!("socket,id=hand,path={},server=on,wait=off", socket("hand.sock").display()));
         command.args(["-device", "virtio-serial-pci", "-device"]);
         command.arg(format!("virtserialport,chardev=hand,name={}", hand::PORT)).args(hand::credentials());
         let words = if how.words.is_empty() { "console=tty0 console=ttyS0" } else { how.words };
@@ -157,8 +181,22 @@ impl Pc {
         if let Some(stick) = how.stick {
             attach(&mut command, stick, "raw", "STICK", "usb-storage,bus=usb.0,removable=on,bootindex=1");
         }
-        network(&mut command, "school", "10.0.2.0/24,host=10.0.2.2,dhcpstart=10.0.2.15", "01", &how.school, &how.inwards);
-        network(&mut command, "cameras", "10.20.1.0/24,host=10.20.1.254,dhcpstart=10.20.1.100", "02", &how.cameras, &[]);
+        network(
+            &mut command,
+            "school",
+            "10.0.2.0/24,host=10.0.2.2,dhcpstart=10.0.2.15",
+            "01",
+            &how.school,
+            &how.inwards,
+        );
+        network(
+            &mut command,
+            "cameras",
+            "10.20.1.0/24,host=10.20.1.254,dhcpstart=10.20.1.100",
+            "02",
+            &how.cameras,
+            &[],
+        );
 
         let log = fs::File::options().create(true).append(true).open(self.path("qemu.log")).unwrap();
         let mut qemu = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();

@@ -52,8 +52,7 @@ impl Qmp {
     /// Presses keys one after the other, as a person types that text. US layout; `\n` is Enter, `\u{8}` Backspace, `\u{1b}` Escape.
     pub fn type_text(&mut self, text: &str) {
         for letter in text.chars() {
-            let keys: Vec<Value> =
-                keys(letter).iter().map(|code| json!({ "type": "qcode", "data": code })).collect();
+            let keys: Vec<Value> = keys(letter).iter().map(|code| json!({ "type": "qcode", "data": code })).collect();
             self.ask("send-key", &json!({ "keys": keys, "hold-time": 20 }));
             // A key is held in QEMU's time. The next one would be pressed while it is: QEMU queues them, but for 1024 at most.
         }
