@@ -57,6 +57,10 @@ class Image:
         (tree / "usr/lib/os-release").write_text(self.os_release())
         remove(tree / "etc/os-release")
         (tree / "etc/os-release").symlink_to("../usr/lib/os-release")
+        # Of /usr, too, by which systemd sees after an update that caches in /var are to be made anew.
+        for folder, folders, files in os.walk(tree):
+            for p in [folder, *(os.path.join(folder, f) for f in folders + files)]:
+                os.utime(p, (self.epoch, self.epoch), follow_symlinks=False)
         for p in (self.root, self.verity):
             remove(p)
         say(f"packs the root of {self.version}")

@@ -136,9 +136,8 @@ def overlay(root, program, keyring):
 
 def link(root):
     """Links that only this image has."""
-    # Debian moved it with systemd 256; the program names where it was, as it still is in Debian 12.
-    (root / "usr/lib/systemd/systemd-cryptsetup").symlink_to("../../bin/systemd-cryptsetup")
     # What a school gives outlives the image: modules/units/tmpfiles.d makes where this leads.
+    remove(root / "etc/custodian")
     (root / "etc/custodian").symlink_to("/var/lib/custodian/etc")
 
 
