@@ -17,6 +17,9 @@ rustPlatform.buildRustPackage {
       ../Cargo.toml
       ../Cargo.lock
       ../src
+      # What the program has of them in it.
+      ../modules/system/usr/lib/custodian/usb.rules
+      ../modules/units/tmpfiles.d/custodian.conf
       # Cargo.toml names its examples.
       ../tests/bench
     ];

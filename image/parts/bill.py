@@ -19,16 +19,22 @@ SPDX = {
 }  # fmt: skip
 
 
-def debian(trees):
+# Of the tools one leaves something in the image: the console's font.
+OF_TOOLS = ["bf-utf-source"]
+
+
+def debian(trees, tools_tree):
     """The packages of which files are in the image, with their licences and the text about them."""
     dropped = set(listed(IMAGE / "dropped.packages"))
     locked = read_lock()
     found = {}
-    for tree in trees:
+    for tree in [*trees, tools_tree]:
         for record in (tree / "var/lib/dpkg/status").read_text().split("\n\n"):
             field = dict(re.findall(r"^(Package|Version|Architecture|Source|Status): (.*)$", record, re.M))
             name = field.get("Package")
             if not name or not field["Status"].endswith(" installed") or name in dropped or name == "custodian-no-initramfs":
+                continue
+            if tree == tools_tree and name not in OF_TOOLS:
                 continue
             key = (name, field["Version"], field["Architecture"])
             text = tree / f"usr/share/doc/{name}/copyright"
@@ -76,9 +82,9 @@ def crates():
     return found
 
 
-def write(image, trees):
+def write(image, trees, tools_tree):
     """Two files beside the image."""
-    debs, rust = debian(trees), crates()
+    debs, rust = debian(trees, tools_tree), crates()
     parts = []
     for (name, version, arch), p in sorted(debs.items()):
         purl = f"pkg:deb/debian/{name.replace('+', '%2B')}@{version.replace('+', '%2B').replace(':', '%3A')}?arch={arch}&distro=trixie"

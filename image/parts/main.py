@@ -93,7 +93,7 @@ def build(a):
     made = [image.root, image.verity, image.uki]
     if not a.update_only:
         made += [image.stick(), image.compressed()]
-        made += bill.write(image, [base / "root", base_initrd / "initrd"])
+        made += bill.write(image, [base / "root", base_initrd / "initrd"], tools_tree)
     sizes = "".join(f"{p.stat().st_size:>12} {sha256(p)} {p.relative_to(out)}\n" for p in made)
     (out / f"custodian_{version}.sizes.txt").write_text(sizes)
     for p in made:

@@ -57,6 +57,10 @@ class Image:
         (tree / "usr/lib/os-release").write_text(self.os_release())
         remove(tree / "etc/os-release")
         (tree / "etc/os-release").symlink_to("../usr/lib/os-release")
+        # Of /usr, too, by which systemd sees after an update that caches in /var are to be made anew.
+        for folder, folders, files in os.walk(tree):
+            for p in [folder, *(os.path.join(folder, f) for f in folders + files)]:
+                os.utime(p, (self.epoch, self.epoch), follow_symlinks=False)
         for p in (self.root, self.verity):
             remove(p)
         say(f"packs the root of {self.version}")
@@ -107,7 +111,7 @@ class Image:
         addon = folder / "custodian-install.addon.efi"
         disk = "systemd.verity_root_data=/dev/disk/by-partlabel/custodian-stick systemd.verity_root_hash=/dev/disk/by-partlabel/custodian-stick-verity"
         self.tools.run(
-            ["ukify", "build", f"--cmdline=custodian.install systemd.volatile=state {disk}", "--stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub", "--efi-arch=x64",
+            ["ukify", "build", f"--cmdline=custodian.install {disk}", "--stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub", "--efi-arch=x64",
              f"--output={addon}"],
             log=self.log("addon"),
         )  # fmt: skip

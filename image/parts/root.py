@@ -48,6 +48,7 @@ def root_tree(cache, tools_tree, base, program, keyring):
         run(["cp", "-a", "--reflink=auto", base / "root", root])
         drop(root, "dropped.files")
         overlay(root, stripped, keyring)
+        link(root)
         put(letters, root / "usr/share/custodian/unifont.bgf")
         settle(root, Tools(tools_tree, 0, [cache]), cache)
 
@@ -130,9 +131,14 @@ def overlay(root, program, keyring):
     # A page for readers of the repository.
     (root / "README.md").unlink(missing_ok=True)
     put(program, root / "usr/bin/custodian", 0o755)
-    # Debian moved it with systemd 256; the program names where it was, as it still is in Debian 12.
-    (root / "usr/lib/systemd/systemd-cryptsetup").symlink_to("../../bin/systemd-cryptsetup")
     put(keyring, root / "usr/lib/systemd/import-pubring.gpg")
+
+
+def link(root):
+    """Links that only this image has."""
+    # What a school gives outlives the image: modules/units/tmpfiles.d makes where this leads.
+    remove(root / "etc/custodian")
+    (root / "etc/custodian").symlink_to("/var/lib/custodian/etc")
 
 
 def lay(tree, over):

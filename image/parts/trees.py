@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 from parts.host import IMAGE, Failed, Tools, run, stage
 from parts.packages import LOCK, RELEASE, listed, repository
@@ -20,13 +21,13 @@ def tools_tree(cache, mirror):
     def make(new):
         run(
             ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory", "--aptopt=Apt::Install-Recommends \"false\"",
-             "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+             "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
              f"--include={','.join(listed(IMAGE / 'tools.packages'))}", "--skip=check/empty",
              RELEASE, new / "tree", f"deb [trusted=yes] copy://{repo} {RELEASE} main"],
             log=cache / "tools.log",
         )  # fmt: skip
 
-    return stage(cache, "tools", [IMAGE / "tools.packages", locked_for("tools")], make) / "tree"
+    return stage(cache, "tools", [IMAGE / "tools.packages", locked_for("tools"), Path(__file__)], make) / "tree"
 
 
 def locked_for(use):

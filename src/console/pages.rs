@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_line_of_a_long_text_is_shown_once() {
-        let text: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let text = (0..50).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n");
         let size = (40, 12);
         let mut paged = Paged::new("Plan", Paint::Title, &text);
         let ask = [Choice::new("j", "do it")];

@@ -3,7 +3,10 @@
 //! What holds for every site stands in `modules/system/`; here is only what one says. They are kept, written and taken back together with the
 //! units, and have the name of their folder before theirs: [`NETWORK`] is networkd's, [`SYSTEM`] is ours.
 
-use std::net::IpAddr;
+use std::{
+    fmt::{self, Write as _},
+    net::IpAddr,
+};
 
 use super::units::{HEADER, Units};
 use crate::{
@@ -34,12 +37,21 @@ pub fn is_system_file(name: &str) -> bool {
     name.split_once('/').is_some_and(|(folder, _)| matches!(folder, NETWORK | SYSTEM))
 }
 
+fn add(text: &mut String, more: fmt::Arguments<'_>) {
+    // Writing into a String cannot fail.
+    let _ = text.write_fmt(more);
+}
+
 /// Groups of links, by which the packet filter knows the sides (`modules/system/usr/lib/custodian/firewall.nft`).
 const SCHOOL_GROUP: u32 = 551;
 const CAMERAS_GROUP: u32 = 552;
 
-/// What lets hubs and keyboards in, whatever the site says.
-const USB_BASE: &str = include_str!("../../modules/system/usr/lib/custodian/usb.rules");
+/// What lets hubs and keyboards in, whatever the site says: what the image has until a site is applied.
+const USB_BASE: &str = "\
+# Hubs, and keyboards and mice that are nothing else: a stick that says that it is a keyboard, too, stays outside.
+allow with-interface match-all { 09:00:* }
+allow with-interface match-all { 03:*:* }
+";
 
 /// The files of one machine.
 pub(super) fn files(site: &Site, recorder: &RecorderId, all: &mut Units) {
@@ -60,7 +72,6 @@ enum Side {
 }
 
 impl Side {
-    /// Also the name of its VLAN's link.
     fn name(self) -> &'static str {
         match self {
             Self::School => "school",
@@ -76,6 +87,12 @@ impl Side {
     }
 }
 
+/// The link of a side's VLAN. A link has its VLAN for life, so another VLAN is another link; the one of before loses its addresses, and
+/// stays on its side for the packet filter.
+fn vlan_link(side: Side, wire: &Wire) -> Option<String> {
+    wire.vlan.map(|vlan| format!("{}{vlan}", side.name()))
+}
+
 /// A link with no addresses at all, not even those that IPv6 makes by itself.
 const SILENT: &str =
     "LinkLocalAddressing=no\nIPv6AcceptRA=no\nDHCP=no\nLLMNR=no\nMulticastDNS=no\nLLDP=no\nEmitLLDP=no\n";
@@ -85,41 +102,40 @@ fn links(network: &Network, all: &mut Units) {
     let cameras = network.cameras.as_ref().map(|w| (Side::Cameras, w));
     let sides: Vec<(Side, &Wire)> = school.into_iter().chain(cameras).collect();
     // VLANs of a card that carries nothing else; one file for it, whether it is one VLAN or two.
-    let mut trunks: Vec<(&Link, Vec<Side>)> = Vec::new();
+    let mut trunks: Vec<(&Link, Side, String)> = Vec::new();
+    let carries = |vlan: &str| format!("VLAN={vlan}\n");
     for (side, wire) in &sides {
         let name = side.name();
         let mut text = format!("{HEADER}[Match]\n");
-        if let Some(vlan) = wire.vlan {
+        if let Some((vlan, link)) = wire.vlan.zip(vlan_link(*side, wire)) {
             all.insert(
                 format!("{NETWORK}/10-custodian-{name}.netdev"),
-                format!("{HEADER}[NetDev]\nName={name}\nKind=vlan\n\n[VLAN]\nId={vlan}\n"),
+                format!("{HEADER}[NetDev]\nName={link}\nKind=vlan\n\n[VLAN]\nId={vlan}\n"),
             );
-            text += &format!("Name={name}\n");
+            add(&mut text, format_args!("Name={link}\n"));
             if !sides.iter().any(|(_, other)| other.link == wire.link && other.vlan.is_none()) {
-                match trunks.iter_mut().find(|(link, _)| *link == &wire.link) {
-                    Some((_, vlans)) => vlans.push(*side),
-                    None => trunks.push((&wire.link, vec![*side])),
+                match trunks.iter_mut().find(|(card, ..)| *card == &wire.link) {
+                    Some((.., vlans)) => vlans.push_str(&carries(&link)),
+                    None => trunks.push((&wire.link, *side, carries(&link))),
                 }
             }
         } else {
             text += &matching(&wire.link);
         }
-        text += &format!("\n[Link]\nGroup={}\nRequiredForOnline=no\n\n[Network]\n", side.group());
+        add(&mut text, format_args!("\n[Link]\nGroup={}\nRequiredForOnline=no\n\n[Network]\n", side.group()));
         if wire.vlan.is_none() {
-            let carried = sides.iter().filter(|(_, other)| other.link == wire.link && other.vlan.is_some());
-            text.extend(carried.map(|(side, _)| format!("VLAN={}\n", side.name())));
+            let others = sides.iter().filter(|(_, other)| other.link == wire.link);
+            text.extend(others.filter_map(|(side, other)| vlan_link(*side, other)).map(|vlan| carries(&vlan)));
         }
         text += &addresses(wire);
         all.insert(format!("{NETWORK}/10-custodian-{name}.network"), text);
     }
-    for (link, vlans) in trunks {
-        let carried: String = vlans.iter().map(|side| format!("VLAN={}\n", side.name())).collect();
+    for (card, first, vlans) in trunks {
         let text = format!(
-            "{HEADER}[Match]\n{}\n[Link]\nGroup=0\nRequiredForOnline=no\n\n[Network]\n{carried}{SILENT}",
-            matching(link)
+            "{HEADER}[Match]\n{}\n[Link]\nGroup=0\nRequiredForOnline=no\n\n[Network]\n{vlans}{SILENT}",
+            matching(card)
         );
-        let first = vlans.first().map_or("", |side| side.name());
-        all.insert(format!("{NETWORK}/10-custodian-{first}-card.network"), text);
+        all.insert(format!("{NETWORK}/10-custodian-{}-card.network", first.name()), text);
     }
     if network.school.is_some() {
         // In the place of the image's, by which every wire has its address by DHCP.
@@ -139,7 +155,8 @@ fn matching(link: &Link) -> String {
 }
 
 fn addresses(wire: &Wire) -> String {
-    let dns: String = wire.dns.iter().map(|ip| format!("DNS={ip}\n")).collect();
+    let mut dns = String::new();
+    wire.dns.iter().for_each(|ip| add(&mut dns, format_args!("DNS={ip}\n")));
     let Some(address) = wire.address else {
         let own = if wire.dns.is_empty() { "" } else { "UseDNS=no\n" };
         return format!(
@@ -173,7 +190,7 @@ fn firewall(site: &Site) -> String {
             IpAddr::V4(ip) => format!("served4 {{ {ip} . {port} }}"),
             IpAddr::V6(ip) => format!("served6 {{ {ip} . {port} }}"),
         };
-        text += &format!("# {what}\nadd element inet custodian {element}\n");
+        add(&mut text, format_args!("# {what}\nadd element inet custodian {element}\n"));
     }
     text
 }
@@ -181,14 +198,14 @@ fn firewall(site: &Site) -> String {
 fn time(network: &Network) -> String {
     let mut text = HEADER.to_owned();
     for server in &network.ntp {
-        text += &format!("server {server} iburst\n");
+        add(&mut text, format_args!("server {server} iburst\n"));
     }
     if network.ntp.is_empty() {
         // Debian's own, as its package has it.
         text += "pool 2.debian.pool.ntp.org iburst\n";
     }
     if let Some(net) = network.cameras.as_ref().and_then(|c| c.address).map(|a| Cidr::net(&a)) {
-        text += &format!("allow {net}\n");
+        add(&mut text, format_args!("allow {net}\n"));
     }
     text
 }
@@ -204,7 +221,7 @@ fn usb(site: &Site, unlock: Unlock) -> String {
     for place in site.backup().iter().flat_map(|b| &b.to) {
         let BackupPlace::Disk(disk) = place else { continue };
         if let Some(serial) = usb_serial(disk) {
-            text += &format!("# {disk}\nallow serial \"{serial}\" with-interface match-all {{ 08:*:* }}\n");
+            add(&mut text, format_args!("# {disk}\nallow serial \"{serial}\" with-interface match-all {{ 08:*:* }}\n"));
         }
     }
     text
@@ -237,7 +254,8 @@ mod tests {
     }
 
     fn shown(all: &Units) -> String {
-        all.iter().map(|(name, text)| format!("== {name}\n{}", text.trim_start_matches(HEADER))).collect()
+        let one = |(name, text): (&String, &String)| format!("== {name}\n{}", text.trim_start_matches(HEADER));
+        all.iter().map(one).collect::<Vec<_>>().concat()
     }
 
     #[test]
@@ -273,6 +291,11 @@ mod tests {
             !cameras.contains_key("network/80-custodian.network"),
             "the school's side is every other wire, by DHCP"
         );
+    }
+
+    #[test]
+    fn the_image_lets_in_what_every_site_does() {
+        assert_eq!(USB_BASE, include_str!("../../modules/system/usr/lib/custodian/usb.rules"));
     }
 
     #[test]

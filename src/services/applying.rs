@@ -91,7 +91,7 @@ impl Place {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("which boot this is")?;
         let env = Env {
             state: self.state.clone(),
-            unit_dir: self.unit_dir.clone(),
+            unit_dir: std::path::absolute(&self.unit_dir)?,
             boot: boot.trim().to_owned(),
             site_group: group("custodian")?,
             secrets_group: group("custodian-record")?,

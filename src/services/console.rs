@@ -76,7 +76,10 @@ fn addresses() -> Vec<(String, Vec<String>)> {
     for one in getifaddrs().into_iter().flatten() {
         let address = one.address.as_ref();
         let v4 = address.and_then(|a| a.as_sockaddr_in()).map(|a| a.ip().to_string());
-        let v6 = address.and_then(|a| a.as_sockaddr_in6()).map(|a| a.ip()).filter(|ip| !ip.is_unicast_link_local());
+        let v6 = address
+            .and_then(|a| a.as_sockaddr_in6())
+            .map(nix::sys::socket::SockaddrIn6::ip)
+            .filter(|ip| !ip.is_unicast_link_local());
         let Some(ip) = v4.or_else(|| v6.map(|ip| ip.to_string())) else { continue };
         if one.flags.contains(InterfaceFlags::IFF_LOOPBACK) || !one.flags.contains(InterfaceFlags::IFF_UP) {
             continue;

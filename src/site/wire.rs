@@ -51,8 +51,10 @@ pub enum Link {
     Mac(String),
 }
 
-/// The names of links that custodian makes for VLANs, and those that mean something else to the kernel.
-const TAKEN: [&str; 5] = ["lo", "school", "cameras", "all", "default"];
+/// What means something else to the kernel.
+const TAKEN: [&str; 3] = ["lo", "all", "default"];
+/// With a number, what custodian calls the links that it makes for VLANs.
+const OURS: [&str; 2] = ["school", "cameras"];
 
 impl FromStr for Link {
     type Err = ();
@@ -66,7 +68,8 @@ impl FromStr for Link {
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.chars().all(plain)
             && text.contains(|c: char| c.is_ascii_alphabetic());
-        if name && !TAKEN.contains(&text) { Ok(Self::Name(text.to_owned())) } else { Err(()) }
+        let taken = TAKEN.contains(&text) || OURS.iter().any(|own| text.starts_with(own));
+        if name && !taken { Ok(Self::Name(text.to_owned())) } else { Err(()) }
     }
 }
 
@@ -108,6 +111,7 @@ impl Cidr {
     }
 
     /// The first address of the net, and how many bits are common to all of it: `10.20.0.0/24`.
+    #[must_use]
     pub fn net(&self) -> Self {
         let ip = match self.ip {
             IpAddr::V4(ip) => IpAddr::V4(Ipv4Addr::from_bits(
@@ -232,7 +236,7 @@ mod tests {
             "",
             "lo",
             "school",
-            "cameras",
+            "cameras20",
             "all",
             "en*",
             "en p",

@@ -142,13 +142,28 @@ impl Machine<'_> {
 
     /// Lets another version start next, once; the one after it is as it was.
     pub fn start_next(&self, entry: &Entry) -> Result<(), UpdateError> {
-        self.run("the loader does not take it", "bootctl", &["set-oneshot", &entry.name], SHORT).map(|_| ())
+        let out = self.run("the loader does not say what it has", "bootctl", &["list", "--json=short"], SHORT)?;
+        let none = || UpdateError::Program { what: "the loader does not have it", said: entry.name.clone() };
+        let id = loader_id(&out.stdout, &entry.version).ok_or_else(none)?;
+        self.run("the loader does not take it", "bootctl", &["set-oneshot", &id], SHORT).map(|_| ())
     }
 
     /// Starts the machine again.
     pub fn reboot(&self) -> Result<(), UpdateError> {
         self.run("it does not restart", "systemctl", &["reboot"], SHORT).map(|_| ())
     }
+}
+
+/// What the loader calls the entry of a version, by `bootctl list --json=short`: without its counter, perhaps with a profile. Rescue mode is
+/// another profile of the same image, and not meant.
+fn loader_id(list: &[u8], version: &Version) -> Option<String> {
+    let all: Vec<serde_json::Value> = serde_json::from_slice(list).ok()?;
+    let ids = all.iter().filter_map(|one| one["id"].as_str());
+    let mut ours = ids.filter(|id| {
+        let (file, profile) = id.split_once('@').unwrap_or((id, ""));
+        profile != "rescue" && entry(file).is_some_and(|e| e.version == *version)
+    });
+    ours.next().map(str::to_owned)
 }
 
 /// A folder as a URL.
@@ -163,6 +178,20 @@ pub fn folder_url(folder: &Path) -> Result<String, UpdateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loaders_name_of_a_version_is_not_that_of_its_rescue_mode() {
+        let list = serde_json::json!([
+            { "type": "type2", "id": "custodian_0.2.0.efi@rescue" },
+            { "type": "type2", "id": "custodian_0.2.0.efi@main", "triesLeft": 2 },
+            { "type": "type2", "id": "custodian_0.1.0.efi" },
+            { "type": "auto", "id": "auto-reboot-to-firmware-setup" },
+        ]);
+        let id = |v: &str| loader_id(list.to_string().as_bytes(), &v.parse().unwrap());
+        assert_eq!(id("0.2.0").as_deref(), Some("custodian_0.2.0.efi@main"));
+        assert_eq!(id("0.1.0").as_deref(), Some("custodian_0.1.0.efi"));
+        assert_eq!((id("0.2"), loader_id(b"x", &"0.1.0".parse().unwrap())), (None, None));
+    }
 
     #[test]
     fn entries_have_versions_and_counters() {

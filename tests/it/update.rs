@@ -53,6 +53,7 @@ struct World {
 }
 
 impl World {
+    #[expect(clippy::disallowed_methods, reason = "these folders are on no disk of a recorder")]
     fn new() -> Option<Self> {
         let root = trixie::root()?;
         let temp = tempfile::tempdir().unwrap();

@@ -10,15 +10,15 @@ def generation() -> int:
 
 
 first = generation()
-recorder.succeed(f"sed 's/name = \"Gate\"/name = \"Main gate\"/' {SITE} > /root/site.toml")
+recorder.succeed(f"sed 's/name = \"Gate\"/name = \"Main gate\"/' {SITE} > /var/tmp/site.toml")
 
 with subtest("a wrong site changes nothing"):
-    recorder.succeed("sed 's/area = \"gate\"/area = \"gat\"/' /root/site.toml > /root/wrong.toml")
-    recorder.fail("custodian apply --site /root/wrong.toml")
+    recorder.succeed("sed 's/area = \"gate\"/area = \"gat\"/' /var/tmp/site.toml > /var/tmp/wrong.toml")
+    recorder.fail("custodian apply --site /var/tmp/wrong.toml")
     assert generation() == first
 
 with subtest("a trial that nobody confirms is taken back, though the power fails meanwhile"):
-    recorder.succeed("custodian apply --site /root/site.toml --try 1m")
+    recorder.succeed("custodian apply --site /var/tmp/site.toml --try 1m")
     assert generation() != first
     recorder.crash()
     recorder.start()
@@ -27,7 +27,7 @@ with subtest("a trial that nobody confirms is taken back, though the power fails
     records(recorder)
 
 with subtest("what is confirmed stays"):
-    recorder.succeed("custodian apply --site /root/site.toml --try 1h")
+    recorder.succeed("custodian apply --site /var/tmp/site.toml --try 1h")
     # It may want to see pictures first.
     recorder.wait_until_succeeds("custodian confirm")
     second = generation()

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_text_is_read_to_its_end_before_its_question_can_be_answered() {
-        let text: String = (0..60).map(|n| format!("{n}\n")).collect();
+        let text = (0..60).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
         for (typed, answer) in [("jj\nj\nj", Some('j')), ("\n\n\x1b", None), ("\n\nxJ", Some('j')), ("  j", Some('j'))]
         {
             let mut terminal = FakeTerminal::typing(typed);

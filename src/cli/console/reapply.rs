@@ -65,7 +65,7 @@ impl Console<'_> {
         if offer.plan.is_empty() && offer.plan.recover.is_empty() {
             self.dialog.read(title, Paint::Good, &text, &[])?;
             // Passwords that are in force already lie about on the stick all the same.
-            return if offer.brings_secrets { self.wipe(title, stick, String::new()) } else { Ok(None) };
+            return if offer.brings_secrets { self.wipe(title, stick, "") } else { Ok(None) };
         }
         let manners = [('t', self.dialog.t("try", &[])), ('y', self.dialog.t("apply", &[]))];
         let Some(manner) = self.dialog.read(title, Paint::Title, &text, &manners)? else { return Ok(None) };
@@ -161,7 +161,7 @@ impl Console<'_> {
             Ok(()) => format!("{text}\n\n{}", self.dialog.t("receipt_written", &[("file", &paper.name())])),
             Err(e) => format!("{text}\n\n{}", self.dialog.t("receipt_failed", &[("why", &self.dialog.stick(&e))])),
         };
-        if kept && brings_secrets { self.wipe(title, stick, end) } else { Ok(Some((Paint::Good, end))) }
+        if kept && brings_secrets { self.wipe(title, stick, &end) } else { Ok(Some((Paint::Good, end))) }
     }
 
     /// What the person gave is what lies in the folder for it, from which a technician copies it. It is in force without it.
@@ -212,7 +212,7 @@ impl Console<'_> {
     }
 
     /// Offers to wipe the passwords from the stick.
-    fn wipe(&mut self, title: &str, stick: &Stick<'_>, said: String) -> io::Result<Option<(Paint, String)>> {
+    fn wipe(&mut self, title: &str, stick: &Stick<'_>, said: &str) -> io::Result<Option<(Paint, String)>> {
         let ask = format!("{said}\n\n{}", self.dialog.t("wipe_ask", &[]));
         let keys = [('w', self.dialog.t("wipe", &[])), ('n', self.dialog.t("wipe_not", &[]))];
         if self.dialog.read(title, Paint::Warn, ask.trim_start(), &keys)? != Some('w') {

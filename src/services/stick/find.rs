@@ -60,7 +60,7 @@ fn device(line: &str) -> Option<Usb> {
         let mut values = Vec::new();
         match rest.next() {
             Some((brace, false)) if brace == "{" => {
-                let end = |w: &&(String, bool)| !(w.0 == "}" && !w.1);
+                let end = |w: &&(String, bool)| w.0 != "}" || w.1;
                 values.extend(rest.by_ref().take_while(end).map(|(value, _)| value.as_str()));
             }
             Some((value, _)) => values.push(value),

@@ -5,12 +5,12 @@ use crate::sys::FakeCommands;
 
 const STICK: &str = r#"7: block id 0951:1666 serial "1" name "A" hash "h" parent-hash "p" via-port "1-1" with-interface 08:06:50 with-connect-type "hotplug""#;
 
-fn out(text: &str) -> io::Result<Output> {
-    Ok(Output { code: Some(0), stdout: text.as_bytes().to_vec(), stderr: String::new() })
+fn printed(text: &[u8]) -> Output {
+    Output { code: Some(0), stdout: text.to_vec(), stderr: String::new() }
 }
 
-fn failed(text: &str) -> io::Result<Output> {
-    Ok(Output { code: Some(1), stdout: Vec::new(), stderr: text.to_owned() })
+fn complained(text: &str) -> Output {
+    Output { code: Some(1), stdout: Vec::new(), stderr: text.to_owned() }
 }
 
 fn disks(partitions: &str) -> String {
@@ -40,15 +40,15 @@ impl Machine {
         let looks = AtomicUsize::new(0);
         let allowed = AtomicUsize::new(0);
         let commands = FakeCommands::new(|program: &str, args: &[&str]| match (program, args[0]) {
-            ("usbguard", "list-devices") => out(&self.kept_out),
+            ("usbguard", "list-devices") => Ok(printed(self.kept_out.as_bytes())),
             ("usbguard", "allow-device") => {
                 allowed.store(1, Ordering::SeqCst);
-                out("")
+                Ok(printed("".as_bytes()))
             }
-            ("usbguard" | "udevadm", _) => out(""),
+            ("usbguard" | "udevadm", _) => Ok(printed("".as_bytes())),
             ("lsblk", _) => {
                 let there = allowed.load(Ordering::SeqCst) == 1 && looks.fetch_add(1, Ordering::SeqCst) > 2;
-                out(&disks(if there { &self.after } else { &self.before }))
+                Ok(printed(disks(if there { &self.after } else { &self.before }).as_bytes()))
             }
             ("systemd-run", _) => (self.answer)(args),
             other => panic!("{other:?}"),
@@ -59,7 +59,12 @@ impl Machine {
 }
 
 fn machine(kept_out: &str, after: &str) -> Machine {
-    Machine { kept_out: kept_out.to_owned(), before: String::new(), after: after.to_owned(), answer: |_| out("site") }
+    Machine {
+        kept_out: kept_out.to_owned(),
+        before: String::new(),
+        after: after.to_owned(),
+        answer: |_| Ok(printed("site".as_bytes())),
+    }
 }
 
 fn open(machine: &Machine) -> Result<String, StickError> {
@@ -111,19 +116,19 @@ fn hostile_files_and_sticks_are_told_apart_in_words() {
     let read = |answer: fn(&[&str]) -> io::Result<Output>| {
         Machine { answer, ..machine(STICK, &ours) }.act(|stick| stick.read("site.toml")).0
     };
-    assert_eq!(read(|_| out("\u{feff}a")).as_deref(), Ok("a"), "Windows' editor");
-    assert_eq!(read(|_| failed("File \"::site.toml\" not found")), Err(StickError::NoFile("site.toml")));
-    assert_eq!(read(|_| failed("init :: non DOS media")), Err(StickError::NotFat("–".into())));
-    assert!(matches!(read(|_| failed("plain_io: Input/output error")), Err(StickError::Gone(_))));
+    assert_eq!(read(|_| Ok(printed("\u{feff}a".as_bytes()))).as_deref(), Ok("a"), "Windows' editor");
+    assert_eq!(read(|_| Ok(complained("File \"::site.toml\" not found"))), Err(StickError::NoFile("site.toml")));
+    assert_eq!(read(|_| Ok(complained("init :: non DOS media"))), Err(StickError::NotFat("–".into())));
+    assert!(matches!(read(|_| Ok(complained("plain_io: Input/output error"))), Err(StickError::Gone(_))));
     assert!(matches!(read(|_| Err(io::ErrorKind::TimedOut.into())), Err(StickError::Gone(_))));
     assert!(matches!(read(|_| Err(io::ErrorKind::NotFound.into())), Err(StickError::Program(_))));
     assert!(matches!(read(|_| Ok(Output { code: Some(203), ..Output::default() })), Err(StickError::Program(_))));
-    assert_eq!(read(|_| out(&"x".repeat(LONGEST + 1))), Err(StickError::TooLong("site.toml")));
-    assert_eq!(read(|_| out(&"x".repeat(LONGEST))).map(|s| s.len()), Ok(LONGEST));
+    assert_eq!(read(|_| Ok(printed("x".repeat(LONGEST + 1).as_bytes()))), Err(StickError::TooLong("site.toml")));
+    assert_eq!(read(|_| Ok(printed("x".repeat(LONGEST).as_bytes()))).map(|s| s.len()), Ok(LONGEST));
     assert_eq!(read(|_| Err(io::ErrorKind::InvalidData.into())), Err(StickError::TooLong("site.toml")));
     let utf16 = |_: &[&str]| Ok(Output { code: Some(0), stdout: b"\xff\xfea\0".to_vec(), stderr: String::new() });
     assert_eq!(read(utf16), Err(StickError::NoText("site.toml")));
-    assert_eq!(read(|_| out("a\0b")), Err(StickError::NoText("site.toml")));
+    assert_eq!(read(|_| Ok(printed("a\0b".as_bytes()))), Err(StickError::NoText("site.toml")));
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn a_full_stick_is_no_receipt() {
     let write = |answer: fn(&[&str]) -> io::Result<Output>| {
         Machine { answer, ..machine(STICK, &ours) }.act(|stick| stick.write("receipt.txt", "x"))
     };
-    let (written, asked) = write(|_| out(""));
+    let (written, asked) = write(|_| Ok(printed("".as_bytes())));
     assert_eq!(written, Ok(()));
     assert!(
         asked
@@ -141,5 +146,5 @@ fn a_full_stick_is_no_receipt() {
     );
     let full = |_: &[&str]| Ok(Output { code: Some(0), stdout: Vec::new(), stderr: "Disk full".into() });
     assert_eq!(write(full).0, Err(StickError::Written("Disk full".into())));
-    assert!(matches!(write(|_| failed("read-only")).0, Err(StickError::Written(_))));
+    assert!(matches!(write(|_| Ok(complained("read-only"))).0, Err(StickError::Written(_))));
 }

@@ -64,7 +64,7 @@ impl Wired {
 
     /// The recorder's link on the cameras' side.
     fn cameras(&self) -> &'static str {
-        if self.vlan { "cameras" } else { "cucam" }
+        if self.vlan { "cameras20" } else { "cucam" }
     }
 
     /// Boots it with new wires: what the kernel knew of them before is gone with the power.
@@ -94,13 +94,13 @@ impl Wired {
     fn site(&self, school: &str, cameras: &[(&str, &str)]) {
         self.appliance.site(cameras);
         let path = self.appliance.path("etc/site.toml");
-        let mut text = fs::read_to_string(&path).unwrap();
         let vlan = if self.vlan { "vlan = 20, " } else { "" };
-        text += &*format!(
+        let network = format!(
             "[recorder.a.network]\nschool = {{ link = \"cuschool\", address = \"{school}\", gateway = \"10.20.0.50\" }}\n\
              cameras = {{ link = \"cucam\", {vlan}address = \"10.20.1.2/24\" }}\nntp = [\"10.20.0.50\"]\n\
              [health.pull]\nlisten = \"0.0.0.0:9464\"\ntoken_secret = \"pull\"\n"
         );
+        let text = [fs::read_to_string(&path).unwrap(), network].concat();
         fs::write(path, text).unwrap();
         let secrets = self.appliance.path("etc/secrets.toml");
         let text = fs::read_to_string(&secrets).unwrap() + "[secrets]\npull = \"0123456789abcdef\"\n";
@@ -172,7 +172,8 @@ fn loop_a_machine_is_wired_as_its_site_says() {
     assert_eq!(time(&net, "school", "10.20.0.11"), None, "chrony serves the cameras' net alone");
     machine.run(&["systemctl", "restart", "custodian-firewall.service"]);
     wait_for("what the site opens to be loaded again", Duration::from_secs(20), || {
-        served(&machine).contains("9464").then_some(())
+        let up = |unit: &str| run_of(&machine, unit).contains("ActiveState=active\n");
+        (served(&machine).contains("9464") && up("systemd-networkd.service")).then_some(())
     });
     machine.run(&["usbguard-rule-parser", "-f", "/run/systemd/custodian/usb.rules"]);
 
@@ -186,7 +187,7 @@ fn loop_a_machine_is_wired_as_its_site_says() {
     assert_eq!(services.map(|unit| run_of(&machine, unit)), before);
 
     // Another address on the school's side, on trial: the cameras' side does not notice, and nobody confirms.
-    let watch = "ip monitor address link > /tmp/monitor & echo $! > /tmp/monitor.pid";
+    let watch = "ip monitor address link > /tmp/monitor 2>&1 & echo $! > /tmp/monitor.pid";
     machine.run(&["sh", "-c", watch]);
     wired.site("10.20.0.12/24", &[one[0], ("yard", "rtsp://10.20.1.12/1")]);
     machine.run(&["custodian", "apply", "--try", "30s"]);
@@ -210,6 +211,8 @@ fn loop_a_machine_is_wired_as_its_site_says() {
     assert!(served(&machine).contains("9464"));
     let journal = machine.run(&["journalctl", "--no-pager", "-u", "systemd-networkd.service"]);
     assert!(!journal.contains("DHCP"), "{journal}");
+    let journal = machine.run(&["journalctl", "--no-pager", "--boot"]);
+    assert!(!journal.contains("ordering cycle"), "{journal}");
     machine.cut();
 
     // A packet filter that does not load: no network, and what is not there says so.

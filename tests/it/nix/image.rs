@@ -8,7 +8,7 @@ use super::{
     tree::{as_in_debian, below, units_of},
 };
 
-/// The tree of image/build, before there is anything of Debian's in it: by image/parts/root.py itself. A link has no text.
+/// The tree of image/build, before there is anything of Debian's in it: by image/parts/root.py itself.
 fn laid() -> BTreeMap<String, Option<String>> {
     let dir = tempfile::tempdir().unwrap();
     let (tree, file) = (dir.path().join("tree"), dir.path().join("file"));
