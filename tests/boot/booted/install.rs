@@ -37,7 +37,7 @@ fn power_lost_in_the_middle_is_made_good_by_a_second_run() {
     wait_until_well(&mut vm);
     assert_eq!(generation(&mut vm), 1);
     wait_until_recording(&mut vm, &CAMERAS);
-    vm.power_off();
+    vm.cut();
 }
 
 /// The answers that a person may be asked for.
@@ -83,7 +83,7 @@ fn a_person_installs_in_one_sitting_with_at_most_six_answers() {
     assert_eq!(generation(&mut vm), 1);
     wait_until_recording(&mut vm, &CAMERAS);
     screens::keep(&mut vm, "console");
-    vm.power_off();
+    vm.cut();
     let left = files_on_stick(&stick);
     assert!(!left.iter().any(|f| f == "secrets.toml"), "the secrets were to go: {left:?}");
 }

@@ -109,7 +109,7 @@ fn a_disk_that_fails_drops_or_delays_costs_its_own_seconds() {
         let missing: i64 = since.iter().map(|g| g.end.unwrap() - g.start).sum();
         assert!(missing < 60 * SECOND, "{camera}: {} s are missing", missing / SECOND);
     }
-    vm.power_off();
+    vm.cut();
 }
 
 /// A site of another recorder, with one disk.
@@ -166,5 +166,5 @@ fn encrypted_disks_open_by_their_keys_and_by_no_other() {
         vm.run(&format!("custodian disk erase virtio-EXTRA --token {erase} --site /run/luks/site.toml"));
         assert!(!opens(&mut vm, "--key-file /run/luks/recovery"), "{unlock}: erased");
     }
-    vm.power_off();
+    vm.cut();
 }

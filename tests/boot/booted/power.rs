@@ -39,7 +39,7 @@ fn a_power_cut_costs_seconds() {
         let gap = gaps.iter().find(|g| g.start >= left && g.start <= cut);
         assert!(gap.is_some_and(|g| g.end.is_some() && g.cause["kind"].is_string()), "{camera}: {gaps:?}");
     }
-    vm.power_off();
+    vm.cut();
 }
 
 #[test]
@@ -67,5 +67,5 @@ fn a_site_is_changed_and_a_trial_that_nobody_confirms_ends_with_a_reboot() {
     wait_until_well(&mut vm);
     wait_until_recording(&mut vm, &CAMERAS[..3]);
     assert_eq!(status(&mut vm).unwrap().streams.len(), 3);
-    vm.power_off();
+    vm.cut();
 }

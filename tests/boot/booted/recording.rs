@@ -61,7 +61,7 @@ fn cameras_outside_are_recorded_pages_answer_inside_and_health_is_told_outside()
     let get = "GET / HTTP/1.0\r\nHost: recorder\r\n\r\n";
     assert!(!answers(pull, get).is_empty(), "monitoring's port is open");
     assert_eq!(String::from_utf8_lossy(&answers(web, get)), "", "the pages are not");
-    vm.power_off();
+    vm.cut();
 }
 
 /// Puts what comes from the cameras through netem, which the kernel has for what leaves only: it is sent round by another device.
@@ -108,5 +108,5 @@ fn a_slow_and_lossy_network_costs_nothing_that_is_not_explained() {
     wait_until_recording(&mut vm, &CAMERAS);
     let all: Vec<_> = CAMERAS.iter().flat_map(|camera| gaps(&mut vm, camera)).collect();
     assert!(all.iter().all(|g| g.end.is_some_and(|end| end > g.start) && g.cause["kind"].is_string()), "{all:?}");
-    vm.power_off();
+    vm.cut();
 }

@@ -76,7 +76,7 @@ fn an_update_comes_and_one_that_does_not_come_up_goes_by_itself() {
     assert_ne!(vm.ended("custodian update fetch --from /run/updates/broken").code, 0);
     let all = segments(&mut vm, CAMERAS[0]);
     assert!(all.iter().any(|s| s.path == before.path && s.start == before.start), "{before:?} of {all:?}");
-    vm.power_off();
+    vm.cut();
 }
 
 /// Lays out the second version and a third one that is broken, in `updates/good` and `updates/broken`; returns their names.
