@@ -63,7 +63,7 @@ pub fn answers(more: &str) -> String {
 }
 
 /// What is shown beside the facts of one of its disks while nothing is on it.
-fn token(serial: &str, verb: Verb) -> Token {
+pub fn token(serial: &str, verb: Verb) -> Token {
     let (_, size) = disks().find(|(s, _)| *s == serial).unwrap();
     let facts = Facts {
         by_id: vec![format!("virtio-{serial}")],
@@ -77,7 +77,14 @@ fn token(serial: &str, verb: Verb) -> Token {
     facts.token(verb)
 }
 
-/// A stick with the school's files.
+/// A stick with the school's files, for a person.
+pub fn stick_of_school(dir: &Path) -> PathBuf {
+    let stick = image::stick(dir);
+    put_on_stick(&stick, &[("site.toml", &school::site(4)), ("secrets.toml", &school::secrets())]);
+    stick
+}
+
+/// A stick with the school's files, and answers.
 pub fn stick(dir: &Path, more: &str) -> PathBuf {
     let stick = image::stick(dir);
     put_on_stick(

@@ -13,4 +13,5 @@ mod installed;
 #[path = "../support/probe.rs"]
 mod probe;
 mod school;
+mod screens;
 mod vm;

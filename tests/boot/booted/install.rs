@@ -1,9 +1,12 @@
-//! The installer: power lost in the middle.
+//! The installer: a person who answers, and power that is lost in the middle.
+
+use custodian::disks::Verb;
 
 use crate::{
-    installed::{Folder, stick},
-    school::{CAMERAS, School},
-    vm::{Pc, PowerOn},
+    installed::{Folder, stick, stick_of_school, token},
+    school::{CAMERAS, PIN, School, VOLUMES, files_on_stick},
+    screens,
+    vm::{Pc, PowerOn, SYSTEM},
 };
 
 use super::{generation, wait_until_recording, wait_until_well};
@@ -37,4 +40,52 @@ fn power_lost_in_the_middle_is_made_good_by_a_second_run() {
     assert_eq!(generation(&mut vm), 1);
     wait_until_recording(&mut vm, &CAMERAS);
     vm.power_off();
+}
+
+/// The answers that a person may be asked for.
+const MOST: usize = 6;
+
+#[test]
+fn a_person_installs_in_one_sitting_with_at_most_six_answers() {
+    let school = School::open();
+    let folder = Folder::new("person");
+    let pc = Pc::new(folder.path());
+    let stick = stick_of_school(folder.path());
+    let mut vm = pc.start(&PowerOn { stick: Some(&stick), ..school.power_on() });
+    vm.wait_for_boot();
+    vm.wait("the installer to be there", 180, |vm| {
+        let there = vm.try_run("systemctl is-active custodian-install.service && pgrep -f 'custodian install'", 60)?;
+        (there.code == 0).then_some(())
+    });
+    let codes = VOLUMES.map(|(_, serial)| token(serial, Verb::Init).to_string()).join(" ");
+    let answers = [
+        ("language", "3".to_owned()),
+        ("plan", token(SYSTEM, Verb::Install).to_string()),
+        ("footage", codes),
+        ("pin", PIN.to_owned()),
+        ("secrets", "1".to_owned()),
+    ];
+    assert!(answers.len() <= MOST);
+    let mut screen = Vec::new();
+    for (name, answer) in answers {
+        screen = vm.wait_for_screen(&screen);
+        screens::keep(&mut vm, name);
+        vm.type_text(&format!("{answer}\n"));
+    }
+    // Nothing more is asked. At the end it waits for the stick to be pulled, and starts by itself.
+    vm.wait("the installation to end", 600, |vm| {
+        let said = vm.try_run("journalctl --boot --output=cat --unit=custodian-install.service", 60)?.text();
+        said.contains("wipe: done").then_some(())
+    });
+    vm.wait_for_screen(&screen);
+    screens::keep(&mut vm, "finished");
+    vm.pull_stick();
+    vm.wait_for_boot();
+    wait_until_well(&mut vm);
+    assert_eq!(generation(&mut vm), 1);
+    wait_until_recording(&mut vm, &CAMERAS);
+    screens::keep(&mut vm, "console");
+    vm.power_off();
+    let left = files_on_stick(&stick);
+    assert!(!left.iter().any(|f| f == "secrets.toml"), "the secrets were to go: {left:?}");
 }

@@ -1,6 +1,7 @@
 //! An update to a second image; then one that does not come up: the machine falls back by itself and goes on recording.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::Path,
     process::{Command, Stdio},
@@ -110,7 +111,7 @@ fn versions(dir: &Path) -> (String, String) {
             .flat_map(|b| [b >> 4, b & 15])
             .map(|d| char::from_digit(d.into(), 16).unwrap())
             .collect();
-        sums += &format!("{hash}  {name}\n");
+        writeln!(sums, "{hash}  {name}").unwrap();
         fs::write(broken.join(name), bytes).unwrap();
     }
     fs::write(broken.join("SHA256SUMS"), sums).unwrap();

@@ -14,6 +14,7 @@ use std::{
 };
 
 use custodian::sys::{Clock, RealClock};
+use serde_json::json;
 
 use self::{console::Console, hand::Hand, qmp::Qmp};
 pub use self::{
@@ -31,6 +32,11 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Optio
         assert!(RealClock.monotonic().0 - start < limit.as_nanos().try_into().unwrap(), "waited {limit:?} for {what}");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Whether two screens show the same, but for a cursor that blinks.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).filter(|(a, b)| a != b).count() < 4000
 }
 
 /// So many seconds.
@@ -161,7 +167,25 @@ impl Vm {
 
     /// Takes a picture of the screen.
     pub fn picture(&mut self, to: &Path) {
-        self.qmp.picture(to);
+        self.qmp.picture(to, "png");
+    }
+
+    /// Waits until the screen stands still and shows something else than before; returns its pixels.
+    pub fn wait_for_screen(&mut self, before: &[u8]) -> Vec<u8> {
+        let mut last = Vec::new();
+        self.wait("another screen", 240, |vm| {
+            let file = vm.dir.join("screen.ppm");
+            vm.qmp.picture(&file, "ppm");
+            let now = fs::read(file).unwrap();
+            let last = std::mem::replace(&mut last, now.clone());
+            thread::sleep(Duration::from_secs(1));
+            (same(&last, &now) && !same(before, &now)).then_some(now)
+        })
+    }
+
+    /// Pulls the stick.
+    pub fn pull_stick(&mut self) {
+        self.qmp.ask("device_del", &json!({ "id": pc::STICK }));
     }
 
     /// Pulls the plug: nothing that the system has not flushed need be on its disks.
@@ -197,7 +221,7 @@ impl Drop for Vm {
             let last = self.try_run("systemctl --failed --no-legend; journalctl -b -p notice --no-pager -n 60", 20);
             let shown = self.dir.join("screen.png");
             if self.qemu.try_wait().is_ok_and(|ended| ended.is_none()) {
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.qmp.picture(&shown)));
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.qmp.picture(&shown, "png")));
             }
             let journal = last.map_or_else(|| "it does not answer".to_owned(), |e| e.text());
             let _ = fs::write(self.dir.join("journal"), &journal);

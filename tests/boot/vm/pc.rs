@@ -27,6 +27,8 @@ pub fn disks() -> impl Iterator<Item = (&'static str, u64)> {
     [(SYSTEM, SYSTEM_SIZE)].into_iter().chain(FOOTAGE)
 }
 
+/// QEMU's name of the stick.
+pub const STICK: &str = "the-stick";
 const VARS: &str = "vars.fd";
 const TPM: &str = "tpm";
 
@@ -165,7 +167,7 @@ impl Pc {
             .arg(format!("socket,id=hand,path={},server=on,wait=off", socket("hand.sock").display()));
         command.args(["-device", "virtio-serial-pci", "-device"]);
         command.arg(format!("virtserialport,chardev=hand,name={}", hand::PORT)).args(hand::credentials());
-        let words = if how.words.is_empty() { "console=tty0 console=ttyS0" } else { how.words };
+        let words = if how.words.is_empty() { "console=tty0 console=ttyS0 systemd.show_status=yes" } else { how.words };
         command.arg("-smbios").arg(format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}"));
         if tpm.is_some() {
             command.arg("-chardev").arg(format!("socket,id=tpm,path={}", socket("tpm.sock").display()));
@@ -179,7 +181,13 @@ impl Pc {
             attach(&mut command, extra, "raw", "EXTRA", "virtio-blk-pci");
         }
         if let Some(stick) = how.stick {
-            attach(&mut command, stick, "raw", "STICK", "usb-storage,bus=usb.0,removable=on,bootindex=1");
+            attach(
+                &mut command,
+                stick,
+                "raw",
+                "STICK",
+                &format!("usb-storage,bus=usb.0,removable=on,bootindex=1,id={STICK}"),
+            );
         }
         network(
             &mut command,

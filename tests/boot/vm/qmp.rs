@@ -45,8 +45,8 @@ impl Qmp {
     }
 
     /// A picture of the screen.
-    pub fn picture(&mut self, to: &Path) {
-        self.ask("screendump", &json!({ "filename": to, "format": "png" }));
+    pub fn picture(&mut self, to: &Path, format: &str) {
+        self.ask("screendump", &json!({ "filename": to, "format": format }));
     }
 
     /// Presses keys one after the other, as a person types that text. US layout; `\n` is Enter, `\u{8}` Backspace, `\u{1b}` Escape.
