@@ -49,7 +49,7 @@ fn from_the_stick_to_a_recorder_that_is_up_without_it() {
     // Nobody can log in.
     let roots = vm.run("cut -d: -f2 /etc/shadow | sort --unique");
     assert!(roots.lines().all(|hash| hash.starts_with(['!', '*'])), "{roots}");
-    assert_eq!(vm.ended("command -v apt-get dpkg sshd").code, 1, "no package manager, no way in over the network");
+    vm.run("for program in apt-get dpkg sshd agetty; do ! command -v $program || exit 1; done");
     vm.power_off();
 
     // The receipt on the stick tells what was done, and no secret.
