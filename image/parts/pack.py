@@ -19,6 +19,9 @@ TYPES = {
     "verity": "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5",
     "basic": "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7",
 }
+# Of the boot, in which the TPM opens something: the state before sysinit.target, volumes after it, and one that is put in later. Not the
+# initrd, which has nothing to open.
+PHASES = " ".join(f"enter-initrd:leave-initrd{later}" for later in ("", ":sysinit", ":sysinit:ready"))
 # Nothing of it can be changed at the keyboard: the loader's editor is off on the machine, a stick has no menu.
 CMDLINE = (
     "rootfstype=erofs rootflags=ro ro systemd.machine_id=firmware systemd.gpt_auto=no systemd.getty_auto=no panic=10 oops=panic audit=0 "
@@ -97,7 +100,7 @@ class Image:
         )  # fmt: skip
         self.tools.run(
             ["ukify", "build", f"--linux={kernel}", f"--initrd={initrd}", f"--cmdline={cmdline}", "--profile=ID=main\nTITLE=custodian", f"--join-profile={rescue}",
-             f"--pcr-private-key={self.pcr}", f"--pcr-public-key={self.pcr_public}", "--phases=enter-initrd:leave-initrd", "--pcr-banks=sha256",
+             f"--pcr-private-key={self.pcr}", f"--pcr-public-key={self.pcr_public}", f"--phases={PHASES}", "--pcr-banks=sha256",
              f"--output={self.uki}", *common],
             log=self.log("uki"),
         )  # fmt: skip

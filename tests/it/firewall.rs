@@ -45,7 +45,7 @@ fn generated(site: &str) -> String {
 }
 
 /// Behind ours: remembers what came so far, and begins a connection.
-const WITNESS: &str = r#"
+const WITNESS: &str = "
 table inet witness {
     set in { type ifname . inet_proto . inet_service; size 200000; flags dynamic; }
     set v6 { type ifname . inet_service; size 200000; flags dynamic; }
@@ -66,7 +66,7 @@ table inet witness {
         meta l4proto { tcp, udp } add @passed { iifname . th dport }
     }
 }
-"#;
+";
 
 /// The recorder in the middle; the school, a camera and a stranger's tunnel at its links.
 fn machines() -> Net {
