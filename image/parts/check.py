@@ -31,7 +31,7 @@ def check(a):
         (folder / "cache").mkdir()
         (cache / "debs").mkdir(exist_ok=True)
         (folder / "cache/debs").symlink_to(cache / "debs")
-        argv = [source / "image/build", "--cache", folder / "cache", "--out", folder / "out", "--keys", a.keys.resolve(), "--mirror", a.mirror]
+        argv = [source / "image/build", "--cache", folder / "cache", "--out", folder / "out", "--keys", a.keys.resolve(), *(["--mirror", a.mirror] if a.mirror else [])]
         argv += ["--binary", a.binary.resolve()] if a.binary else []
         argv += ["--version", a.version] if a.version else []
         say(f"builds in {folder}")

@@ -24,6 +24,17 @@ Description: says that something makes the initrd
 """
 
 
+def archives(mirror):
+    """Where Debian and its security updates are: beside each other at `mirror`, else where this machine's apt has them."""
+    if mirror:
+        return mirror, mirror.rstrip("/").removesuffix("/debian") + "/debian-security"
+    said = output(["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"]).splitlines()
+    known = dict(reversed([line.split(" ", 1) for line in said if " " in line]))
+    if "Debian" in known and "Debian-Security" in known:
+        return known["Debian"], known["Debian-Security"]
+    raise Failed("apt of this machine knows no mirror of Debian and its security updates: apt-get update, or --mirror URL")
+
+
 class Apt:
     """The host's apt with its own proxies and mirrors, for another release and without touching the host's state."""
 
@@ -31,7 +42,7 @@ class Apt:
         self.folder = folder
         for d in ("lists/partial", "cache/archives/partial", "parts"):
             (folder / d).mkdir(parents=True, exist_ok=True)
-        security = mirror.rstrip("/").removesuffix("/debian") + "/debian-security"
+        mirror, security = archives(mirror)
         keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
         (folder / "sources.list").write_text(
             f"deb [signed-by={keyring}] {mirror} {RELEASE} main\ndeb [signed-by={keyring}] {security} {RELEASE}-security main\n"
