@@ -123,7 +123,7 @@ mod tests {
         fs::write(&apt.installed, "x").unwrap();
         assert_eq!(apt.look(&commands, None), None, "it never fetched lists");
         assert!(commands.asked().is_empty());
-        fs::write(apt.lists.join("deb.debian.org_debian_dists_bookworm_InRelease"), "x").unwrap();
+        fs::write(apt.lists.join("mirror.example_debian_dists_bookworm_InRelease"), "x").unwrap();
         let first = apt.look(&commands, None).unwrap();
         assert_eq!((first.security, first.offered.clone(), first.looked.is_some()), (2, None, true));
         // Seen after all that had changed.
