@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Change, DiskNote, Layout, Note, Recover, Remedy, Short, Step, What};
+use super::{Change, DiskNote, Layout, LinkNote, Note, Recover, Remedy, Short, Step, What};
 use crate::{
     lang::t,
     types::{CameraId, Lang, VolumeName},
@@ -137,6 +137,16 @@ pub fn disk(lang: Lang, note: &DiskNote) -> String {
         Note::TooSmall { stated, size } => {
             say("too_small", &[("stated", &stated.to_string()), ("size", &size.to_string())])
         }
+    }
+}
+
+/// What is wrong with a network card of the site, and what to do about it.
+pub fn link(lang: Lang, note: &LinkNote) -> String {
+    match note {
+        LinkNote::Gone { place, link, there } => {
+            t(lang, "plan.link_gone", &[("place", place), ("link", link), ("there", &list(lang, there))])
+        }
+        LinkNote::Twice { school, cameras } => t(lang, "plan.link_twice", &[("school", school), ("cameras", cameras)]),
     }
 }
 
