@@ -165,6 +165,11 @@ in
     services.chrony = {
       enable = true;
       servers = [ ];
+      # DAEMON_OPTS of the drop-in, which NixOS' unit does not read.
+      extraFlags = [
+        "-F"
+        "1"
+      ];
       # It and rtcsync exclude each other.
       enableRTCTrimming = false;
       extraConfig = lib.concatStringsSep "\n" (map (f: f.text) (ofKind "chrony"));
