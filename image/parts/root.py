@@ -135,10 +135,12 @@ def overlay(root, program, keyring):
 
 
 def link(root):
-    """Links that only this image has."""
-    # What a school gives outlives the image: modules/units/tmpfiles.d makes where this leads.
-    remove(root / "etc/custodian")
-    (root / "etc/custodian").symlink_to("/var/lib/custodian/etc")
+    """Links into the state partition."""
+    # What a school gives, and keys that the machine holds, outlive the image: modules/units/tmpfiles.d makes where this leads.
+    for name, place in (("custodian", "etc"), ("credstore", "credstore")):
+        remove(root / "etc" / name)
+        (root / "etc").mkdir(exist_ok=True)
+        (root / "etc" / name).symlink_to(f"/var/lib/custodian/{place}")
 
 
 def lay(tree, over):
