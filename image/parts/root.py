@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from parts.host import IMAGE, REPO, Failed, Tools, remove, run, say, stage
+from parts.host import IMAGE, REPO, Failed, Tools, caller, cargo, cargo_home, remove, run, say, stage
 from parts.packages import listed
 
 MODULES = REPO / "modules"
@@ -19,13 +19,14 @@ def binary(given):
         return given
     say("cargo build --release")
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target"))
-    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    flags = f"--remap-path-prefix={REPO}=/src --remap-path-prefix={home}=/cargo"
-    run(
-        ["cargo", "build", "--release", "--locked", "--quiet", "--bin", "custodian", "--target-dir", target / "image-build"],
-        cwd=REPO, env={**os.environ, "RUSTFLAGS": flags, "SOURCE_DATE_EPOCH": "0"},
-    )  # fmt: skip
-    return target / "image-build/release/custodian"
+    folder = target.absolute() / "image-build"
+    folder.mkdir(parents=True, exist_ok=True)
+    if who := caller():
+        os.chown(folder, who.pw_uid, who.pw_gid)
+    flags = f"--remap-path-prefix={REPO}=/src --remap-path-prefix={cargo_home()}=/cargo"
+    build = ["build", "--release", "--locked", "--quiet", "--bin", "custodian", "--target-dir", folder]
+    run(**cargo(build, RUSTFLAGS=flags, SOURCE_DATE_EPOCH="0"))
+    return folder / "release/custodian"
 
 
 def font(cache, tools_tree):

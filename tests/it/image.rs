@@ -1,0 +1,38 @@
+//! The build of the image, as far as it can be shown without building one: parts of `image/parts`, called as `image/build` calls them.
+
+use std::process::Command;
+
+use super::nix::root;
+
+/// What a piece of Python says that imports from `parts`; it must end well.
+fn python(script: &str) -> String {
+    let script = format!("import os, sys\nfrom pathlib import Path\nsys.path.insert(0, 'image')\n{script}");
+    let out = Command::new("python3").args(["-B", "-c", &script]).current_dir(root()).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn by_sudo_the_program_is_compiled_as_who_called() {
+    let script = "
+from parts import host
+os.geteuid = lambda: 0
+os.environ['SUDO_UID'] = '65534'
+os.environ.pop('CARGO_HOME', None)
+host.shutil.which = lambda name, path: path.split(':')[0] + '/' + name
+how = host.cargo(['build'])
+print(how['argv'], how['user'], how['env']['HOME'])
+os.environ.pop('SUDO_UID')
+print('user' in host.cargo(['build']))
+try:
+    host.output(['no-such-program'])
+except host.Failed as e:
+    print(e)
+";
+    let home = "import pwd\nprint(pwd.getpwuid(65534).pw_dir)";
+    let home = python(home);
+    assert_eq!(
+        python(script),
+        format!("['{home}/.cargo/bin/cargo', 'build'] 65534 {home}\nFalse\nno-such-program is missing")
+    );
+}
