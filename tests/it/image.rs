@@ -36,3 +36,16 @@ except host.Failed as e:
         format!("['{home}/.cargo/bin/cargo', 'build'] 65534 {home}\nFalse\nno-such-program is missing")
     );
 }
+
+#[test]
+fn what_is_kept_is_kept_by_the_tools_that_made_it() {
+    let script = "
+from parts import host, trees
+trees.repository = lambda *of: Path('/repository')
+trees.stage = lambda folder, name, inputs, make: folder / (name + '-' + host.digest(*inputs))
+of = lambda tools: trees.tree(Path('/cache'), Path('/cache') / tools / 'tree', '', 'root')
+print(of('tools-1') == of('tools-1'), of('tools-1') == of('tools-2'))
+print(sorted(p.name for p in trees.THIS if p.is_file()))
+";
+    assert_eq!(python(script), "True False\n['host.py', 'packages.py', 'trees.py']");
+}
