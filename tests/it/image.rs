@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::nix::root;
+use super::nix::{emitted, root};
 
 /// What a piece of Python says that imports from `parts`; it must end well.
 fn python(script: &str) -> String {
@@ -48,4 +48,13 @@ print(of('tools-1') == of('tools-1'), of('tools-1') == of('tools-2'))
 print(sorted(p.name for p in trees.THIS if p.is_file()))
 ";
     assert_eq!(python(script), "True False\n['host.py', 'packages.py', 'trees.py']");
+}
+
+#[test]
+fn both_images_name_network_cards_alike_in_every_version() {
+    let said = python("from parts.pack import CMDLINE\nprint(*(w for w in CMDLINE.split() if w.startswith('net.')))");
+    assert_eq!(said, "net.naming_scheme=v257");
+    let Some(emitted) = emitted() else { return };
+    let kernel = emitted["appliance"]["kernel"].as_array().unwrap();
+    assert!(kernel.iter().any(|word| word.as_str() == Some(&said)), "{kernel:?}");
 }
