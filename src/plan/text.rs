@@ -88,8 +88,9 @@ pub fn change(lang: Lang, change: &Change) -> String {
         What::RecorderAdded { recorder } => say("recorder_added", &[("recorder", recorder.as_str())]),
         What::RecorderRemoved { recorder } => say("recorder_removed", &[("recorder", recorder.as_str())]),
         What::RecorderChanged { recorder } => say("recorder_changed", &[("recorder", recorder.as_str())]),
-        What::Network { recorder, weaker } => {
-            say(if *weaker { "network_weaker" } else { "network" }, &[("recorder", recorder.as_str())])
+        What::Network { recorder, weaker, clock } => {
+            let text = say(if *weaker { "network_weaker" } else { "network" }, &[("recorder", recorder.as_str())]);
+            if *clock { text + &say("network_clock", &[]) } else { text }
         }
         What::Identity { from, to } => say("identity", &[("from", from.as_str()), ("to", to.as_str())]),
         What::Areas { areas } => say("areas", &[("areas", &list(lang, areas))]),
