@@ -211,9 +211,7 @@ def users(root, tools, cache):
             if (kind, name) not in lock:
                 new.append(f"{kind} {name} {number}")
     if new:
-        with open(USERS, "a") as f:
-            f.write("".join(f"{l}\n" for l in new))
-        say(f"image/users.lock has new lines, commit them: {', '.join(new)}")
+        raise Failed("image/users.lock lacks these, whose numbers must be the same in every version: add them there, and commit it\n" + "\n".join(new))
     for name in ("passwd", "group", "shadow", "gshadow"):
         remove(root / f"etc/{name}-")
     passwd = (root / "etc/passwd").read_text()

@@ -58,3 +58,26 @@ fn both_images_name_network_cards_alike_in_every_version() {
     let kernel = emitted["appliance"]["kernel"].as_array().unwrap();
     assert!(kernel.iter().any(|word| word.as_str() == Some(&said)), "{kernel:?}");
 }
+
+#[test]
+fn a_user_without_a_number_in_a_commit_stops_the_build() {
+    let script = "
+import tempfile
+from parts import root
+from parts.host import Failed
+dir = Path(tempfile.mkdtemp())
+for folder in ('usr/lib/sysusers.d', 'etc'):
+    (dir / folder).mkdir(parents=True)
+(dir / 'etc/passwd').write_text('root:x:0:0::/root:/bin/sh\\ncustodian-new:x:991:991::/:/bin/sh\\n')
+(dir / 'etc/group').write_text('root:x:0:\\n')
+before = root.USERS.read_text()
+class Tools:
+    def run(self, argv, log):
+        log.write_text('')
+try:
+    root.users(dir, Tools(), dir)
+except Failed as e:
+    print(str(e).splitlines()[1:], root.USERS.read_text() == before)
+";
+    assert_eq!(python(script), "['u custodian-new 991'] True");
+}
