@@ -81,3 +81,30 @@ except Failed as e:
 ";
     assert_eq!(python(script), "['u custodian-new 991'] True");
 }
+
+#[test]
+fn lists_that_cannot_be_fetched_stop_the_build_of_the_lock() {
+    // Nobody listens there.
+    let script = "
+import tempfile
+from parts.host import Failed
+from parts.packages import Apt
+dir = Path(tempfile.mkdtemp())
+(dir / 'lists').mkdir()
+(dir / 'lists/old').write_text('')
+sys.stderr = open(os.devnull, 'w')
+for option in ('http', 'https'):
+    os.environ.pop(option + '_proxy', None)
+apt = Apt(dir, 'http://127.0.0.1:1/debian')
+apt.options += ['-oAcquire::Retries=0', '-oAcquire::http::Proxy=DIRECT']
+try:
+    apt.update()
+    print('went on')
+except Failed:
+    print('stopped', (dir / 'lists/old').exists())
+";
+    if Command::new("apt-get").arg("--version").output().is_err() {
+        return crate::support::lacking("apt-get is not installed");
+    }
+    assert_eq!(python(script), "stopped False");
+}
