@@ -108,3 +108,25 @@ except Failed:
     }
     assert_eq!(python(script), "stopped False");
 }
+
+#[test]
+fn a_version_that_is_built_can_be_installed() {
+    let script = "
+from parts.host import Failed
+from parts.main import check_version
+for version in sys.stdin.read().split():
+    try:
+        check_version(version)
+        print(version)
+    except Failed:
+        pass
+";
+    let versions =
+        ["0.2.0", "0.3.0~rc1", "1.1001", "1234567890123456789", "12345678901234567890", "1/2", "1-2", "x1", "v"];
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("versions"), versions.join("\n")).unwrap();
+    let said = python(&script.replace("sys.stdin", &format!("open('{}')", dir.path().join("versions").display())));
+    assert_eq!(said.lines().collect::<Vec<_>>(), versions[..4]);
+    assert!(said.lines().all(|v| v.parse::<custodian::update::Version>().is_ok()));
+    assert!(versions[4].parse::<custodian::update::Version>().is_err(), "the limit is the machine's");
+}
