@@ -145,7 +145,11 @@ in
       map (f: lib.nameValuePair f.name "/dev/null") (ofKind "masked generator")
     );
 
-    boot.kernelParams = [ "systemd.machine_id=firmware" ];
+    # The same names of network cards as in the image of Debian packages, in later versions too.
+    boot.kernelParams = [
+      "systemd.machine_id=firmware"
+      "net.naming_scheme=v257"
+    ];
 
     environment.etc = lib.listToAttrs (
       map (f: lib.nameValuePair f.name { inherit (f) text; }) (ofKind "etc")
@@ -165,6 +169,11 @@ in
     services.chrony = {
       enable = true;
       servers = [ ];
+      # DAEMON_OPTS of the drop-in, which NixOS' unit does not read.
+      extraFlags = [
+        "-F"
+        "1"
+      ];
       # It and rtcsync exclude each other.
       enableRTCTrimming = false;
       extraConfig = lib.concatStringsSep "\n" (map (f: f.text) (ofKind "chrony"));

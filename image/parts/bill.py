@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from parts.host import IMAGE, REPO, output
+from parts.host import IMAGE, REPO, cargo, output
 from parts.pack import ident
 from parts.packages import listed, read_lock
 
@@ -55,7 +55,7 @@ def licences(text):
 def crates():
     """The crates that are linked into the program, with their licences and texts."""
     data = json.loads(
-        output(["cargo", "metadata", "--locked", "--format-version=1", "--filter-platform=x86_64-unknown-linux-gnu"], cwd=REPO)
+        output(**cargo(["metadata", "--locked", "--format-version=1", "--filter-platform=x86_64-unknown-linux-gnu"]))
     )
     packages = {p["id"]: p for p in data["packages"]}
     nodes = {n["id"]: n for n in data["resolve"]["nodes"]}

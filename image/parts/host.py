@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -42,11 +43,14 @@ def say(text):
 def run(argv, log=None, **more):
     """Runs a command. Its output goes to the file `log`, whose end is shown if it fails."""
     argv = [str(a) for a in argv]
-    if log is None:
-        done = subprocess.run(argv, **more)
-    else:
-        with open(log, "wb") as out:
-            done = subprocess.run(argv, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **more)
+    try:
+        if log is None:
+            done = subprocess.run(argv, **more)
+        else:
+            with open(log, "wb") as out:
+                done = subprocess.run(argv, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **more)
+    except FileNotFoundError as e:
+        raise Failed(f"{e.filename} is missing") from e
     if done.returncode:
         if log is not None:
             sys.stderr.write("".join(open(log, errors="replace").readlines()[-30:]))
@@ -57,6 +61,32 @@ def run(argv, log=None, **more):
 
 def output(argv, **more):
     return run(argv, stdout=subprocess.PIPE, text=True, **more).stdout
+
+
+def caller():
+    """Who called by sudo, as the password database has them; nothing: root itself."""
+    uid = os.environ.get("SUDO_UID")
+    return pwd.getpwuid(int(uid)) if uid and int(uid) and os.geteuid() == 0 else None
+
+
+def cargo_home():
+    who = caller()
+    return Path(os.environ.get("CARGO_HOME") or Path(who.pw_dir if who else Path.home()) / ".cargo")
+
+
+def cargo(argv, **env):
+    """What to run cargo with: as who called by sudo, for root has another toolchain or none, and would leave files in theirs."""
+    who = caller()
+    env, own = {**os.environ, **env}, f"{cargo_home()}/bin"
+    env["PATH"] = f"{own}:{env['PATH']}" if who else f"{env['PATH']}:{own}"
+    more = {}
+    if who:
+        env |= {"HOME": who.pw_dir, "USER": who.pw_name, "LOGNAME": who.pw_name}
+        more = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": os.getgrouplist(who.pw_name, who.pw_gid)}
+    program = shutil.which("cargo", path=env["PATH"])
+    if not program:
+        raise Failed("cargo is missing: install it, or give a built program with --binary")
+    return {"argv": [program, *argv], "cwd": REPO, "env": env, **more}
 
 
 class Tools:

@@ -63,6 +63,12 @@ def sign(a):
     sums(tools, key_folder / "update.secret.asc", folder, commit_time())
 
 
+def check_version(version):
+    """What a machine takes: src/update/version.rs, LONGEST. With what stands around it, it names a partition, in 36 characters."""
+    if not re.fullmatch(r"[0-9][0-9A-Za-z.~^]{,18}", version):
+        raise Failed(f"{version!r} is no version: at most 19 digits, letters, dots, beginning with a digit")
+
+
 def build(a):
     cache, out, key_folder = a.cache.resolve(), a.out.resolve(), a.keys.resolve()
     cache.mkdir(parents=True, exist_ok=True)
@@ -71,8 +77,7 @@ def build(a):
     fcntl.flock(lock, fcntl.LOCK_EX)
     epoch = commit_time()
     version = a.version or re.search(r'^version = "([^"]+)"', (REPO / "Cargo.toml").read_text(), re.M).group(1)
-    if not re.fullmatch(r"[0-9][0-9A-Za-z.~^]*", version):
-        raise Failed(f"{version!r} is no version: digits, letters, dots")
+    check_version(version)
     program = binary(a.binary)
     tools_tree = trees.tools_tree(cache, a.mirror)
     work = cache / "work"

@@ -22,9 +22,10 @@ TYPES = {
 # Of the boot, in which the TPM opens something: the state before sysinit.target, volumes after it, and one that is put in later. Not the
 # initrd, which has nothing to open.
 PHASES = " ".join(f"enter-initrd:leave-initrd{later}" for later in ("", ":sysinit", ":sysinit:ready"))
+# Sites name network cards: a later systemd names them as this one does.
 # Nothing of it can be changed at the keyboard: the loader's editor is off on the machine, a stick has no menu.
 CMDLINE = (
-    "rootfstype=erofs rootflags=ro ro systemd.machine_id=firmware systemd.gpt_auto=no systemd.getty_auto=no panic=10 oops=panic audit=0 "
+    "rootfstype=erofs rootflags=ro ro systemd.machine_id=firmware systemd.gpt_auto=no systemd.getty_auto=no net.naming_scheme=v257 panic=10 oops=panic audit=0 "
     "rd.systemd.default_device_timeout_sec=60s rd.systemd.default_timeout_start_sec=90s loglevel=4 systemd.show_status=auto"
 )
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 from urllib.parse import unquote
 
-from parts.host import IMAGE, Failed, digest, output, run, say, sha256
+from parts.host import IMAGE, Failed, digest, output, remove, run, say, sha256
 
 LOCK = IMAGE / "packages.lock"
 RELEASE = "trixie"
@@ -56,6 +56,11 @@ class Apt:
                 "APT::Install-Recommends": "false",
                 "APT::Get::AllowUnauthenticated": "false",
                 "APT::Sandbox::User": "root",
+                # All lists, and signed ones, or none: the machine's own apt may be less strict.
+                "APT::Update::Error-Mode": "any",
+                "Acquire::AllowInsecureRepositories": "false",
+                "Acquire::AllowWeakRepositories": "false",
+                "Acquire::AllowDowngradeToInsecureRepositories": "false",
                 "Acquire::Languages": "none",
                 "Acquire::Retries": "3",
                 "Dir::Etc::sourcelist": folder / "sources.list",
@@ -70,6 +75,9 @@ class Apt:
         ]
 
     def update(self):
+        # What an earlier one has left is not taken for what the mirror has.
+        remove(self.folder / "lists")
+        (self.folder / "lists/partial").mkdir(parents=True)
         run(["apt-get", *self.options, "-q", "update"], log=self.folder / "update.log")
 
     def resolve(self, wanted):

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from parts.host import IMAGE, REPO, Failed, Tools, remove, run, say, stage
+from parts.host import IMAGE, REPO, Failed, Tools, caller, cargo, cargo_home, remove, run, say, stage
 from parts.packages import listed
 
 MODULES = REPO / "modules"
@@ -19,13 +19,14 @@ def binary(given):
         return given
     say("cargo build --release")
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target"))
-    home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    flags = f"--remap-path-prefix={REPO}=/src --remap-path-prefix={home}=/cargo"
-    run(
-        ["cargo", "build", "--release", "--locked", "--quiet", "--bin", "custodian", "--target-dir", target / "image-build"],
-        cwd=REPO, env={**os.environ, "RUSTFLAGS": flags, "SOURCE_DATE_EPOCH": "0"},
-    )  # fmt: skip
-    return target / "image-build/release/custodian"
+    folder = target.absolute() / "image-build"
+    folder.mkdir(parents=True, exist_ok=True)
+    if who := caller():
+        os.chown(folder, who.pw_uid, who.pw_gid)
+    flags = f"--remap-path-prefix={REPO}=/src --remap-path-prefix={cargo_home()}=/cargo"
+    build = ["build", "--release", "--locked", "--quiet", "--bin", "custodian", "--target-dir", folder]
+    run(**cargo(build, RUSTFLAGS=flags, SOURCE_DATE_EPOCH="0"))
+    return folder / "release/custodian"
 
 
 def font(cache, tools_tree):
@@ -135,10 +136,12 @@ def overlay(root, program, keyring):
 
 
 def link(root):
-    """Links that only this image has."""
-    # What a school gives outlives the image: modules/units/tmpfiles.d makes where this leads.
-    remove(root / "etc/custodian")
-    (root / "etc/custodian").symlink_to("/var/lib/custodian/etc")
+    """Links into the state partition."""
+    # What a school gives, and keys that the machine holds, outlive the image: modules/units/tmpfiles.d makes where this leads.
+    for name, place in (("custodian", "etc"), ("credstore", "credstore")):
+        remove(root / "etc" / name)
+        (root / "etc").mkdir(exist_ok=True)
+        (root / "etc" / name).symlink_to(f"/var/lib/custodian/{place}")
 
 
 def lay(tree, over):
@@ -208,9 +211,7 @@ def users(root, tools, cache):
             if (kind, name) not in lock:
                 new.append(f"{kind} {name} {number}")
     if new:
-        with open(USERS, "a") as f:
-            f.write("".join(f"{l}\n" for l in new))
-        say(f"image/users.lock has new lines, commit them: {', '.join(new)}")
+        raise Failed("image/users.lock lacks these, whose numbers must be the same in every version: add them there, and commit it\n" + "\n".join(new))
     for name in ("passwd", "group", "shadow", "gshadow"):
         remove(root / f"etc/{name}-")
     passwd = (root / "etc/passwd").read_text()

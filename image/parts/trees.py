@@ -9,6 +9,8 @@ from parts.packages import LOCK, RELEASE, listed, repository
 
 # Packages are laid out the same whatever commit is built; the files of the image get the commit's time when it is packed.
 EPOCH = 0
+# What makes trees goes into them as packages do.
+THIS = [Path(__file__), *(IMAGE / "parts" / name for name in ("host.py", "packages.py"))]
 
 
 def tools_tree(cache, mirror):
@@ -27,7 +29,7 @@ def tools_tree(cache, mirror):
             log=cache / "tools.log",
         )  # fmt: skip
 
-    return stage(cache, "tools", [IMAGE / "tools.packages", locked_for("tools"), Path(__file__)], make) / "tree"
+    return stage(cache, "tools", [IMAGE / "tools.packages", locked_for("tools"), *THIS], make) / "tree"
 
 
 def locked_for(use):
@@ -54,4 +56,5 @@ def tree(cache, tools_tree, mirror, name):
         )  # fmt: skip
         shutil.rmtree(work)
 
-    return stage(cache, name, [conf, locked_for("image")], make)
+    # What is made of this tree is kept by its name, and so by the tools, too.
+    return stage(cache, name, [conf, locked_for("image"), tools_tree.parent.name, *THIS], make)

@@ -126,6 +126,10 @@ pub(super) fn refused_text(refused: &Refused, lang: Lang) -> String {
             lines.push(t(lang, "plan.refused_disks", &[]));
             lines.extend(notes.iter().map(|n| format!("  - {}", text::disk(lang, n))));
         }
+        Refused::Links(notes) => {
+            lines.push(t(lang, "plan.refused_links", &[]));
+            lines.extend(notes.iter().map(|n| format!("  - {}", text::link(lang, n))));
+        }
         Refused::Unsafe(_) => lines.push(refused.to_string()),
     }
     lines.join("\n")
@@ -138,6 +142,7 @@ pub(super) fn refused_json(refused: &Refused, lang: Lang) -> serde_json::Value {
             serde_json::json!({ "ok": false, "why": "short", "short": short, "capacity": capacity, "message": message })
         }
         Refused::Disks(disks) => serde_json::json!({ "ok": false, "why": "disks", "disks": disks, "message": message }),
+        Refused::Links(links) => serde_json::json!({ "ok": false, "why": "links", "links": links, "message": message }),
         Refused::Unsafe(_) => serde_json::json!({ "ok": false, "why": "unsafe", "message": message }),
     }
 }

@@ -83,7 +83,13 @@ pub enum What {
     /// Address, fingerprint, unlocking or role of a recorder.
     RecorderChanged { recorder: RecorderId },
     /// How a recorder is wired. `weaker`: the cameras' network is not its own any more, or another one, or the time comes from elsewhere.
-    Network { recorder: RecorderId, weaker: bool },
+    /// `clock`: the time service starts anew, which may make the clock jump.
+    Network {
+        recorder: RecorderId,
+        weaker: bool,
+        #[serde(default)]
+        clock: bool,
+    },
     /// This machine becomes another recorder: other cameras, other disks.
     Identity { from: RecorderId, to: RecorderId },
     /// Areas: name, kind, reason.
@@ -386,7 +392,10 @@ fn network(was: &Recorder, is: &Recorder) -> Option<Change> {
     let weaker = moved || was.ntp != now.ntp && !was.ntp.is_empty();
     // Other servers for the time touch no wire.
     let lost_seconds = if (&was.school, &was.cameras) == (&now.school, &now.cameras) { 0 } else { NEW_SESSION };
-    let what = What::Network { recorder: is.id.clone(), weaker };
+    // What chrony is told, it is told by a start; the first answers after one may set the clock at once.
+    let served = |n: &Network| n.cameras.as_ref().and_then(|c| c.address).map(|a| a.net());
+    let clock = was.ntp != now.ntp || served(was) != served(now);
+    let what = What::Network { recorder: is.id.clone(), weaker, clock };
     Some(Change { guarded: weaker, lost_seconds, ..Change::plain(what) })
 }
 

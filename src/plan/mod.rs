@@ -10,6 +10,7 @@ mod disks;
 pub mod guard;
 mod health;
 mod layout;
+mod links;
 mod lint;
 mod model;
 mod network;
@@ -25,6 +26,7 @@ pub use backup::{BACKUP, BACKUP_DISKS, BACKUP_TIMER, backup_mount_point, is_volu
 pub use capacity::{Capacity, Given, Held, Measured, Need, USUAL_RATE, VolumeUse, capacity, daily};
 pub use changes::{Change, Side, What, changes};
 pub use disks::{DiskNote, Note};
+pub use links::LinkNote;
 pub use lint::{Lint, lint};
 pub use model::{Base, FORMAT, Layout, Plan, Recover, Step};
 pub use network::{NETWORK, SYSTEM, is_system_file};
@@ -92,6 +94,9 @@ pub enum Refused {
     /// Disks that cannot be what the site says.
     #[error("{} disk(s) of the site cannot be used", .0.len())]
     Disks(Vec<DiskNote>),
+    /// Network cards that this machine does not have.
+    #[error("the site names network cards that this machine does not have as it says")]
+    Links(Vec<LinkNote>),
     /// A mistake of this program.
     #[error("this plan is not safe to apply, which is a mistake in this program: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unsafe(Vec<Lint>),
@@ -100,7 +105,8 @@ pub enum Refused {
 /// Makes a plan.
 ///
 /// # Errors
-/// If the site's promise does not fit on its disks and the site does not accept that, or a disk that it newly names is not fit.
+/// If the site's promise does not fit on its disks and the site does not accept that, or a disk or a network card that it newly
+/// names is not fit.
 pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
     let empty = Layout::new();
     let before = input.before.map(|b| b.side);
@@ -122,6 +128,11 @@ pub fn make(input: &Input<'_>) -> Result<Plan, Refused> {
     let disks = input.inventory.map_or_else(Vec::new, |i| disks::notes(input.site, input.recorder, i, &known));
     if disks.iter().any(|d| d.fatal) {
         return Err(Refused::Disks(disks.into_iter().filter(|d| d.fatal).collect()));
+    }
+    let wired = before.filter(|_| same).and_then(|b| b.site.recorder(input.recorder)).and_then(|r| r.network.as_ref());
+    let links = input.inventory.map_or_else(Vec::new, |i| links::notes(input.site, input.recorder, i, wired));
+    if !links.is_empty() {
+        return Err(Refused::Links(links));
     }
     let room = capacity(&given);
     let short = (!room.fits).then(|| short::short(&given, &room));

@@ -336,6 +336,12 @@ mod tests {
             assert!(changes.len() <= 1, "{changes:?}");
             changes.first().map(|c| (c.guarded, c.lost_seconds > 0))
         };
+        let clock = |before: &str, after: &str| {
+            let (before, after, layout) = (site(before), site(after), crate::plan::Layout::new());
+            let side = |site| crate::plan::Side { site, layout: &layout, secrets: None };
+            let changes = crate::plan::changes(Some(side(&before)), side(&after));
+            crate::plan::text::change(crate::types::Lang::En, &changes[0]).contains("clock may jump")
+        };
         let cameras = "network.cameras = { link = \"eth1\", address = \"10.20.1.2/24\" }";
         let (moved, other) = (cameras.replace("eth1", "eth2"), cameras.replace("1.2/24", "1.3/24"));
         assert_eq!(change("", cameras), Some((false, true)), "that is more");
@@ -345,6 +351,9 @@ mod tests {
         assert_eq!(change("", "network.ntp = [\"10.20.0.1\"]"), Some((false, false)), "better than the internet's");
         assert_eq!(change("network.ntp = [\"10.20.0.1\"]", "network.ntp = [\"10.20.0.9\"]"), Some((true, false)));
         assert_eq!(change("network.ntp = [\"10.20.0.1\"]", ""), Some((true, false)));
+        assert!(clock("", "network.ntp = [\"10.20.0.1\"]"), "chrony starts anew");
+        assert!(clock("", cameras) && clock(cameras, &cameras.replace("20.1.2", "30.1.2")), "another net is served");
+        assert!(!clock(cameras, &other) && !clock(cameras, &moved), "chrony's file is the same");
         assert_eq!(change("", "network = {}").map(|c| c.0), Some(false), "it reads otherwise and says the same");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Change, DiskNote, Layout, Note, Recover, Remedy, Short, Step, What};
+use super::{Change, DiskNote, Layout, LinkNote, Note, Recover, Remedy, Short, Step, What};
 use crate::{
     lang::t,
     types::{CameraId, Lang, VolumeName},
@@ -88,8 +88,9 @@ pub fn change(lang: Lang, change: &Change) -> String {
         What::RecorderAdded { recorder } => say("recorder_added", &[("recorder", recorder.as_str())]),
         What::RecorderRemoved { recorder } => say("recorder_removed", &[("recorder", recorder.as_str())]),
         What::RecorderChanged { recorder } => say("recorder_changed", &[("recorder", recorder.as_str())]),
-        What::Network { recorder, weaker } => {
-            say(if *weaker { "network_weaker" } else { "network" }, &[("recorder", recorder.as_str())])
+        What::Network { recorder, weaker, clock } => {
+            let text = say(if *weaker { "network_weaker" } else { "network" }, &[("recorder", recorder.as_str())]);
+            if *clock { text + &say("network_clock", &[]) } else { text }
         }
         What::Identity { from, to } => say("identity", &[("from", from.as_str()), ("to", to.as_str())]),
         What::Areas { areas } => say("areas", &[("areas", &list(lang, areas))]),
@@ -137,6 +138,16 @@ pub fn disk(lang: Lang, note: &DiskNote) -> String {
         Note::TooSmall { stated, size } => {
             say("too_small", &[("stated", &stated.to_string()), ("size", &size.to_string())])
         }
+    }
+}
+
+/// What is wrong with a network card of the site, and what to do about it.
+pub fn link(lang: Lang, note: &LinkNote) -> String {
+    match note {
+        LinkNote::Gone { place, link, there } => {
+            t(lang, "plan.link_gone", &[("place", place), ("link", link), ("there", &list(lang, there))])
+        }
+        LinkNote::Twice { school, cameras } => t(lang, "plan.link_twice", &[("school", school), ("cameras", cameras)]),
     }
 }
 

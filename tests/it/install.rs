@@ -18,7 +18,7 @@ use custodian::{
     types::WallNs,
 };
 
-use crate::support::{loops::Loops, mounts};
+use crate::support::{lacking, loops::Loops, mounts};
 
 const SYSTEM: &str = "ata-System_1";
 const FOOTAGE: &str = "ata-Footage_1";
@@ -37,10 +37,7 @@ fn possible() -> bool {
     let there = |tool: &&str| Command::new("which").arg(tool).output().is_ok_and(|out| out.status.success());
     let missing: Vec<&str> = tools.into_iter().filter(|tool| !there(tool)).collect();
     if !missing.is_empty() {
-        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
-        {
-            eprintln!("NOT TESTED: these programs are not installed: {missing:?}");
-        }
+        lacking(&format!("these programs are not installed: {missing:?}"));
     }
     mounts::possible() && missing.is_empty()
 }

@@ -22,6 +22,7 @@ mod format;
 mod health;
 mod health_look;
 mod holds;
+mod image;
 mod install;
 mod layering;
 mod ledger;

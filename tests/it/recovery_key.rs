@@ -13,7 +13,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{loops::Loops, mounts};
+use crate::support::{lacking, loops::Loops, mounts};
 
 const NAME: &str = "ata-X_1";
 const MIB: u64 = 512;
@@ -24,10 +24,7 @@ fn possible() -> bool {
     let tools = ["cryptsetup", "systemd-repart", "mkfs.xfs", "mkfs.ext4"];
     let missing: Vec<&str> = tools.into_iter().filter(|tool| !there(tool)).collect();
     if !missing.is_empty() {
-        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
-        {
-            eprintln!("NOT TESTED: these programs are not installed: {missing:?}");
-        }
+        lacking(&format!("these programs are not installed: {missing:?}"));
     }
     mounts::possible() && missing.is_empty()
 }

@@ -22,6 +22,7 @@ let
       _: f: if f.text != null then f.text else "${toString f.source}"
     ) config.environment.etc;
     chrony = config.services.chrony.extraConfig;
+    chronyd = config.services.chrony.extraFlags;
     suppressed = config.systemd.suppressedSystemUnits;
     generators = builtins.attrNames config.systemd.generators;
     kernel = config.boot.kernelParams;

@@ -45,18 +45,19 @@ pub fn wired_possible() -> bool {
 
 fn is_possible(system: &System) -> bool {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
-    let why = if nix::unistd::geteuid().is_root() && there("systemd-nspawn") && there("debootstrap") {
-        packages(system).err()
-    } else {
-        Some("it takes root, systemd-nspawn and debootstrap".to_owned())
-    };
-    if let Some(why) = &why {
-        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
-        {
-            eprintln!("NOT TESTED on a machine with systemd: {why}");
-        }
+    if !nix::unistd::geteuid().is_root() {
+        super::not_possible("a machine with systemd takes root");
+        return false;
     }
-    why.is_none()
+    let made = if there("systemd-nspawn") && there("debootstrap") {
+        packages(system)
+    } else {
+        Err("it takes systemd-nspawn and debootstrap".to_owned())
+    };
+    if let Err(why) = &made {
+        super::lacking(&format!("a machine with systemd: {why}"));
+    }
+    made.is_ok()
 }
 
 /// The folder with the packages, made once; or why they cannot be had.

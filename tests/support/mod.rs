@@ -32,6 +32,20 @@ pub fn free_address() -> SocketAddr {
     address
 }
 
+/// Says that something is not tested, because programs or packages are missing. `tests/run` brings them, so in CI that is a failure: whole
+/// suites would pass there without having run.
+pub fn lacking(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "NOT TESTED, though this is CI: {what}");
+    not_possible(what);
+}
+
+/// Says that something is not tested, because of who runs the tests, or because the kernel does not let it be done. A machine for CI may be such
+/// a one: a container without loop devices, FUSE or network namespaces.
+#[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+pub fn not_possible(what: &str) {
+    eprintln!("NOT TESTED: {what}");
+}
+
 /// Waits until `ready` has something to say, looking every 20 ms. Panics after `limit`, naming what was waited for.
 pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
     #[expect(clippy::disallowed_methods, reason = "a limit on a real process, by real time")]

@@ -16,10 +16,7 @@ pub fn xfs_possible() -> bool {
     let there = |tool: &str| Command::new(tool).arg("-V").output().is_ok_and(|out| out.status.success());
     let tools = there("mkfs.xfs") && there("xfs_io");
     if !tools {
-        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
-        {
-            eprintln!("NOT TESTED: mkfs.xfs and xfs_io are not installed");
-        }
+        super::lacking("mkfs.xfs and xfs_io are not installed");
     }
     tools && possible()
 }
@@ -32,10 +29,7 @@ pub fn fuse_possible() -> bool {
 fn can_mount(device: &str, it_takes: &str) -> bool {
     let can = nix::unistd::geteuid().is_root() && Path::new(device).exists();
     if !can {
-        #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
-        {
-            eprintln!("NOT TESTED: {it_takes}");
-        }
+        super::not_possible(it_takes);
     }
     can
 }

@@ -20,17 +20,15 @@ impl Net {
     pub fn possible() -> bool {
         let there =
             |program: &str, arg: &str| Command::new(program).arg(arg).output().is_ok_and(|o| o.status.success());
-        let all = nix::unistd::geteuid().is_root() && there("ip", "-V") && there("nft", "--version") && {
-            let own = ["--net", "nft", "add", "table", "inet", "x"];
-            Command::new("unshare").args(own).output().is_ok_and(|o| o.status.success())
-        };
-        if !all {
-            #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
-            {
-                eprintln!(
-                    "NOT TESTED in network namespaces: it takes root, iproute2, nftables, and a kernel that lets them be used"
-                );
-            }
+        let installed = there("ip", "-V") && there("nft", "--version");
+        if !installed {
+            super::lacking("iproute2 and nftables are not installed");
+        }
+        let own = ["--net", "nft", "add", "table", "inet", "x"];
+        let allowed = || Command::new("unshare").args(own).output().is_ok_and(|o| o.status.success());
+        let all = installed && nix::unistd::geteuid().is_root() && allowed();
+        if installed && !all {
+            super::not_possible("network namespaces take root, and a kernel that lets them and nftables be used");
         }
         all
     }

@@ -333,6 +333,7 @@ impl<'a> Session<'a> {
                     // The same, in other words, stands there already.
                     Refused::Disks(_) if !wrong.is_empty() => {}
                     Refused::Disks(notes) => wrong.extend(notes.iter().map(|n| plan::text::disk(self.lang, n))),
+                    Refused::Links(notes) => wrong.extend(notes.iter().map(|n| plan::text::link(self.lang, n))),
                     Refused::Short { short, .. } => {
                         wrong.push(t(self.lang, "plan.refused_short", &[]));
                         wrong.extend(plan::text::short(self.lang, short));

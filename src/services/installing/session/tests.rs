@@ -298,6 +298,8 @@ fn what_cannot_be_is_refused_before_anything_is_asked_for_it() {
         refused("a disk that is not here", papers(), &["2"]);
         refused("a disk that holds something", with("ata-NEW", "ata-TEACHER"), &["1"]);
         refused("another volume", with("name = \"a2\"", "name = \"a3\""), &["1"]);
+        let wires = "unlock = \"none\"\nnetwork.school = { link = \"enp1so\" }\n";
+        refused("a network card that is not here", with("unlock = \"none\"\n", wires), &["1"]);
         refused("nobody", papers(), &["1"]);
         let install = |text: &str| Papers { install: Some(text.into()), ..papers() };
         refused("a wrong install.toml", install("recorder = 1\n"), &[]);
