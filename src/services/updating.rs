@@ -1,7 +1,7 @@
 //! What `custodian update` consists of: the machine's folders, the site's hours, the recorder's answer.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs,
     path::{Path, PathBuf},
     thread,
@@ -26,7 +26,7 @@ use crate::{
     types::{WallNs, event, wire::Status},
     update::{
         DEFINITIONS, Entry, Fetched, Machine, Seen, Stage, State, Updates, Verdict, Version, Watch, Word, folder_url,
-        read, wait,
+        Trial, read, wait,
     },
 };
 
@@ -106,7 +106,7 @@ pub fn known(state: &Path) -> anyhow::Result<Known> {
     Ok(Known {
         state: read(&RealFiles, &Paths::new(state).updates())?,
         running: machine.running().ok(),
-        on_probation: machine.on_probation(),
+        on_probation: machine.trial() == Trial::Counted,
         entries: machine.entries().unwrap_or_default(),
     })
 }
@@ -285,21 +285,41 @@ fn verdict(state: &Path, commands: &dyn Commands) -> Verdict {
     }
 }
 
+/// What is to be said of a start: one that may be counted is judged, and never taken for one that is not.
+fn of_start(trial: Trial, judge: impl FnOnce() -> Verdict) -> Verdict {
+    match trial {
+        Trial::NotCounted => Verdict::Good,
+        Trial::Counted => judge(),
+        Trial::Unknown => Verdict::NotYet("it is not known yet whether this start is counted".to_owned()),
+    }
+}
+
 struct Proof<'a> {
     state: &'a Path,
+    machine: &'a Machine<'a>,
+    trial: Cell<Trial>,
     said: RefCell<String>,
 }
 
-impl Watch for Proof<'_> {
-    fn verdict(&self) -> Verdict {
-        let verdict = match verdict(self.state, &RealCommands) {
+impl Proof<'_> {
+    fn judge(&self) -> Verdict {
+        match verdict(self.state, &RealCommands) {
             // That it is good has to be on the disk before it is called so.
             Verdict::Good => match act(self.state, |updates| Ok(updates.good()?)) {
                 Ok(()) => Verdict::Good,
                 Err(e) => Verdict::NotYet(format!("{e:#}")),
             },
             not_yet @ Verdict::NotYet(_) => not_yet,
-        };
+        }
+    }
+}
+
+impl Watch for Proof<'_> {
+    fn verdict(&self) -> Verdict {
+        if self.trial.get() == Trial::Unknown {
+            self.trial.set(self.machine.trial());
+        }
+        let verdict = of_start(self.trial.get(), || self.judge());
         if let Verdict::NotYet(why) = &verdict
             && *self.said.borrow() != *why
         {
@@ -326,15 +346,22 @@ impl Watch for Proof<'_> {
 /// If it has not proven itself.
 pub fn prove(state: &Path) -> anyhow::Result<()> {
     let machine = machine(boot()?);
-    if !machine.on_probation() {
+    let trial = machine.trial();
+    if trial == Trial::NotCounted {
         return Ok(());
     }
     // What is not started there is not proven, and nobody is thrown out of it.
     let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     anyhow::ensure!(options.split_whitespace().all(|o| o != RESCUE), "rescue mode proves nothing");
-    let proof = Proof { state, said: RefCell::default() };
+    let proof = Proof { state, machine: &machine, trial: Cell::new(trial), said: RefCell::default() };
     let Err(why) = wait(&RealClock, &proof, PROBATION) else { return Ok(()) };
-    if machine.on_probation() {
+    let counted = match machine.trial() {
+        Trial::Counted => true,
+        Trial::NotCounted => false,
+        // This runs before anybody calls the start a good one: if the loader has counted it, it counts.
+        Trial::Unknown => machine.was_counted(),
+    };
+    if counted {
         log::error!(
             MESSAGE_ID = event::UPDATE_NOT_GOOD, CAUSE = why.as_str();
             "this start has not proven the version that runs, and the machine restarts: {why}"
@@ -394,6 +421,15 @@ mod tests {
         ] {
             assert_eq!(is_open(&site, at(time)), if open { Ok(()) } else { Err(NotNow::OtherHours) }, "{time}");
         }
+    }
+
+    #[test]
+    fn a_start_of_which_nothing_is_known_is_not_called_good() {
+        let not_yet = || Verdict::NotYet("no recorder answers".into());
+        assert!(matches!(of_start(Trial::Unknown, || Verdict::Good), Verdict::NotYet(_)));
+        assert_eq!(of_start(Trial::Counted, not_yet), not_yet());
+        assert_eq!(of_start(Trial::Counted, || Verdict::Good), Verdict::Good);
+        assert_eq!(of_start(Trial::NotCounted, not_yet), Verdict::Good);
     }
 
     #[test]

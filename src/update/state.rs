@@ -138,6 +138,17 @@ pub enum Tries {
     Left(u32),
 }
 
+/// Whether the loader counts this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// It does, and has not been told that it is a good one.
+    Counted,
+    /// It does not, or has been told.
+    NotCounted,
+    /// It cannot be asked: nothing follows from that.
+    Unknown,
+}
+
 /// What the machine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -145,8 +156,8 @@ pub struct Facts {
     pub running: Version,
     /// Which boot this is.
     pub boot: String,
-    /// Whether the loader counts this boot, and has not been told that it is a good one.
-    pub on_probation: bool,
+    /// Whether the loader counts this boot.
+    pub trial: Trial,
     /// How often the candidate will still be started.
     pub tries: Tries,
 }
@@ -279,9 +290,11 @@ impl State {
         let Some(mut candidate) = self.candidate.clone() else { return Seen::Nothing };
         let written = matches!(candidate.stage, Stage::Writing | Stage::Applied | Stage::Trying);
         if facts.running == candidate.version {
-            if !written || !facts.on_probation {
+            match facts.trial {
                 // It runs and nobody counts: it was found good, or put there by other hands.
-                return self.prove(&candidate, stamp);
+                Trial::NotCounted => return self.prove(&candidate, stamp),
+                Trial::Unknown => return Seen::Nothing,
+                Trial::Counted => {}
             }
             let new = candidate.stage != Stage::Trying;
             candidate.stage = Stage::Trying;
