@@ -59,6 +59,10 @@ fn machine(boot: String) -> Machine<'static> {
     }
 }
 
+fn lock(paths: &Paths) -> PathBuf {
+    paths.updates().join("lock")
+}
+
 /// Does something with this machine's updates; one at a time.
 ///
 /// # Errors
@@ -72,7 +76,7 @@ pub fn act<T>(state: &Path, act: impl FnOnce(&Updates<'_>) -> anyhow::Result<T>)
     for dir in [paths.updates(), PathBuf::from(RUN)] {
         crate::sys::Files::make_dir(&RealFiles, &dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    let _lock = Lock::take(&paths.updates().join("lock"), "another command is at work on an update")?;
+    let _lock = Lock::take(&lock(&paths), "another command is at work on an update")?;
     let free = |dir: &Path| RealDisk.space(dir).map(|space| space.free);
     act(&Updates {
         machine: machine(boot()?),
@@ -133,14 +137,19 @@ fn in_force(state: &Path) -> Option<Site> {
 /// If it cannot be reached, is not signed, and the like.
 pub fn fetch_when_due(state: &Path) -> anyhow::Result<Option<Fetched>> {
     let Some(url) = in_force(state).and_then(|site| site.update_url().cloned()) else { return Ok(None) };
-    act(state, |updates| {
-        let (known, ..) = updates.look()?;
-        let under_way = known.candidate.is_some_and(|c| !matches!(c.stage, Stage::Offered | Stage::Consented));
-        let day = i64::try_from(DAY.as_nanos()).unwrap_or(i64::MAX);
-        // A clock that was wrong may have said that it will have been looked tomorrow.
-        let due = known.looked.is_none_or(|at| !(0..day).contains(&RealClock.wall().since(at)));
-        if under_way || !due { Ok(None) } else { Ok(Some(updates.fetch(url.as_str(), None)?)) }
-    })
+    // Before anything else: the loader, which is asked of a version that is written, cannot be seen from this service's sandbox, and what
+    // became of such a version is for `apply` to find out.
+    if !fetch_is_due(&read(&RealFiles, &Paths::new(state).updates())?, RealClock.wall()) {
+        return Ok(None);
+    }
+    act(state, |updates| Ok(Some(updates.fetch(url.as_str(), None)?)))
+}
+
+fn fetch_is_due(known: &State, now: WallNs) -> bool {
+    let under_way = known.candidate.as_ref().is_some_and(|c| !matches!(c.stage, Stage::Offered | Stage::Consented));
+    let day = i64::try_from(DAY.as_nanos()).unwrap_or(i64::MAX);
+    // A clock that was wrong may have said that it will have been looked tomorrow.
+    !under_way && known.looked.is_none_or(|at| !(0..day).contains(&now.since(at)))
 }
 
 /// What came of it that an update was to be made if it is due.
@@ -329,7 +338,12 @@ impl Watch for Proof<'_> {
         verdict
     }
 
-    fn waits_for_a_person(&self) -> bool {
+    fn does_not_count(&self) -> bool {
+        // Whoever is at work on an update has hours for it, and the machine is not to restart for that.
+        let paths = Paths::new(self.state);
+        if paths.updates().is_dir() && Lock::take(&lock(&paths), "").is_err() {
+            return true;
+        }
         let names = fs::read_dir(QUESTIONS).into_iter().flatten().flatten();
         names.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| name.starts_with("ask."))
     }
@@ -395,7 +409,10 @@ pub fn start_other() -> anyhow::Result<Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{FakeCommands, Output};
+    use crate::{
+        sys::{FakeCommands, Output},
+        update::Candidate,
+    };
 
     fn site(update: &str) -> Site {
         let text = include_str!("../../image/site.example.toml");
@@ -430,6 +447,50 @@ mod tests {
         assert_eq!(of_start(Trial::Counted, not_yet), not_yet());
         assert_eq!(of_start(Trial::Counted, || Verdict::Good), Verdict::Good);
         assert_eq!(of_start(Trial::NotCounted, not_yet), Verdict::Good);
+    }
+
+    #[test]
+    fn nothing_is_fetched_while_a_version_is_under_way() {
+        let candidate = |stage| Candidate {
+            version: "0.2.0".parse().unwrap(),
+            sums: crate::types::merkle::Hash([7; 32]),
+            offered: WallNs(0),
+            stage,
+            written_in: None,
+        };
+        let due = |stage: Option<Stage>, looked| {
+            fetch_is_due(&State { candidate: stage.map(candidate), looked, ..State::default() }, WallNs(DAY.as_nanos() as i64))
+        };
+        assert!(due(None, None) && due(None, Some(WallNs(0))) && !due(None, Some(WallNs(1))));
+        assert!(due(Some(Stage::Offered), None) && due(Some(Stage::Consented), None));
+        for stage in [Stage::Writing, Stage::Applied, Stage::Trying] {
+            assert!(!due(Some(stage), None), "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_at_work_on_an_update_stops_the_clock() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = crate::sys::FakeFiles::new();
+        let commands = FakeCommands::new(|_, _: &[&str]| Ok(Output::default()));
+        let machine = Machine {
+            commands: &commands,
+            files: &files,
+            os_release: PathBuf::new(),
+            boot: String::new(),
+            definitions: PathBuf::new(),
+            run: PathBuf::new(),
+        };
+        let proof =
+            Proof { state: dir.path(), machine: &machine, trial: Cell::new(Trial::Counted), said: RefCell::default() };
+        let paths = Paths::new(dir.path());
+        fs::create_dir_all(paths.updates()).unwrap();
+        let before = proof.does_not_count();
+        let held = Lock::take(&lock(&paths), "").unwrap();
+        assert!(proof.does_not_count());
+        drop(held);
+        assert_eq!(proof.does_not_count(), before, "it goes on");
+        assert!(!before, "nobody is asked for a password here");
     }
 
     #[test]

@@ -128,6 +128,31 @@ fn one_that_comes_up_and_is_not_good_is_tried_again_and_then_left() {
 }
 
 #[test]
+fn a_loader_that_cannot_be_asked_makes_nothing_good() {
+    let world = World::new("0.1.0");
+    world.publish("0.2.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.2.0").unwrap();
+    apply(&world).unwrap();
+    world.restart(|_| true);
+    world.blind(true);
+    let (state, seen) = look(&world);
+    assert_eq!((seen, state.candidate.map(|c| c.stage), state.good), (Seen::Nothing, Some(Stage::Applied), None));
+    // Nor when it is known that it is tried.
+    world.blind(false);
+    assert_eq!(stage(&world), Some(Stage::Trying));
+    world.blind(true);
+    assert!(matches!(fetch(&world), Err(UpdateError::NotNewer { .. } | UpdateError::UnderWay { .. })));
+    let (state, seen) = look(&world);
+    assert_eq!((seen, state.candidate.map(|c| c.stage), state.good), (Seen::Nothing, Some(Stage::Trying), None));
+    assert_eq!(world.told(), ["consented", "applied"]);
+    // So it is known, too, that it fell back.
+    world.blind(false);
+    world.restart(|v| v != "0.2.0");
+    assert_eq!(look(&world).1, Seen::FellBack);
+}
+
+#[test]
 fn what_is_not_signed_or_not_what_was_signed_is_not_offered() {
     let world = World::new("0.1.0");
     let none = |world: &World| {
