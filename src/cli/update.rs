@@ -138,7 +138,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
             say.done(if restart { "restarts" } else { "written" }, &version)
         }),
         Verb::Other(OtherArgs { restart }) => {
-            let version = updating::start_other()?;
+            let version = updating::start_other(state)?;
             if restart {
                 updating::act(state, |updates| Ok(updates.machine.reboot()?))?;
             }

@@ -25,10 +25,13 @@ use crate::{
     sys::{Clock as _, Commands, Disk as _, RealClock, RealCommands, RealDisk, RealFiles},
     types::{WallNs, event, wire::Status},
     update::{
-        DEFINITIONS, Entry, Fetched, Machine, Seen, Stage, State, Updates, Verdict, Version, Watch, Word, folder_url,
-        Trial, read, wait,
+        DEFINITIONS, Entry, Fetched, Machine, Refusal, Seen, Stage, State, Updates, Verdict, Version, Watch, Word, folder_url,
+        Trial, Tries, read, wait,
     },
 };
+
+#[cfg(test)]
+mod tests;
 
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-update";
@@ -368,7 +371,9 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
     let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     anyhow::ensure!(options.split_whitespace().all(|o| o != RESCUE), "rescue mode proves nothing");
     let proof = Proof { state, machine: &machine, trial: Cell::new(trial), said: RefCell::default() };
-    let Err(why) = wait(&RealClock, &proof, PROBATION) else { return Ok(()) };
+    let Err(why) = wait(&RealClock, &proof, PROBATION) else {
+        return may_stay(&machine.running()?, &read(&RealFiles, &Paths::new(state).updates())?.refused);
+    };
     let counted = match machine.trial() {
         Trial::Counted => true,
         Trial::NotCounted => false,
@@ -385,6 +390,13 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
     anyhow::bail!("this start has not proven itself: {why}")
 }
 
+/// Whether a version that is good may be called so: one that was refused is not started again by itself, however it came to run.
+fn may_stay(running: &Version, refused: &[Refusal]) -> anyhow::Result<()> {
+    let is_refused = refused.iter().any(|r| r.version == *running);
+    anyhow::ensure!(!is_refused, "version {running} was refused: it runs this once, and is not called good");
+    Ok(())
+}
+
 /// Starts the machine again.
 ///
 /// # Errors
@@ -397,133 +409,25 @@ pub fn restart() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If there is no other, or the loader does not take it.
-pub fn start_other() -> anyhow::Result<Version> {
+pub fn start_other(state: &Path) -> anyhow::Result<Version> {
     let machine = machine(boot()?);
     let running = machine.running()?;
     let entries = machine.entries()?;
-    let other = entries.iter().find(|entry| entry.version != running).context("the other slot is empty")?;
+    let known = read(&RealFiles, &Paths::new(state).updates());
+    let other = other(&entries, &running, &known.map(|k| k.refused).unwrap_or_default())?;
     machine.start_next(other)?;
     Ok(other.version.clone())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        sys::{FakeCommands, Output},
-        update::Candidate,
-    };
-
-    fn site(update: &str) -> Site {
-        let text = include_str!("../../image/site.example.toml");
-        let cut = text.find("[update]").map_or(text, |at| &text[..at]);
-        let Ok(site) = site::parse(&format!("{cut}{update}"), "site.toml") else { panic!("{update}") };
-        site
-    }
-
-    #[test]
-    fn hours_are_those_of_the_school() {
-        let site = site("[update]\nwindow = [\"sun 02:00-04:00\", \"wed 22:00-01:00\"]\n");
-        assert_eq!(site.timezone().iana_name(), Some("Asia/Ho_Chi_Minh"));
-        // 2026-11-22 is a Sunday; the school is seven hours ahead.
-        let at = |text: &str| WallNs(i64::try_from(text.parse::<jiff::Timestamp>().unwrap().as_nanosecond()).unwrap());
-        for (time, open) in [
-            ("2026-11-21T18:59:59Z", false),
-            ("2026-11-21T19:00:00Z", true),
-            ("2026-11-21T20:59:59Z", true),
-            ("2026-11-21T21:00:00Z", false),
-            ("2026-11-25T15:00:00Z", true),
-            ("2026-11-25T17:59:59Z", true),
-            ("2026-11-25T18:00:00Z", false),
-        ] {
-            assert_eq!(is_open(&site, at(time)), if open { Ok(()) } else { Err(NotNow::OtherHours) }, "{time}");
-        }
-    }
-
-    #[test]
-    fn a_start_of_which_nothing_is_known_is_not_called_good() {
-        let not_yet = || Verdict::NotYet("no recorder answers".into());
-        assert!(matches!(of_start(Trial::Unknown, || Verdict::Good), Verdict::NotYet(_)));
-        assert_eq!(of_start(Trial::Counted, not_yet), not_yet());
-        assert_eq!(of_start(Trial::Counted, || Verdict::Good), Verdict::Good);
-        assert_eq!(of_start(Trial::NotCounted, not_yet), Verdict::Good);
-    }
-
-    #[test]
-    fn nothing_is_fetched_while_a_version_is_under_way() {
-        let candidate = |stage| Candidate {
-            version: "0.2.0".parse().unwrap(),
-            sums: crate::types::merkle::Hash([7; 32]),
-            offered: WallNs(0),
-            stage,
-            written_in: None,
-        };
-        let due = |stage: Option<Stage>, looked| {
-            fetch_is_due(&State { candidate: stage.map(candidate), looked, ..State::default() }, WallNs(DAY.as_nanos() as i64))
-        };
-        assert!(due(None, None) && due(None, Some(WallNs(0))) && !due(None, Some(WallNs(1))));
-        assert!(due(Some(Stage::Offered), None) && due(Some(Stage::Consented), None));
-        for stage in [Stage::Writing, Stage::Applied, Stage::Trying] {
-            assert!(!due(Some(stage), None), "{stage:?}");
-        }
-    }
-
-    #[test]
-    fn a_command_that_is_at_work_on_an_update_stops_the_clock() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = crate::sys::FakeFiles::new();
-        let commands = FakeCommands::new(|_, _: &[&str]| Ok(Output::default()));
-        let machine = Machine {
-            commands: &commands,
-            files: &files,
-            os_release: PathBuf::new(),
-            boot: String::new(),
-            definitions: PathBuf::new(),
-            run: PathBuf::new(),
-        };
-        let proof =
-            Proof { state: dir.path(), machine: &machine, trial: Cell::new(Trial::Counted), said: RefCell::default() };
-        let paths = Paths::new(dir.path());
-        fs::create_dir_all(paths.updates()).unwrap();
-        let before = proof.does_not_count();
-        let held = Lock::take(&lock(&paths), "").unwrap();
-        assert!(proof.does_not_count());
-        drop(held);
-        assert_eq!(proof.does_not_count(), before, "it goes on");
-        assert!(!before, "nobody is asked for a password here");
-    }
-
-    #[test]
-    fn without_hours_only_by_hand() {
-        for update in ["", "[update]\nurl = \"https://updates.example.vn/\"\n"] {
-            assert_eq!(is_open(&site(update), WallNs(0)), Err(NotNow::NoWindow));
-        }
-        assert_eq!(against(Path::new("/nowhere"), None, WallNs(0)), Err(NotNow::NoWindow));
-    }
-
-    #[test]
-    fn a_machine_without_a_site_is_good_once_that_was_looked_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let judged = |state: &Path, said: &str| {
-            let said = said.as_bytes().to_vec();
-            verdict(
-                state,
-                &FakeCommands::new(move |_, _: &[&str]| {
-                    Ok(Output { code: Some(0), stdout: said.clone(), ..Output::default() })
-                }),
-            )
-        };
-        let no = "ConditionResult=no\nConditionTimestampMonotonic=";
-        assert_eq!(judged(dir.path(), &format!("{no}812\n")), Verdict::Good);
-        for said in [format!("{no}0\n"), "ConditionResult=yes\nConditionTimestampMonotonic=812\n".into(), String::new()]
-        {
-            assert!(matches!(judged(dir.path(), &said), Verdict::NotYet(_)), "{said}");
-        }
-        assert!(matches!(judged(&dir.path().join("none"), &format!("{no}812\n")), Verdict::NotYet(_)));
-        // With a site in force the recorder has to answer, whatever apply says.
-        fs::create_dir(dir.path().join("current")).unwrap();
-        fs::write(dir.path().join("current/site.toml"), "").unwrap();
-        let Verdict::NotYet(why) = judged(dir.path(), &format!("{no}812\n")) else { panic!("nobody answers") };
-        assert!(why.contains("no recorder answers"), "{why}");
-    }
+/// The entry of the other slot, if it may be started. One without tries left has failed: systemd-boot counts it all the same when it is started
+/// by hand, and it could prove itself and become what is started always. In rescue mode that is all there is to know.
+fn other<'a>(entries: &'a [Entry], running: &Version, refused: &[Refusal]) -> anyhow::Result<&'a Entry> {
+    let other = entries.iter().find(|entry| entry.version != *running).context("the other slot is empty")?;
+    let is_refused = refused.iter().any(|r| r.version == other.version);
+    anyhow::ensure!(
+        !is_refused && other.tries != Tries::Left(0),
+        "version {} in the other slot did not come up as it should, or was refused: it is not started",
+        other.version
+    );
+    Ok(other)
 }
