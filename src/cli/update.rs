@@ -276,6 +276,7 @@ mod tests {
                 offered: WallNs(0),
                 stage,
                 written_in: None,
+                failures: 0,
             }),
             looked: stage.map(|_| WallNs(0)),
             refused: vec![

@@ -187,7 +187,11 @@ impl Updates<'_> {
         if self.machine.facts(Some(&version))?.tries == Tries::Left(0) {
             self.machine.drop_entry(&version)?;
         }
-        self.machine.write(&version, &self.offered())?;
+        if let Err(e) = self.machine.write(&version, &self.offered()) {
+            state.not_written();
+            self.write(&state)?;
+            return Err(e);
+        }
         let starts = self.machine.facts(Some(&version))?.tries;
         if !matches!(starts, Tries::Left(1..)) {
             let what = "it was written, and the loader has no entry that counts for it";

@@ -19,6 +19,9 @@ pub(super) const FORMAT: u16 = 1;
 /// The oldest version whose readers understand it.
 pub(super) const MIN_READER: u16 = 1;
 
+/// So often a version is written without a person: a slot that does not take it will not take it in ten minutes either.
+const WRITES: u32 = 3;
+
 /// How far a version has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +52,9 @@ pub struct Candidate {
     /// The boot in which it was written: it can have been tried in another one only.
     #[serde(default)]
     pub written_in: Option<String>,
+    /// How often it could not be written.
+    #[serde(default)]
+    pub failures: u32,
 }
 
 /// A version that came up as it should.
@@ -236,7 +242,7 @@ impl State {
         let same = self.candidate.as_ref().is_some_and(|c| c.version == found.version && c.sums == found.sums);
         if !same {
             let (version, sums) = (found.version.clone(), found.sums);
-            self.candidate = Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None });
+            self.candidate = Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None, failures: 0 });
         }
         Ok(!same)
     }
@@ -272,6 +278,19 @@ impl State {
         }
         candidate.stage = Stage::Writing;
         Ok(version)
+    }
+
+    /// It could not be written.
+    pub(super) fn not_written(&mut self) {
+        if let Some(candidate) = &mut self.candidate {
+            candidate.failures = candidate.failures.saturating_add(1);
+        }
+    }
+
+    /// A version that could not be written as often as is tried without a person.
+    pub fn given_up(&self) -> Option<&Version> {
+        let stuck = |c: &&Candidate| c.stage == Stage::Writing && c.failures >= WRITES;
+        self.candidate.as_ref().filter(stuck).map(|c| &c.version)
     }
 
     /// It is written.

@@ -236,6 +236,29 @@ fn a_full_disk_and_a_slot_that_cannot_be_written_leave_what_runs() {
 }
 
 #[test]
+fn a_version_that_cannot_be_written_is_given_up_and_makes_room_once_it_is_refused() {
+    let world = World::new("0.1.0");
+    world.publish("0.2.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.2.0").unwrap();
+    world.writing_fails(true);
+    for _ in 0..3 {
+        assert_eq!(look(&world).0.given_up(), None);
+        assert!(apply(&world).is_err());
+    }
+    assert_eq!(look(&world).0.given_up(), Some(&version("0.2.0")));
+    world.publish("0.3.0", "");
+    assert!(matches!(fetch(&world), Err(UpdateError::UnderWay { .. })));
+    world.with(|u| u.refuse(&version("0.2.0"), word())).unwrap();
+    assert!(fetch(&world).unwrap().new);
+    assert_eq!(look(&world).0.given_up(), None);
+    world.writing_fails(false);
+    consent(&world, "0.3.0").unwrap();
+    apply(&world).unwrap();
+    assert_eq!((stage(&world), look(&world).0.given_up()), (Some(Stage::Applied), None));
+}
+
+#[test]
 fn a_person_can_refuse_until_it_runs() {
     let world = World::new("0.1.0");
     for written in [false, true] {

@@ -26,7 +26,7 @@ use crate::{
     types::{WallNs, event, wire::Status},
     update::{
         DEFINITIONS, Entry, Fetched, Machine, Refusal, Seen, Stage, State, Updates, Verdict, Version, Watch, Word, folder_url,
-        Trial, Tries, read, wait,
+        Trial, Tries, UpdateError, read, wait,
     },
 };
 
@@ -210,6 +210,10 @@ pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
         let (known, _, seen) = updates.look()?;
         if seen != Seen::Nothing {
             log::info!("updates: {seen:?}");
+        }
+        // Said as long as it is so: this service has failed, and health says that.
+        if let Some(version) = known.given_up() {
+            return Err(UpdateError::GivenUp { version: version.clone() }.into());
         }
         let Some(candidate) = known.candidate else { return Ok(Due::Nothing) };
         let site = in_force(state);

@@ -49,6 +49,7 @@ fn nothing_is_fetched_while_a_version_is_under_way() {
         offered: WallNs(0),
         stage,
         written_in: None,
+        failures: 0,
     };
     let due = |stage: Option<Stage>, looked| {
         fetch_is_due(&State { candidate: stage.map(candidate), looked, ..State::default() }, WallNs(DAY.as_nanos() as i64))
