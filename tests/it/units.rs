@@ -266,6 +266,8 @@ fn in_place_of_shells_there_is_the_rescue_console() {
     // What is empty takes the shell away.
     assert_eq!(replaced.remove(0), "ExecStart=");
     assert_eq!(replaced, settings(&own));
+    // What is protected below /sys is writable where the loader's choice is kept.
+    assert!(!own.contains("ProtectKernelTunables") || own.contains("\nReadWritePaths=-/sys/firmware/efi/efivars\n"));
     let serial = read("custodian-rescue-serial.service");
     let without = |text: &str| -> Vec<String> {
         let other =
