@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     ledger,
-    plan::guard,
+    plan::{KEY_LABEL, guard},
     site::{self, Site, Unlock},
     sys::{Clock as _, Commands, Disk as _, RealClock, RealCommands, RealDisk, RealFiles},
     types::{WallNs, event, wire::Status},
@@ -177,6 +177,8 @@ pub enum NotNow {
     OtherHours,
     /// Somebody has to type a passphrase when it starts.
     Passphrase,
+    /// The stick that opens the disks when it starts is not in.
+    NoStick,
     /// The version that runs is not as it should be: there would be nothing to go back to.
     NotGood(String),
 }
@@ -198,7 +200,16 @@ fn against(state: &Path, site: Option<&Site>, at: WallNs) -> Result<(), NotNow> 
     let site = site.ok_or(NotNow::NoWindow)?;
     is_open(site, at)?;
     let unlock = applied_recorder(state).and_then(|id| site.recorder(&id).map(|r| r.unlock));
-    if unlock == Some(Unlock::Passphrase) { Err(NotNow::Passphrase) } else { Ok(()) }
+    starts_alone(unlock, &Path::new("/dev/disk/by-label").join(KEY_LABEL))
+}
+
+/// Whether the machine comes up without a person: `stick` is where its key's stick is, if it is in.
+fn starts_alone(unlock: Option<Unlock>, stick: &Path) -> Result<(), NotNow> {
+    match unlock {
+        Some(Unlock::Passphrase) => Err(NotNow::Passphrase),
+        Some(Unlock::UsbKey) if !stick.exists() => Err(NotNow::NoStick),
+        _ => Ok(()),
+    }
 }
 
 /// Writes what was consented to, and restarts, in the hours of the site. Takes over what the last start brought, too.

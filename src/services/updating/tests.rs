@@ -116,6 +116,17 @@ fn without_hours_only_by_hand() {
 }
 
 #[test]
+fn a_machine_that_waits_for_a_person_is_not_restarted_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("CUSTODIAN");
+    assert_eq!(starts_alone(Some(Unlock::Passphrase), dir.path()), Err(NotNow::Passphrase));
+    assert_eq!(starts_alone(Some(Unlock::UsbKey), &none), Err(NotNow::NoStick));
+    for (unlock, stick) in [(Some(Unlock::UsbKey), dir.path()), (Some(Unlock::Tpm), &*none), (None, &*none)] {
+        assert_eq!(starts_alone(unlock, stick), Ok(()));
+    }
+}
+
+#[test]
 fn a_machine_without_a_site_is_good_once_that_was_looked_for() {
     let dir = tempfile::tempdir().unwrap();
     let judged = |state: &Path, said: &str| {
