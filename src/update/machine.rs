@@ -234,7 +234,8 @@ mod tests {
         for said in ["indeterminate\n", "dirty\n"] {
             assert_eq!(trial(Some(0), said), Trial::Counted, "{said}");
         }
-        for (code, said) in [(Some(1), ""), (Some(1), "clean\n"), (None, ""), (Some(0), ""), (Some(0), "unheard-of\n")] {
+        for (code, said) in [(Some(1), ""), (Some(1), "clean\n"), (None, ""), (Some(0), ""), (Some(0), "unheard-of\n")]
+        {
             assert_eq!(trial(code, said), Trial::Unknown, "{code:?} {said}");
         }
     }

@@ -242,7 +242,8 @@ impl State {
         let same = self.candidate.as_ref().is_some_and(|c| c.version == found.version && c.sums == found.sums);
         if !same {
             let (version, sums) = (found.version.clone(), found.sums);
-            self.candidate = Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None, failures: 0 });
+            self.candidate =
+                Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None, failures: 0 });
         }
         Ok(!same)
     }

@@ -25,8 +25,8 @@ use crate::{
     sys::{Clock as _, Commands, Disk as _, RealClock, RealCommands, RealDisk, RealFiles},
     types::{WallNs, event, wire::Status},
     update::{
-        DEFINITIONS, Entry, Fetched, Machine, Refusal, Seen, Stage, State, Updates, Verdict, Version, Watch, Word, folder_url,
-        Trial, Tries, UpdateError, read, wait,
+        DEFINITIONS, Entry, Fetched, Machine, Refusal, Seen, Stage, State, Trial, Tries, UpdateError, Updates, Verdict,
+        Version, Watch, Word, folder_url, read, wait,
     },
 };
 

@@ -52,7 +52,10 @@ fn nothing_is_fetched_while_a_version_is_under_way() {
         failures: 0,
     };
     let due = |stage: Option<Stage>, looked| {
-        fetch_is_due(&State { candidate: stage.map(candidate), looked, ..State::default() }, WallNs(DAY.as_nanos() as i64))
+        fetch_is_due(
+            &State { candidate: stage.map(candidate), looked, ..State::default() },
+            WallNs(DAY.as_nanos() as i64),
+        )
     };
     assert!(due(None, None) && due(None, Some(WallNs(0))) && !due(None, Some(WallNs(1))));
     assert!(due(Some(Stage::Offered), None) && due(Some(Stage::Consented), None));
@@ -90,8 +93,7 @@ fn a_command_that_is_at_work_on_an_update_stops_the_clock() {
 fn what_failed_or_was_refused_is_not_started_by_hand_nor_called_good() {
     let version = |v: &str| v.parse::<Version>().unwrap();
     let entry = |v: &str, tries| Entry { name: String::new(), version: version(v), tries };
-    let refusal =
-        |v: &str, why| Refusal { version: version(v), why, at: WallNs(0), known: true };
+    let refusal = |v: &str, why| Refusal { version: version(v), why, at: WallNs(0), known: true };
     let running = version("0.1.0");
     let started = |tries, refused: &[Refusal]| {
         let entries = [entry("0.2.0", tries), entry("0.1.0", Tries::NotCounted)];
@@ -140,8 +142,7 @@ fn a_machine_without_a_site_is_good_once_that_was_looked_for() {
     };
     let no = "ConditionResult=no\nConditionTimestampMonotonic=";
     assert_eq!(judged(dir.path(), &format!("{no}812\n")), Verdict::Good);
-    for said in [format!("{no}0\n"), "ConditionResult=yes\nConditionTimestampMonotonic=812\n".into(), String::new()]
-    {
+    for said in [format!("{no}0\n"), "ConditionResult=yes\nConditionTimestampMonotonic=812\n".into(), String::new()] {
         assert!(matches!(judged(dir.path(), &said), Verdict::NotYet(_)), "{said}");
     }
     assert!(matches!(judged(&dir.path().join("none"), &format!("{no}812\n")), Verdict::NotYet(_)));
