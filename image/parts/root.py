@@ -178,9 +178,18 @@ def settle(root, tools, cache):
     for folder in ("efi", "var", "proc", "sys", "dev", "run", "tmp", "root", "home", "mnt", "srv", "boot"):
         (root / folder).mkdir(exist_ok=True)
     tools.run(["systemctl", f"--root={root}", "preset-all"], log=cache / "presets.log")
+    empty_var(root)
+    remove(root / "etc/.updated")
+
+
+def empty_var(root):
+    """The state is mounted over it. Where it is not, as in rescue mode, services start on a folder that is read-only: a private /var/tmp wants
+    that there is one to begin with, systemd-logind that its folder is."""
     for left in (root / "var").iterdir():
         remove(left)
-    remove(root / "etc/.updated")
+    (root / "var/tmp").mkdir()
+    (root / "var/tmp").chmod(0o1777)
+    (root / "var/lib/systemd/linger").mkdir(parents=True)
 
 
 def users(root, tools, cache):

@@ -138,7 +138,7 @@ pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
             say.done(if restart { "restarts" } else { "written" }, &version)
         }),
         Verb::Other(OtherArgs { restart }) => {
-            let version = updating::start_other()?;
+            let version = updating::start_other(state)?;
             if restart {
                 updating::act(state, |updates| Ok(updates.machine.reboot()?))?;
             }
@@ -160,6 +160,7 @@ fn due(say: &Say, due: Due) -> anyhow::Result<ExitCode> {
         Due::Nothing => say.nothing("nothing", ""),
         Due::NotNow(NotNow::NoWindow) => say.nothing("no_window", ""),
         Due::NotNow(NotNow::OtherHours) => say.nothing("other_hours", ""),
+        Due::NotNow(NotNow::NoStick) => say.nothing("no_stick", ""),
         Due::NotNow(NotNow::Passphrase) => say.nothing("passphrase", ""),
         Due::NotNow(NotNow::NotGood(why)) => say.nothing("not_good", &why),
         Due::Written(version) => say.done("written", &version),
@@ -276,6 +277,7 @@ mod tests {
                 offered: WallNs(0),
                 stage,
                 written_in: None,
+                failures: 0,
             }),
             looked: stage.map(|_| WallNs(0)),
             refused: vec![
@@ -326,6 +328,7 @@ mod tests {
                 "no_window",
                 "other_hours",
                 "passphrase",
+                "no_stick",
                 "not_good",
             ] {
                 let text = say.t(key, &[("version", "0.4.0"), ("why", "x")]);

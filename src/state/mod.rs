@@ -30,8 +30,10 @@ pub const LABEL: &str = "custodian-state";
 pub const RUN: &str = "/run/custodian-state";
 /// A program that asks nobody.
 const LIMIT: Duration = Duration::from_mins(5);
-/// With a TPM nobody is expected: who is there answers in this time, and else the rescue console comes up.
-const TPM_PATIENCE: &str = "timeout=300";
+/// With a TPM or a stick nobody is expected: who is there answers in this time, and else the rescue console comes up.
+const PATIENCE: &str = "timeout=300";
+/// A stick is there so many seconds after the start, if it is in.
+const STICK_PATIENCE: &str = "--timeout=30";
 
 /// What opens it each day, as the header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,10 +207,10 @@ impl Opener<'_> {
             log::warn!(CAUSE = why.as_str(); "the state does not open by itself, so a person is asked for the recovery key: {why}");
         }
         // Where each start wants a person, one comes some time.
-        let options = if daily == Daily::Tpm {
-            format!("luks,discard,tries=3,{TPM_PATIENCE}")
-        } else {
+        let options = if daily == Daily::Person {
             "luks,discard,tries=3".to_owned()
+        } else {
+            format!("luks,discard,tries=3,{PATIENCE}")
         };
         let asked = self.attach(part, "none", &options, Duration::MAX);
         asked.map_err(|last| StateError::Locked { device: part.device.clone(), why: format!("{why}; {last}") })
@@ -230,6 +232,9 @@ impl Opener<'_> {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e.to_string()),
             _ => {}
         }
+        // It may be slower than the start; where it is not in, mount says so.
+        let node = format!("/dev/disk/by-label/{KEY_LABEL}");
+        let _ = self.run("udevadm", &["wait", STICK_PATIENCE, &node], LIMIT);
         let (label, to) = (format!("LABEL={KEY_LABEL}"), at.display().to_string());
         let out =
             self.run("mount", &["-o", "ro,nodev,nosuid,noexec", &label, &to], LIMIT).map_err(|e| e.to_string())?;

@@ -122,12 +122,17 @@ fn what_opens_it_daily_comes_first_and_then_a_person() {
     assert_eq!(
         asked,
         [
+            "udevadm wait --timeout=30 /dev/disk/by-label/CUSTODIAN".to_owned(),
             "mount -o ro,nodev,nosuid,noexec LABEL=CUSTODIAN /run/stick".to_owned(),
             attach("/run/stick/custodian.key", "luks,discard,headless=yes"),
             "umount /run/stick".to_owned(),
             check.clone(),
         ]
     );
+    // Its key does not fit: nobody may be there, so it is not asked for ever.
+    let by_person = machine("crypto_LUKS", "custodian-state:usb-key", |line| !line.contains("custodian.key"));
+    let (device, asked, _) = opened(&by_person, None);
+    assert!(device.is_ok() && asked.contains(&attach("none", "luks,discard,tries=3,timeout=300")), "{asked:?}");
     let (_, asked, _) = opened(&machine("crypto_LUKS", "custodian-state:passphrase", |_| true), None);
     assert_eq!(asked, [attach("none", "luks,discard,tries=3"), check]);
     let (device, asked, _) = opened(&machine("ext4", "", |_| false), None);

@@ -49,6 +49,14 @@ pub enum UpdateError {
         /// Which.
         version: Version,
     },
+    /// It was tried often enough.
+    #[error(
+        "version {version} could not be written several times, and is not tried again by itself: install it by hand, or refuse it, and the next one is fetched"
+    )]
+    GivenUp {
+        /// Which.
+        version: Version,
+    },
     /// Nobody has consented.
     #[error("version {version} waits for the school's consent: `custodian update consent {version} --reason \"…\"`")]
     NoConsent {

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     error::{UpdateError, failed},
-    state::{Facts, Tries},
+    state::{Facts, Trial, Tries},
     version::Version,
 };
 use crate::sys::{Commands, Files, Output};
@@ -16,6 +16,8 @@ use crate::sys::{Commands, Files, Output};
 const PULL: &str = "/usr/lib/systemd/systemd-pull";
 const SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
 const BLESS: &str = "/usr/lib/systemd/systemd-bless-boot";
+/// Where the loader says which entry it has counted down: <https://systemd.io/BOOT_LOADER_INTERFACE/>. Nobody has to find its partition for that.
+const COUNTED: &str = "/sys/firmware/efi/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 /// A slow line, and a GiB.
 const LONG: Duration = Duration::from_hours(3);
 const SHORT: Duration = Duration::from_secs(30);
@@ -79,10 +81,23 @@ impl Machine<'_> {
         line.and_then(|v| v.trim().trim_matches(['"', '\'']).parse().ok()).ok_or_else(none)
     }
 
-    /// Whether the loader counts this boot and was not told yet that it is a good one.
-    pub fn on_probation(&self) -> bool {
-        let said = self.commands.run(BLESS, &["status"], b"", SHORT);
-        said.is_ok_and(|out| out.ok() && out.stdout.trim_ascii() == b"indeterminate")
+    /// Whether the loader counts this boot and was not told yet that it is a good one. A program that fails has not said that it does not:
+    /// early in a boot the loader's partition is not there yet, and in a sandbox it never is.
+    pub fn trial(&self) -> Trial {
+        match self.commands.run(BLESS, &["status"], b"", SHORT) {
+            Ok(out) if out.ok() => match out.stdout.trim_ascii() {
+                // Later versions have a word of their own for the last try.
+                b"indeterminate" | b"dirty" => Trial::Counted,
+                b"clean" | b"good" | b"bad" => Trial::NotCounted,
+                _ => Trial::Unknown,
+            },
+            _ => Trial::Unknown,
+        }
+    }
+
+    /// Whether the loader has counted this boot, whatever was decided since.
+    pub fn was_counted(&self) -> bool {
+        self.files.read(Path::new(COUNTED)).is_ok_and(|found| found.is_some())
     }
 
     /// The folder with the loader's entries.
@@ -121,7 +136,9 @@ impl Machine<'_> {
             }
             _ => Tries::NoEntry,
         };
-        Ok(Facts { running, boot: self.boot.clone(), on_probation: self.on_probation(), tries })
+        // The loader is asked of a version that is to prove itself only.
+        let trial = if candidate == Some(&running) { self.trial() } else { Trial::Unknown };
+        Ok(Facts { running, boot: self.boot.clone(), trial, tries })
     }
 
     /// Fetches a file. `verify` is `signature`, `no`, or a hash.
@@ -178,6 +195,7 @@ pub fn folder_url(folder: &Path) -> Result<String, UpdateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::{FakeCommands, FakeFiles};
 
     #[test]
     fn the_loaders_name_of_a_version_is_not_that_of_its_rescue_mode() {
@@ -191,6 +209,35 @@ mod tests {
         assert_eq!(id("0.2.0").as_deref(), Some("custodian_0.2.0.efi@main"));
         assert_eq!(id("0.1.0").as_deref(), Some("custodian_0.1.0.efi"));
         assert_eq!((id("0.2"), loader_id(b"x", &"0.1.0".parse().unwrap())), (None, None));
+    }
+
+    #[test]
+    fn only_a_loader_that_says_so_does_not_count() {
+        let trial = |code, said: &'static str| {
+            let commands = FakeCommands::new(move |program, args: &[&str]| {
+                assert_eq!((program, args), (BLESS, &["status"][..]));
+                Ok(Output { code, stdout: said.into(), ..Output::default() })
+            });
+            let machine = Machine {
+                commands: &commands,
+                files: &FakeFiles::new(),
+                os_release: PathBuf::new(),
+                boot: String::new(),
+                definitions: PathBuf::new(),
+                run: PathBuf::new(),
+            };
+            machine.trial()
+        };
+        for said in ["clean\n", "good\n", "bad\n"] {
+            assert_eq!(trial(Some(0), said), Trial::NotCounted, "{said}");
+        }
+        for said in ["indeterminate\n", "dirty\n"] {
+            assert_eq!(trial(Some(0), said), Trial::Counted, "{said}");
+        }
+        for (code, said) in [(Some(1), ""), (Some(1), "clean\n"), (None, ""), (Some(0), ""), (Some(0), "unheard-of\n")]
+        {
+            assert_eq!(trial(code, said), Trial::Unknown, "{code:?} {said}");
+        }
     }
 
     #[test]

@@ -22,6 +22,6 @@ pub use kept::{FILE, read};
 pub use machine::{Entry, Machine, folder_url};
 pub use probation::{Verdict, Watch, wait};
 pub use run::{Fetched, Updates};
-pub use state::{Candidate, Facts, Good, Note, Refusal, Seen, Stage, State, Tries, Why, Word};
+pub use state::{Candidate, Facts, Good, Note, Refusal, Seen, Stage, State, Trial, Tries, Why, Word};
 pub use transfers::{DEFINITIONS, Target, judge};
 pub use version::{NoVersion, Version};

@@ -17,8 +17,8 @@ pub enum Verdict {
 pub trait Watch {
     /// How it is.
     fn verdict(&self) -> Verdict;
-    /// Whether a person is being asked to unlock a disk: that time does not count.
-    fn waits_for_a_person(&self) -> bool;
+    /// Whether the time does not count: a person is being asked to unlock a disk, or another command has hold of the updates.
+    fn does_not_count(&self) -> bool;
     /// Lets a moment pass.
     fn pause(&self);
 }
@@ -34,7 +34,7 @@ pub fn wait(clock: &dyn Clock, watch: &dyn Watch, limit: Duration) -> Result<(),
         if counted >= limit {
             return Err(why);
         }
-        let waits = watch.waits_for_a_person();
+        let waits = watch.does_not_count();
         watch.pause();
         let now = clock.monotonic();
         if !waits {
@@ -63,7 +63,7 @@ mod tests {
             let good = self.seconds.get() >= self.good_at;
             if good { Verdict::Good } else { Verdict::NotYet(format!("{} s", self.seconds.get())) }
         }
-        fn waits_for_a_person(&self) -> bool {
+        fn does_not_count(&self) -> bool {
             self.seconds.get() < self.asks_until
         }
         fn pause(&self) {

@@ -83,7 +83,8 @@ impl Updates<'_> {
         let candidate = state.candidate.as_ref().map(|c| c.version.clone());
         // What the loader says matters once there is something for it to start.
         let written = state.candidate.as_ref().is_some_and(|c| !matches!(c.stage, Stage::Offered | Stage::Consented));
-        let facts = self.machine.facts(candidate.as_ref().filter(|_| written))?;
+        let running = self.machine.running()?;
+        let facts = self.machine.facts(candidate.as_ref().filter(|version| written || **version == running))?;
         let seen = state.observe(&facts, self.stamp()?);
         if seen != Seen::Nothing {
             self.write(&state)?;
@@ -186,7 +187,11 @@ impl Updates<'_> {
         if self.machine.facts(Some(&version))?.tries == Tries::Left(0) {
             self.machine.drop_entry(&version)?;
         }
-        self.machine.write(&version, &self.offered())?;
+        if let Err(e) = self.machine.write(&version, &self.offered()) {
+            state.not_written();
+            self.write(&state)?;
+            return Err(e);
+        }
         let starts = self.machine.facts(Some(&version))?.tries;
         if !matches!(starts, Tries::Left(1..)) {
             let what = "it was written, and the loader has no entry that counts for it";

@@ -19,6 +19,9 @@ pub(super) const FORMAT: u16 = 1;
 /// The oldest version whose readers understand it.
 pub(super) const MIN_READER: u16 = 1;
 
+/// So often a version is written without a person: a slot that does not take it will not take it in ten minutes either.
+const WRITES: u32 = 3;
+
 /// How far a version has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +52,9 @@ pub struct Candidate {
     /// The boot in which it was written: it can have been tried in another one only.
     #[serde(default)]
     pub written_in: Option<String>,
+    /// How often it could not be written.
+    #[serde(default)]
+    pub failures: u32,
 }
 
 /// A version that came up as it should.
@@ -138,6 +144,17 @@ pub enum Tries {
     Left(u32),
 }
 
+/// Whether the loader counts this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// It does, and has not been told that it is a good one.
+    Counted,
+    /// It does not, or has been told.
+    NotCounted,
+    /// It cannot be asked: nothing follows from that.
+    Unknown,
+}
+
 /// What the machine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -145,8 +162,8 @@ pub struct Facts {
     pub running: Version,
     /// Which boot this is.
     pub boot: String,
-    /// Whether the loader counts this boot, and has not been told that it is a good one.
-    pub on_probation: bool,
+    /// Whether the loader counts this boot.
+    pub trial: Trial,
     /// How often the candidate will still be started.
     pub tries: Tries,
 }
@@ -225,7 +242,8 @@ impl State {
         let same = self.candidate.as_ref().is_some_and(|c| c.version == found.version && c.sums == found.sums);
         if !same {
             let (version, sums) = (found.version.clone(), found.sums);
-            self.candidate = Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None });
+            self.candidate =
+                Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None, failures: 0 });
         }
         Ok(!same)
     }
@@ -263,6 +281,19 @@ impl State {
         Ok(version)
     }
 
+    /// It could not be written.
+    pub(super) fn not_written(&mut self) {
+        if let Some(candidate) = &mut self.candidate {
+            candidate.failures = candidate.failures.saturating_add(1);
+        }
+    }
+
+    /// A version that could not be written as often as is tried without a person.
+    pub fn given_up(&self) -> Option<&Version> {
+        let stuck = |c: &&Candidate| c.stage == Stage::Writing && c.failures >= WRITES;
+        self.candidate.as_ref().filter(stuck).map(|c| &c.version)
+    }
+
     /// It is written.
     pub(super) fn applied(&mut self, boot: &str, stamp: Stamp) -> Result<(), UpdateError> {
         let Some(mut candidate) = self.candidate.clone().filter(|c| c.stage == Stage::Writing) else {
@@ -279,9 +310,11 @@ impl State {
         let Some(mut candidate) = self.candidate.clone() else { return Seen::Nothing };
         let written = matches!(candidate.stage, Stage::Writing | Stage::Applied | Stage::Trying);
         if facts.running == candidate.version {
-            if !written || !facts.on_probation {
+            match facts.trial {
                 // It runs and nobody counts: it was found good, or put there by other hands.
-                return self.prove(&candidate, stamp);
+                Trial::NotCounted => return self.prove(&candidate, stamp),
+                Trial::Unknown => return Seen::Nothing,
+                Trial::Counted => {}
             }
             let new = candidate.stage != Stage::Trying;
             candidate.stage = Stage::Trying;

@@ -38,6 +38,8 @@ struct Outside {
     counted: bool,
     /// Whether writing fails half-way.
     writing_fails: bool,
+    /// Whether the loader's partition cannot be found.
+    blind: bool,
 }
 
 /// The machine. Its disk is in `files`.
@@ -122,6 +124,11 @@ impl World {
 
     pub(crate) fn writing_fails(&self, fails: bool) {
         self.outside.lock().unwrap().writing_fails = fails;
+    }
+
+    /// The loader's partition cannot be found: as in a sandbox without its device, and early in a boot.
+    pub(crate) fn blind(&self, blind: bool) {
+        self.outside.lock().unwrap().blind = blind;
     }
 
     /// Starts the machine again, as the loader does: the newest entry that has tries left, counted down. The machine may come up or not;
@@ -220,6 +227,9 @@ impl World {
     fn answer(&self, program: &str, args: &[&str]) -> io::Result<Output> {
         let says = |text: &str| Ok(Output { code: Some(0), stdout: text.as_bytes().to_vec(), stderr: String::new() });
         match program.rsplit('/').next().unwrap() {
+            "systemd-bless-boot" | "bootctl" if self.outside.lock().unwrap().blind => {
+                Ok(Output { code: Some(1), stdout: Vec::new(), stderr: "Couldn't find $BOOT partition.".into() })
+            }
             "systemd-bless-boot" => {
                 says(if self.outside.lock().unwrap().counted { "indeterminate\n" } else { "clean\n" })
             }

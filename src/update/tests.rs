@@ -128,6 +128,31 @@ fn one_that_comes_up_and_is_not_good_is_tried_again_and_then_left() {
 }
 
 #[test]
+fn a_loader_that_cannot_be_asked_makes_nothing_good() {
+    let world = World::new("0.1.0");
+    world.publish("0.2.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.2.0").unwrap();
+    apply(&world).unwrap();
+    world.restart(|_| true);
+    world.blind(true);
+    let (state, seen) = look(&world);
+    assert_eq!((seen, state.candidate.map(|c| c.stage), state.good), (Seen::Nothing, Some(Stage::Applied), None));
+    // Nor when it is known that it is tried.
+    world.blind(false);
+    assert_eq!(stage(&world), Some(Stage::Trying));
+    world.blind(true);
+    assert!(matches!(fetch(&world), Err(UpdateError::NotNewer { .. } | UpdateError::UnderWay { .. })));
+    let (state, seen) = look(&world);
+    assert_eq!((seen, state.candidate.map(|c| c.stage), state.good), (Seen::Nothing, Some(Stage::Trying), None));
+    assert_eq!(world.told(), ["consented", "applied"]);
+    // So it is known, too, that it fell back.
+    world.blind(false);
+    world.restart(|v| v != "0.2.0");
+    assert_eq!(look(&world).1, Seen::FellBack);
+}
+
+#[test]
 fn what_is_not_signed_or_not_what_was_signed_is_not_offered() {
     let world = World::new("0.1.0");
     let none = |world: &World| {
@@ -208,6 +233,29 @@ fn a_full_disk_and_a_slot_that_cannot_be_written_leave_what_runs() {
     world.writing_fails(false);
     apply(&world).unwrap();
     assert_eq!(stage(&world), Some(Stage::Applied));
+}
+
+#[test]
+fn a_version_that_cannot_be_written_is_given_up_and_makes_room_once_it_is_refused() {
+    let world = World::new("0.1.0");
+    world.publish("0.2.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.2.0").unwrap();
+    world.writing_fails(true);
+    for _ in 0..3 {
+        assert_eq!(look(&world).0.given_up(), None);
+        assert!(apply(&world).is_err());
+    }
+    assert_eq!(look(&world).0.given_up(), Some(&version("0.2.0")));
+    world.publish("0.3.0", "");
+    assert!(matches!(fetch(&world), Err(UpdateError::UnderWay { .. })));
+    world.with(|u| u.refuse(&version("0.2.0"), word())).unwrap();
+    assert!(fetch(&world).unwrap().new);
+    assert_eq!(look(&world).0.given_up(), None);
+    world.writing_fails(false);
+    consent(&world, "0.3.0").unwrap();
+    apply(&world).unwrap();
+    assert_eq!((stage(&world), look(&world).0.given_up()), (Some(Stage::Applied), None));
 }
 
 #[test]

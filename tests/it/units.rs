@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -224,6 +225,30 @@ fn users_and_folders_of_the_units_are_declared() {
     }
 }
 
+/// In rescue mode the image's own /var is there, which is read-only. What systemd makes in it for a service has to be there already.
+#[test]
+fn services_start_on_the_images_own_var() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("var/cache/left")).unwrap();
+    fs::write(root.path().join("var/left"), "").unwrap();
+    let script = "import sys, pathlib; from parts import root; root.empty_var(pathlib.Path(sys.argv[1]))";
+    let out = Command::new("python3")
+        .args(["-B", "-c", script])
+        .arg(root.path())
+        .current_dir(repository.join("image"))
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let var = root.path().join("var");
+    let mode = |path: &str| fs::metadata(var.join(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode("tmp"), mode("lib/systemd/linger")), (0o1777, 0o755));
+    assert!(!var.join("cache").exists() && !var.join("left").exists());
+    let chrony = fs::read_dir(repository.join("modules/system/usr/lib/systemd/system/chrony.service.d")).unwrap();
+    let mut texts = chrony.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    assert!(texts.any(|text| text.contains("\nConditionKernelCommandLine=!custodian.rescue\n")));
+}
+
 /// systemd's own shells for a system that does not come up are not there: the rescue console is, as in rescue mode.
 #[test]
 fn in_place_of_shells_there_is_the_rescue_console() {
@@ -240,6 +265,8 @@ fn in_place_of_shells_there_is_the_rescue_console() {
     // What is empty takes the shell away.
     assert_eq!(replaced.remove(0), "ExecStart=");
     assert_eq!(replaced, settings(&own));
+    // What is protected below /sys is writable where the loader's choice is kept.
+    assert!(!own.contains("ProtectKernelTunables") || own.contains("\nReadWritePaths=-/sys/firmware/efi/efivars\n"));
     let serial = read("custodian-rescue-serial.service");
     let without = |text: &str| -> Vec<String> {
         let other =

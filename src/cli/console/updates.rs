@@ -40,7 +40,7 @@ fn acts(known: &Known) -> Option<(Version, Vec<Act>)> {
     let acts = match candidate.stage {
         Stage::Offered => vec![Act::Consent, Act::Refuse],
         Stage::Consented => vec![Act::Install, Act::Refuse],
-        Stage::Writing => vec![Act::Install],
+        Stage::Writing => vec![Act::Install, Act::Refuse],
         Stage::Applied => vec![Act::Restart, Act::Refuse],
         Stage::Trying => Vec::new(),
     };
@@ -128,6 +128,7 @@ mod tests {
             offered: WallNs(0),
             stage,
             written_in: None,
+            failures: 0,
         };
         let refusal = Refusal { version: version("0.3.0"), why: Why::FellBack, at: WallNs(0), known: false };
         let refused = if fell_back { vec![refusal] } else { Vec::new() };
@@ -141,7 +142,7 @@ mod tests {
         let about = |acts: &[Act]| Some(("0.4.0".to_owned(), acts.to_vec()));
         assert_eq!(acts(Some(Stage::Offered), false, true), about(&[Act::Consent, Act::Refuse]));
         assert_eq!(acts(Some(Stage::Consented), false, true), about(&[Act::Install, Act::Refuse]));
-        assert_eq!(acts(Some(Stage::Writing), false, true), about(&[Act::Install]));
+        assert_eq!(acts(Some(Stage::Writing), false, true), about(&[Act::Install, Act::Refuse]));
         assert_eq!(acts(Some(Stage::Applied), false, true), about(&[Act::Restart, Act::Refuse]));
         assert_eq!(acts(Some(Stage::Trying), false, true), about(&[]));
         assert_eq!(acts(None, true, true), Some(("0.3.0".to_owned(), vec![Act::Refuse])));

@@ -141,7 +141,7 @@ impl Hands for Here {
     }
 
     fn start_other(&self) -> anyhow::Result<Version> {
-        updating::start_other()
+        updating::start_other(&self.state)
     }
 
     /// What `custodian diagnose` says where the site is known, and so what has to be left out; else what stands on the page.

@@ -1,7 +1,7 @@
 //! What `custodian update` consists of: the machine's folders, the site's hours, the recorder's answer.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs,
     path::{Path, PathBuf},
     thread,
@@ -20,15 +20,18 @@ use super::{
 };
 use crate::{
     ledger,
-    plan::guard,
+    plan::{KEY_LABEL, guard},
     site::{self, Site, Unlock},
     sys::{Clock as _, Commands, Disk as _, RealClock, RealCommands, RealDisk, RealFiles},
     types::{WallNs, event, wire::Status},
     update::{
-        DEFINITIONS, Entry, Fetched, Machine, Seen, Stage, State, Updates, Verdict, Version, Watch, Word, folder_url,
-        read, wait,
+        DEFINITIONS, Entry, Fetched, Machine, Refusal, Seen, Stage, State, Trial, Tries, UpdateError, Updates, Verdict,
+        Version, Watch, Word, folder_url, read, wait,
     },
 };
+
+#[cfg(test)]
+mod tests;
 
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-update";
@@ -59,6 +62,10 @@ fn machine(boot: String) -> Machine<'static> {
     }
 }
 
+fn lock(paths: &Paths) -> PathBuf {
+    paths.updates().join("lock")
+}
+
 /// Does something with this machine's updates; one at a time.
 ///
 /// # Errors
@@ -72,7 +79,7 @@ pub fn act<T>(state: &Path, act: impl FnOnce(&Updates<'_>) -> anyhow::Result<T>)
     for dir in [paths.updates(), PathBuf::from(RUN)] {
         crate::sys::Files::make_dir(&RealFiles, &dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    let _lock = Lock::take(&paths.updates().join("lock"), "another command is at work on an update")?;
+    let _lock = Lock::take(&lock(&paths), "another command is at work on an update")?;
     let free = |dir: &Path| RealDisk.space(dir).map(|space| space.free);
     act(&Updates {
         machine: machine(boot()?),
@@ -106,7 +113,7 @@ pub fn known(state: &Path) -> anyhow::Result<Known> {
     Ok(Known {
         state: read(&RealFiles, &Paths::new(state).updates())?,
         running: machine.running().ok(),
-        on_probation: machine.on_probation(),
+        on_probation: machine.trial() == Trial::Counted,
         entries: machine.entries().unwrap_or_default(),
     })
 }
@@ -133,14 +140,19 @@ fn in_force(state: &Path) -> Option<Site> {
 /// If it cannot be reached, is not signed, and the like.
 pub fn fetch_when_due(state: &Path) -> anyhow::Result<Option<Fetched>> {
     let Some(url) = in_force(state).and_then(|site| site.update_url().cloned()) else { return Ok(None) };
-    act(state, |updates| {
-        let (known, ..) = updates.look()?;
-        let under_way = known.candidate.is_some_and(|c| !matches!(c.stage, Stage::Offered | Stage::Consented));
-        let day = i64::try_from(DAY.as_nanos()).unwrap_or(i64::MAX);
-        // A clock that was wrong may have said that it will have been looked tomorrow.
-        let due = known.looked.is_none_or(|at| !(0..day).contains(&RealClock.wall().since(at)));
-        if under_way || !due { Ok(None) } else { Ok(Some(updates.fetch(url.as_str(), None)?)) }
-    })
+    // Before anything else: the loader, which is asked of a version that is written, cannot be seen from this service's sandbox, and what
+    // became of such a version is for `apply` to find out.
+    if !fetch_is_due(&read(&RealFiles, &Paths::new(state).updates())?, RealClock.wall()) {
+        return Ok(None);
+    }
+    act(state, |updates| Ok(Some(updates.fetch(url.as_str(), None)?)))
+}
+
+fn fetch_is_due(known: &State, now: WallNs) -> bool {
+    let under_way = known.candidate.as_ref().is_some_and(|c| !matches!(c.stage, Stage::Offered | Stage::Consented));
+    let day = i64::try_from(DAY.as_nanos()).unwrap_or(i64::MAX);
+    // A clock that was wrong may have said that it will have been looked tomorrow.
+    !under_way && known.looked.is_none_or(|at| !(0..day).contains(&now.since(at)))
 }
 
 /// What came of it that an update was to be made if it is due.
@@ -165,6 +177,8 @@ pub enum NotNow {
     OtherHours,
     /// Somebody has to type a passphrase when it starts.
     Passphrase,
+    /// The stick that opens the disks when it starts is not in.
+    NoStick,
     /// The version that runs is not as it should be: there would be nothing to go back to.
     NotGood(String),
 }
@@ -186,7 +200,16 @@ fn against(state: &Path, site: Option<&Site>, at: WallNs) -> Result<(), NotNow> 
     let site = site.ok_or(NotNow::NoWindow)?;
     is_open(site, at)?;
     let unlock = applied_recorder(state).and_then(|id| site.recorder(&id).map(|r| r.unlock));
-    if unlock == Some(Unlock::Passphrase) { Err(NotNow::Passphrase) } else { Ok(()) }
+    starts_alone(unlock, &Path::new("/dev/disk/by-label").join(KEY_LABEL))
+}
+
+/// Whether the machine comes up without a person: `stick` is where its key's stick is, if it is in.
+fn starts_alone(unlock: Option<Unlock>, stick: &Path) -> Result<(), NotNow> {
+    match unlock {
+        Some(Unlock::Passphrase) => Err(NotNow::Passphrase),
+        Some(Unlock::UsbKey) if !stick.exists() => Err(NotNow::NoStick),
+        _ => Ok(()),
+    }
 }
 
 /// Writes what was consented to, and restarts, in the hours of the site. Takes over what the last start brought, too.
@@ -198,6 +221,10 @@ pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
         let (known, _, seen) = updates.look()?;
         if seen != Seen::Nothing {
             log::info!("updates: {seen:?}");
+        }
+        // Said as long as it is so: this service has failed, and health says that.
+        if let Some(version) = known.given_up() {
+            return Err(UpdateError::GivenUp { version: version.clone() }.into());
         }
         let Some(candidate) = known.candidate else { return Ok(Due::Nothing) };
         let site = in_force(state);
@@ -285,21 +312,41 @@ fn verdict(state: &Path, commands: &dyn Commands) -> Verdict {
     }
 }
 
+/// What is to be said of a start: one that may be counted is judged, and never taken for one that is not.
+fn of_start(trial: Trial, judge: impl FnOnce() -> Verdict) -> Verdict {
+    match trial {
+        Trial::NotCounted => Verdict::Good,
+        Trial::Counted => judge(),
+        Trial::Unknown => Verdict::NotYet("it is not known yet whether this start is counted".to_owned()),
+    }
+}
+
 struct Proof<'a> {
     state: &'a Path,
+    machine: &'a Machine<'a>,
+    trial: Cell<Trial>,
     said: RefCell<String>,
 }
 
-impl Watch for Proof<'_> {
-    fn verdict(&self) -> Verdict {
-        let verdict = match verdict(self.state, &RealCommands) {
+impl Proof<'_> {
+    fn judge(&self) -> Verdict {
+        match verdict(self.state, &RealCommands) {
             // That it is good has to be on the disk before it is called so.
             Verdict::Good => match act(self.state, |updates| Ok(updates.good()?)) {
                 Ok(()) => Verdict::Good,
                 Err(e) => Verdict::NotYet(format!("{e:#}")),
             },
             not_yet @ Verdict::NotYet(_) => not_yet,
-        };
+        }
+    }
+}
+
+impl Watch for Proof<'_> {
+    fn verdict(&self) -> Verdict {
+        if self.trial.get() == Trial::Unknown {
+            self.trial.set(self.machine.trial());
+        }
+        let verdict = of_start(self.trial.get(), || self.judge());
         if let Verdict::NotYet(why) = &verdict
             && *self.said.borrow() != *why
         {
@@ -309,7 +356,12 @@ impl Watch for Proof<'_> {
         verdict
     }
 
-    fn waits_for_a_person(&self) -> bool {
+    fn does_not_count(&self) -> bool {
+        // Whoever is at work on an update has hours for it, and the machine is not to restart for that.
+        let paths = Paths::new(self.state);
+        if paths.updates().is_dir() && Lock::take(&lock(&paths), "").is_err() {
+            return true;
+        }
         let names = fs::read_dir(QUESTIONS).into_iter().flatten().flatten();
         names.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| name.starts_with("ask."))
     }
@@ -326,15 +378,24 @@ impl Watch for Proof<'_> {
 /// If it has not proven itself.
 pub fn prove(state: &Path) -> anyhow::Result<()> {
     let machine = machine(boot()?);
-    if !machine.on_probation() {
+    let trial = machine.trial();
+    if trial == Trial::NotCounted {
         return Ok(());
     }
     // What is not started there is not proven, and nobody is thrown out of it.
     let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     anyhow::ensure!(options.split_whitespace().all(|o| o != RESCUE), "rescue mode proves nothing");
-    let proof = Proof { state, said: RefCell::default() };
-    let Err(why) = wait(&RealClock, &proof, PROBATION) else { return Ok(()) };
-    if machine.on_probation() {
+    let proof = Proof { state, machine: &machine, trial: Cell::new(trial), said: RefCell::default() };
+    let Err(why) = wait(&RealClock, &proof, PROBATION) else {
+        return may_stay(&machine.running()?, &read(&RealFiles, &Paths::new(state).updates())?.refused);
+    };
+    let counted = match machine.trial() {
+        Trial::Counted => true,
+        Trial::NotCounted => false,
+        // This runs before anybody calls the start a good one: if the loader has counted it, it counts.
+        Trial::Unknown => machine.was_counted(),
+    };
+    if counted {
         log::error!(
             MESSAGE_ID = event::UPDATE_NOT_GOOD, CAUSE = why.as_str();
             "this start has not proven the version that runs, and the machine restarts: {why}"
@@ -342,6 +403,13 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
         machine.reboot()?;
     }
     anyhow::bail!("this start has not proven itself: {why}")
+}
+
+/// Whether a version that is good may be called so: one that was refused is not started again by itself, however it came to run.
+fn may_stay(running: &Version, refused: &[Refusal]) -> anyhow::Result<()> {
+    let is_refused = refused.iter().any(|r| r.version == *running);
+    anyhow::ensure!(!is_refused, "version {running} was refused: it runs this once, and is not called good");
+    Ok(())
 }
 
 /// Starts the machine again.
@@ -356,77 +424,25 @@ pub fn restart() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If there is no other, or the loader does not take it.
-pub fn start_other() -> anyhow::Result<Version> {
+pub fn start_other(state: &Path) -> anyhow::Result<Version> {
     let machine = machine(boot()?);
     let running = machine.running()?;
     let entries = machine.entries()?;
-    let other = entries.iter().find(|entry| entry.version != running).context("the other slot is empty")?;
+    let known = read(&RealFiles, &Paths::new(state).updates());
+    let other = other(&entries, &running, &known.map(|k| k.refused).unwrap_or_default())?;
     machine.start_next(other)?;
     Ok(other.version.clone())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::{FakeCommands, Output};
-
-    fn site(update: &str) -> Site {
-        let text = include_str!("../../image/site.example.toml");
-        let cut = text.find("[update]").map_or(text, |at| &text[..at]);
-        let Ok(site) = site::parse(&format!("{cut}{update}"), "site.toml") else { panic!("{update}") };
-        site
-    }
-
-    #[test]
-    fn hours_are_those_of_the_school() {
-        let site = site("[update]\nwindow = [\"sun 02:00-04:00\", \"wed 22:00-01:00\"]\n");
-        assert_eq!(site.timezone().iana_name(), Some("Asia/Ho_Chi_Minh"));
-        // 2026-11-22 is a Sunday; the school is seven hours ahead.
-        let at = |text: &str| WallNs(i64::try_from(text.parse::<jiff::Timestamp>().unwrap().as_nanosecond()).unwrap());
-        for (time, open) in [
-            ("2026-11-21T18:59:59Z", false),
-            ("2026-11-21T19:00:00Z", true),
-            ("2026-11-21T20:59:59Z", true),
-            ("2026-11-21T21:00:00Z", false),
-            ("2026-11-25T15:00:00Z", true),
-            ("2026-11-25T17:59:59Z", true),
-            ("2026-11-25T18:00:00Z", false),
-        ] {
-            assert_eq!(is_open(&site, at(time)), if open { Ok(()) } else { Err(NotNow::OtherHours) }, "{time}");
-        }
-    }
-
-    #[test]
-    fn without_hours_only_by_hand() {
-        for update in ["", "[update]\nurl = \"https://updates.example.vn/\"\n"] {
-            assert_eq!(is_open(&site(update), WallNs(0)), Err(NotNow::NoWindow));
-        }
-        assert_eq!(against(Path::new("/nowhere"), None, WallNs(0)), Err(NotNow::NoWindow));
-    }
-
-    #[test]
-    fn a_machine_without_a_site_is_good_once_that_was_looked_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let judged = |state: &Path, said: &str| {
-            let said = said.as_bytes().to_vec();
-            verdict(
-                state,
-                &FakeCommands::new(move |_, _: &[&str]| {
-                    Ok(Output { code: Some(0), stdout: said.clone(), ..Output::default() })
-                }),
-            )
-        };
-        let no = "ConditionResult=no\nConditionTimestampMonotonic=";
-        assert_eq!(judged(dir.path(), &format!("{no}812\n")), Verdict::Good);
-        for said in [format!("{no}0\n"), "ConditionResult=yes\nConditionTimestampMonotonic=812\n".into(), String::new()]
-        {
-            assert!(matches!(judged(dir.path(), &said), Verdict::NotYet(_)), "{said}");
-        }
-        assert!(matches!(judged(&dir.path().join("none"), &format!("{no}812\n")), Verdict::NotYet(_)));
-        // With a site in force the recorder has to answer, whatever apply says.
-        fs::create_dir(dir.path().join("current")).unwrap();
-        fs::write(dir.path().join("current/site.toml"), "").unwrap();
-        let Verdict::NotYet(why) = judged(dir.path(), &format!("{no}812\n")) else { panic!("nobody answers") };
-        assert!(why.contains("no recorder answers"), "{why}");
-    }
+/// The entry of the other slot, if it may be started. One without tries left has failed: systemd-boot counts it all the same when it is started
+/// by hand, and it could prove itself and become what is started always. In rescue mode that is all there is to know.
+fn other<'a>(entries: &'a [Entry], running: &Version, refused: &[Refusal]) -> anyhow::Result<&'a Entry> {
+    let other = entries.iter().find(|entry| entry.version != *running).context("the other slot is empty")?;
+    let is_refused = refused.iter().any(|r| r.version == other.version);
+    anyhow::ensure!(
+        !is_refused && other.tries != Tries::Left(0),
+        "version {} in the other slot did not come up as it should, or was refused: it is not started",
+        other.version
+    );
+    Ok(other)
 }
