@@ -101,6 +101,22 @@ impl Desk for Nobody {
     fn copied(&mut self, _: u64, _: u64) {}
 }
 
+/// Does something when the last question is answered, before the installation begins.
+struct Meanwhile<F: FnMut()>(Nobody, F);
+
+impl<F: FnMut()> Desk for Meanwhile<F> {
+    fn say(&mut self, text: &str) {
+        if text.starts_with("Now it is installed") {
+            (self.1)();
+        }
+        self.0.say(text);
+    }
+    fn ask(&mut self, prompt: &str) -> io::Result<Option<String>> {
+        self.0.ask(prompt)
+    }
+    fn copied(&mut self, _: u64, _: u64) {}
+}
+
 /// A machine with two empty disks, and a stick.
 struct Bench {
     loops: Loops,
@@ -378,6 +394,32 @@ fn loop_a_disk_that_holds_something_is_taken_with_its_code_and_one_with_footage_
         "{said}"
     );
     bench.check();
+}
+
+#[test]
+fn loop_a_disk_that_becomes_another_one_while_somebody_thinks_is_not_overwritten() {
+    if !possible() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let other = bench.loops.disk("ata-Other_1", 8192, &[]);
+    sh(&format!("mkfs.ext4 -q -F -L Lehrer {}", other.display()));
+    let papers = Papers {
+        site: Some(SITE.into()),
+        secrets: Some(SECRETS.into()),
+        install: Some(bench.install_toml().into()),
+    };
+    // Another disk is put into its place, under the name that it had.
+    let name = bench.loops.path().join("by-id").join(SYSTEM);
+    let swap = || sh(&format!("ln -sfn {} {}", other.display(), name.display()));
+    let (programs, clock) = (bench.programs(usize::MAX), FakeClock::at(NOW));
+    let mut desk = Meanwhile(Nobody::default(), swap);
+    let ended = Session::run(&mut desk, &bench.installer(&programs, &clock), &papers, None);
+    let said = desk.0.0.join("\n");
+    assert_eq!(ended, Ended::Refused, "{said}");
+    assert!(said.contains("No disk here has this code"), "{said}");
+    assert!(programs.changes().is_empty(), "{:?}", programs.changes());
+    sh(&format!("test \"$(blkid -p -o value -s LABEL {})\" = Lehrer", other.display()));
 }
 
 #[test]

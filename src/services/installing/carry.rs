@@ -43,13 +43,14 @@ impl Installer<'_> {
     /// What the first step that fails says. It can be given again.
     pub fn carry_out(
         &self,
-        looked: &Looked,
         wanted: &Wanted,
         order: &Order,
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
         let _alone = self.alone()?;
+        // Hours may have gone by since a person was shown the disks, and `sdX` may be another one by now.
+        let looked = self.look()?;
         let recorder = wanted.site.recorder(&order.recorder).context("the site has no such recorder")?;
         let unlocking = disks::unlocking(
             recorder.unlock,
@@ -61,7 +62,7 @@ impl Installer<'_> {
         let all = wanted.site.recorders().flat_map(|r| &r.volumes);
         let named = all.into_iter().find(|v| matches!(&v.place, VolumePlace::Disk(id) if system.by_id.contains(id)));
         let ready = course.step(&Step::Table, |_| {
-            let ready = self.begin(looked, order, named.map(|v| &v.name), &unlocking)?;
+            let ready = self.begin(&looked, order, named.map(|v| &v.name), &unlocking)?;
             let changed = ready.changed;
             Ok((ready, changed))
         })?;
@@ -87,7 +88,7 @@ impl Installer<'_> {
         if order.wipe_secrets {
             course.step(&Step::Wipe, |_| super::wipe(&self.stick.data).map(|changed| ((), changed)))?;
         }
-        let mut receipt = self.receipt(looked, wanted, recorder, order, copied, &begun)?;
+        let mut receipt = self.receipt(&looked, wanted, recorder, order, copied, &begun)?;
         let receipt_file = course.step(&Step::Receipt, |_| Ok((receipt_name(order, receipt.at), true)))?;
         receipt.steps.clone_from(&course.done);
         let at = shown(receipt.at, wanted);

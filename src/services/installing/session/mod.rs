@@ -65,7 +65,6 @@ pub trait Hands {
     /// What the first step that fails says.
     fn carry_out(
         &self,
-        looked: &Looked,
         wanted: &Wanted,
         order: &Order,
         recover: &[(Recover, RecoveryKey)],
@@ -100,13 +99,12 @@ impl Hands for Installer<'_> {
     }
     fn carry_out(
         &self,
-        looked: &Looked,
         wanted: &Wanted,
         order: &Order,
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
-        Installer::carry_out(self, looked, wanted, order, recover, tell)
+        Installer::carry_out(self, wanted, order, recover, tell)
     }
     fn stick_is_in(&self) -> bool {
         is_in(&self.machine.roots.sys, &self.stick.disk)
@@ -233,7 +231,7 @@ impl<'a> Session<'a> {
             let key = self.recovery_key(&looked, &wanted.site, &volume)?;
             keys.push((volume, key));
         }
-        Ok(self.carry_out(&looked, &wanted, &order, &keys, recorder.unlock))
+        Ok(self.carry_out(&wanted, &order, &keys, recorder.unlock))
     }
 
     fn utf8(&mut self, name: &str, bytes: &[u8]) -> Answer<String> {
@@ -431,7 +429,6 @@ impl<'a> Session<'a> {
 
     fn carry_out(
         &mut self,
-        looked: &Looked,
         wanted: &Wanted,
         order: &Order,
         keys: &[(Recover, RecoveryKey)],
@@ -439,7 +436,7 @@ impl<'a> Session<'a> {
     ) -> Ended {
         self.say("begins", &[]);
         let mut shown = Shown { desk: self.desk, lang: self.lang, begun: false };
-        let done = self.hands.carry_out(looked, wanted, order, keys, &mut shown);
+        let done = self.hands.carry_out(wanted, order, keys, &mut shown);
         let begun = shown.begun;
         match done {
             Ok(done) => self.finished(&done, order, unlock),

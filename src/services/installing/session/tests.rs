@@ -146,7 +146,6 @@ impl Hands for Fake {
     }
     fn carry_out(
         &self,
-        _: &Looked,
         wanted: &Wanted,
         order: &Order,
         _: &[(Recover, RecoveryKey)],
