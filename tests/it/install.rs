@@ -168,7 +168,7 @@ impl Bench {
         }
     }
 
-    /// The codes as they are now: of the system disk, and of the disk for footage if it is new.
+    /// The codes as they are now: of the system disk, and of the disk for footage if it is new or unfinished.
     fn codes(&self) -> (String, Option<String>) {
         let (programs, clock) = (self.programs(usize::MAX), FakeClock::at(NOW));
         let looked = self.installer(&programs, &clock).look().unwrap();
@@ -177,7 +177,9 @@ impl Bench {
         let view = install::look(&looked.survey, &looked.parted, &site, recorder);
         let system = view.systems.iter().find(|c| c.by_id.as_deref() == Some(SYSTEM)).unwrap();
         let new = match &view.footage[0].state {
-            install::FootageState::New(token) => Some(token.to_string()),
+            install::FootageState::New(token) | install::FootageState::Unfinished { now: token, .. } => {
+                Some(token.to_string())
+            }
             _ => None,
         };
         (system.token.as_ref().unwrap().to_string(), new)
@@ -404,11 +406,8 @@ fn loop_a_disk_that_becomes_another_one_while_somebody_thinks_is_not_overwritten
     let mut bench = Bench::new();
     let other = bench.loops.disk("ata-Other_1", 8192, &[]);
     sh(&format!("mkfs.ext4 -q -F -L Lehrer {}", other.display()));
-    let papers = Papers {
-        site: Some(SITE.into()),
-        secrets: Some(SECRETS.into()),
-        install: Some(bench.install_toml().into()),
-    };
+    let papers =
+        Papers { site: Some(SITE.into()), secrets: Some(SECRETS.into()), install: Some(bench.install_toml().into()) };
     // Another disk is put into its place, under the name that it had.
     let name = bench.loops.path().join("by-id").join(SYSTEM);
     let swap = || sh(&format!("ln -sfn {} {}", other.display(), name.display()));
@@ -420,6 +419,36 @@ fn loop_a_disk_that_becomes_another_one_while_somebody_thinks_is_not_overwritten
     assert!(said.contains("No disk here has this code"), "{said}");
     assert!(programs.changes().is_empty(), "{:?}", programs.changes());
     sh(&format!("test \"$(blkid -p -o value -s LABEL {})\" = Lehrer", other.display()));
+}
+
+#[test]
+fn loop_a_damaged_volume_is_not_taken_for_one_that_was_begun() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let first = bench.install_toml();
+    let (ended, said, _) = bench.run(&first, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    // It has run, and the seal is gone.
+    bench.within(6, |var| fs::remove_file(var.join("lib/custodian/install.json")).unwrap());
+    sh(&format!("xfs_admin -L -- {}p1", bench.footage.display()));
+    for toml in [bench.install_toml(), first] {
+        let (ended, said, changes) = bench.run(&toml, usize::MAX);
+        assert_eq!(ended, Ended::Refused, "{said}");
+        assert!(changes.iter().all(|c| c.starts_with("mount ")), "{changes:#?}");
+    }
+    let (_, said, _) = bench.run(&bench.install_toml(), usize::MAX);
+    assert!(said.contains("this installation has not begun it"), "{said}");
+    // The system's disk is another one, where nothing was begun either.
+    sh(&format!(
+        "wipefs -q --all {}; dd if=/dev/zero of={0} bs=1M count=2 conv=notrunc status=none",
+        bench.system.display()
+    ));
+    let (ended, said, changes) = bench.run(&bench.install_toml(), usize::MAX);
+    assert_eq!(ended, Ended::Refused, "{said}");
+    assert!(said.contains("this installation has not begun it") && changes.is_empty(), "{said} {changes:#?}");
+    assert!(bench.footage_within(|at| at.join("custodian-volume.json").exists()));
 }
 
 #[test]

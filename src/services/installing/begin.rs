@@ -5,15 +5,15 @@ use std::{fs, path::PathBuf};
 use super::{Installer, Looked, Refusal};
 use crate::{
     disks::{self, LaidDisk, OpenState, Order as Opening, StateKey, Unlocking, mapper},
-    install::{Begun, Order},
+    install::{Begun, Footage, How, Order},
     sys::RealFiles,
     types::VolumeName,
 };
 
 /// What was found on the state partition of a disk that has our table.
 enum Found {
-    /// An installation that was cut short.
-    Begun,
+    /// An installation that was cut short, and what it has left.
+    Begun(Box<Begun>),
     /// Nothing that anybody could miss.
     Nothing,
     /// A system that has run.
@@ -31,6 +31,17 @@ pub(super) struct Ready {
     pub changed: bool,
 }
 
+/// A disk for footage is prepared again only if this installation has begun it, which has written that down before: it has not run yet, so
+/// nothing was recorded. Any other that looks alike may be full of footage, and only damaged.
+fn begun_by(order: &Order, begun: Option<&Begun>) -> Result<(), Refusal> {
+    let noted = |f: &Footage| begun.is_some_and(|b| b.preparing.get(&f.volume) == Some(&f.by_id));
+    let again = |f: &&Footage| matches!(f.how, How::Again(_));
+    match order.footage.iter().filter(again).find(|f| !noted(f)) {
+        Some(f) => Err(Refusal::NotBegun { volume: f.volume.clone(), by_id: f.by_id.clone() }),
+        None => Ok(()),
+    }
+}
+
 impl Installer<'_> {
     /// Gives the system disk its table, unless it has it from an installation that was cut short.
     pub(super) fn begin(
@@ -46,9 +57,13 @@ impl Installer<'_> {
             let found =
                 if begun.disk.has_state(parted) { self.within(&begun.disk, unlocking)? } else { Found::Nothing };
             match found {
-                Found::Begun | Found::Nothing => {
-                    let going_on = matches!(found, Found::Begun);
-                    return Ok(Ready { disk: begun.disk, begun: going_on, changed: false });
+                Found::Begun(by) => {
+                    begun_by(order, Some(&by))?;
+                    return Ok(Ready { disk: begun.disk, begun: true, changed: false });
+                }
+                Found::Nothing => {
+                    begun_by(order, None)?;
+                    return Ok(Ready { disk: begun.disk, begun: false, changed: false });
                 }
                 Found::Installed if !begun.anew => return Err(Refusal::Installed(order.system.clone()).into()),
                 Found::Locked if !begun.anew => return Err(Refusal::Locked(order.system.clone()).into()),
@@ -56,6 +71,7 @@ impl Installer<'_> {
                 Found::Installed | Found::Locked => {}
             }
         }
+        begun_by(order, None)?;
         let disk = disks::clear_install(survey, &order.system, named, &order.token, &self.version)?;
         let disk = disks::lay(self.machine.commands, disk, &self.machine.run)?;
         Ok(Ready { disk, begun: false, changed: true })
@@ -67,8 +83,8 @@ impl Installer<'_> {
         let looked =
             self.machine.mounted_as(&["-t", "ext4", "-o", "nodev,nosuid,noexec", &fs.display().to_string()], |at| {
                 let state = Self::state_dir(at);
-                if Begun::read(&RealFiles, &state)?.is_some() {
-                    return Ok(Found::Begun);
+                if let Some(begun) = Begun::read(&RealFiles, &state)? {
+                    return Ok(Found::Begun(Box::new(begun)));
                 }
                 let other = |e: &fs::DirEntry| !matches!(e.file_name().to_str(), Some("lost+found" | "lib"));
                 let empty = !fs::read_dir(at)?.flatten().any(|e| other(&e)) && !state.join("current").exists();

@@ -247,6 +247,8 @@ impl Within<'_> {
                 machine.sheet(&by_id, Some(&wanted))?.init?
             }
         };
+        begun.preparing.insert(footage.volume.clone(), by_id.clone());
+        begun.write(&RealFiles, dir).context("it cannot be written down")?;
         // The key is safe before the disk counts as a volume.
         let mut keep = |key: &RecoveryKey| {
             begun.volumes.insert(footage.volume.clone(), key.reveal());

@@ -36,6 +36,7 @@ use crate::{
     plan::{self, Held, Input, Measured, Plan, Recover, Refused},
     site::{Recorder, Unlock},
     sys::Clock,
+    types::VolumeName,
 };
 
 /// Whose the files on the new state partition are.
@@ -117,6 +118,14 @@ pub enum Refusal {
     /// Another one installs, at another console.
     #[error("this machine is being installed at another console")]
     Busy,
+    /// A disk for footage looks unfinished, and this installation has not begun it.
+    #[error("the disk {by_id} of volume {volume} was not begun by this installation")]
+    NotBegun {
+        /// The volume.
+        volume: VolumeName,
+        /// The disk.
+        by_id: String,
+    },
     /// What was begun on the disk cannot be opened.
     #[error("the state that was begun on disk {0} cannot be opened")]
     Locked(String),

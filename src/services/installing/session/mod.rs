@@ -427,13 +427,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        wanted: &Wanted,
-        order: &Order,
-        keys: &[(Recover, RecoveryKey)],
-        unlock: Unlock,
-    ) -> Ended {
+    fn carry_out(&mut self, wanted: &Wanted, order: &Order, keys: &[(Recover, RecoveryKey)], unlock: Unlock) -> Ended {
         self.say("begins", &[]);
         let mut shown = Shown { desk: self.desk, lang: self.lang, begun: false };
         let done = self.hands.carry_out(wanted, order, keys, &mut shown);
