@@ -4,8 +4,11 @@ use std::{fs, path::PathBuf};
 
 use super::{Installer, Looked, Refusal};
 use crate::{
-    disks::{self, LaidDisk, OpenState, Order as Opening, StateKey, Unlocking, mapper},
+    disks::{self, BegunDisk, LaidDisk, LockedDisk, OpenState, Order as Opening, StateKey, Unlocking, mapper},
     install::{Begun, Footage, How, Order},
+    plan::{KEY_FILE, Recover},
+    services::{disks::unlocking, planning::Wanted},
+    site::{Recorder, Unlock, VolumePlace},
     sys::RealFiles,
     types::VolumeName,
 };
@@ -42,6 +45,14 @@ fn begun_by(order: &Order, begun: Option<&Begun>) -> Result<(), Refusal> {
     }
 }
 
+/// The volume for which the site wants a disk.
+pub(super) fn named(looked: &Looked, wanted: &Wanted, by_id: &str) -> Option<VolumeName> {
+    let system = looked.survey.inventory.disk(by_id)?;
+    let all = wanted.site.recorders().flat_map(|r| &r.volumes);
+    let mut named = all.filter(|v| matches!(&v.place, VolumePlace::Disk(id) if system.by_id.contains(id)));
+    named.next().map(|v| v.name.clone())
+}
+
 impl Installer<'_> {
     /// Gives the system disk its table, unless it has it from an installation that was cut short.
     pub(super) fn begin(
@@ -51,11 +62,7 @@ impl Installer<'_> {
         named: Option<&VolumeName>,
         unlocking: &Unlocking,
     ) -> anyhow::Result<Ready> {
-        let (survey, parted) = (&looked.survey, &looked.parted);
-        let begun = disks::resume(survey, parted, &order.system, named, &order.token, &self.version)?;
-        if let Some(begun) = begun {
-            let found =
-                if begun.disk.has_state(parted) { self.within(&begun.disk, unlocking)? } else { Found::Nothing };
+        if let Some((begun, found)) = self.found(looked, order, named, &|| Ok(unlocking.clone()))? {
             match found {
                 Found::Begun(by) => {
                     begun_by(order, Some(&by))?;
@@ -65,16 +72,64 @@ impl Installer<'_> {
                     begun_by(order, None)?;
                     return Ok(Ready { disk: begun.disk, begun: false, changed: false });
                 }
-                Found::Installed if !begun.anew => return Err(Refusal::Installed(order.system.clone()).into()),
-                Found::Locked if !begun.anew => return Err(Refusal::Locked(order.system.clone()).into()),
                 // Somebody has read that a system is on it, and has typed its code.
                 Found::Installed | Found::Locked => {}
             }
         }
         begun_by(order, None)?;
-        let disk = disks::clear_install(survey, &order.system, named, &order.token, &self.version)?;
+        let disk = disks::clear_install(&looked.survey, &order.system, named, &order.token, &self.version)?;
         let disk = disks::lay(self.machine.commands, disk, &self.machine.run)?;
         Ok(Ready { disk, begun: false, changed: true })
+    }
+
+    /// What there is on a disk that has our table, if it may be gone on with or begun anew.
+    fn found(
+        &self,
+        looked: &Looked,
+        order: &Order,
+        named: Option<&VolumeName>,
+        unlocking: &dyn Fn() -> anyhow::Result<Unlocking>,
+    ) -> anyhow::Result<Option<(BegunDisk, Found)>> {
+        let (survey, parted) = (&looked.survey, &looked.parted);
+        let begun = disks::resume(survey, parted, &order.system, named, &order.token, &self.version)?;
+        let Some(begun) = begun else { return Ok(None) };
+        let found =
+            if begun.disk.has_state(parted) { self.within(&begun.disk, &unlocking()?)? } else { Found::Nothing };
+        match found {
+            Found::Installed if !begun.anew => Err(Refusal::Installed(order.system.clone()).into()),
+            Found::Locked if !begun.anew => Err(Refusal::Locked(order.system.clone()).into()),
+            found => Ok(Some((begun, found))),
+        }
+    }
+
+    /// The volumes that are to be kept, and whose recovery keys are wanted: all that are encrypted, but for those whose key this very
+    /// installation knows. That the machine could open them by itself says nothing about who stands before it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn wanted_keys(&self, wanted: &Wanted, recorder: &Recorder, order: &Order) -> anyhow::Result<Vec<Recover>> {
+        let _alone = self.alone()?;
+        let looked = self.look()?;
+        let locked = self.machine.locked_volumes(&looked.survey, &wanted.site, recorder);
+        if locked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named = named(&looked, wanted, &order.system);
+        let found = self.found(&looked, order, named.as_ref(), &|| self.daily(recorder, order))?;
+        let begun = if let Some((_, Found::Begun(begun))) = found { Some(begun) } else { None };
+        let fits = |(disk, r): &(LockedDisk, Recover)| {
+            let key = begun.as_ref().and_then(|b| b.volumes.get(&r.volume)?.parse().ok());
+            key.is_some_and(|key| disk.fits(self.machine.commands, &key).unwrap_or(false))
+        };
+        Ok(locked.iter().filter(|l| !fits(l)).map(|(_, r)| r.clone()).collect())
+    }
+
+    /// What opens the disks each day, as far as it is there.
+    fn daily(&self, recorder: &Recorder, order: &Order) -> anyhow::Result<Unlocking> {
+        if recorder.unlock == Unlock::UsbKey {
+            return Ok(Unlocking::KeyFile(self.stick.data.join(KEY_FILE)));
+        }
+        unlocking(recorder.unlock, None, order.passphrase.as_deref().map(str::as_bytes))
     }
 
     /// Looks at a state partition, and leaves it closed.
@@ -130,3 +185,7 @@ impl Installer<'_> {
         Ok((disks::make_state(self.machine.commands, &ready.disk, &opening)?, true))
     }
 }
+
+#[cfg(test)]
+#[path = "begin_tests.rs"]
+mod tests;

@@ -33,7 +33,7 @@ use super::{disks::Machine, planning::Wanted};
 use crate::{
     install::{self, Order, Receipt, SheetCode, Step, View},
     inventory::{self, Parted, Survey},
-    plan::{self, Held, Input, Measured, Plan, Recover, Refused},
+    plan::{self, Held, Input, Measured, Plan, Refused},
     site::{Recorder, Unlock},
     sys::Clock,
     types::VolumeName,
@@ -159,24 +159,16 @@ impl Installer<'_> {
         inventory::parted(self.machine.commands, &self.machine.roots.dev).context("disks cannot be listed")
     }
 
-    /// The plan for a recorder, and the volumes whose recovery keys are wanted.
+    /// The plan for a recorder.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn check(
-        &self,
-        looked: &Looked,
-        wanted: &Wanted,
-        recorder: &Recorder,
-        view: &View,
-    ) -> anyhow::Result<(Plan, Vec<Recover>)> {
+    pub fn check(&self, looked: &Looked, wanted: &Wanted, recorder: &Recorder, view: &View) -> anyhow::Result<Plan> {
         if recorder.unlock == Unlock::Tpm {
             super::disks::unlocking(Unlock::Tpm, None, None).map_err(Refusal::Tpm)?;
         }
-        let recover = self.machine.cannot_open(&looked.survey, &wanted.site, recorder);
         let inventory = install::seen_as(&looked.survey.inventory, view);
-        let plan = make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?;
-        Ok((plan, recover))
+        Ok(make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?)
     }
 
     /// Only one at a time, whichever console it is at.
