@@ -61,6 +61,16 @@ impl LockedDisk {
         }
     }
 
+    /// Whether what is to open it each day does so already; nothing wants no key. It stays closed.
+    pub fn opens_by(&self, commands: &dyn Commands, unlocking: &Unlocking) -> Result<bool, DiskError> {
+        match unlocking {
+            Unlocking::None => Ok(true),
+            Unlocking::Tpm { .. } => self.opens(commands, Own::Tpm),
+            Unlocking::KeyFile(path) => self.opens(commands, Own::KeyFile(path)),
+            Unlocking::Passphrase(secret) => self.fits_as(commands, "-", secret.bytes()),
+        }
+    }
+
     /// Whether a recovery key opens it. It stays closed.
     pub fn fits(&self, commands: &dyn Commands, key: &RecoveryKey) -> Result<bool, DiskError> {
         self.fits_as(commands, "-", key.secret().bytes())

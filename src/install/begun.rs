@@ -30,6 +30,9 @@ pub struct Begun {
     pub state: Option<String>,
     /// Those of volumes that were prepared.
     pub volumes: BTreeMap<VolumeName, String>,
+    /// Disks whose preparing was begun, by volume.
+    #[serde(default)]
+    pub preparing: BTreeMap<VolumeName, String>,
     /// The leaders' sealed code.
     pub sealed: Option<String>,
 }
@@ -37,7 +40,7 @@ pub struct Begun {
 impl Begun {
     /// With nothing but the state's key.
     pub fn new(recorder: RecorderId, at: WallNs, state: Option<String>) -> Self {
-        Self { format: FORMAT, recorder, at, state, volumes: BTreeMap::new(), sealed: None }
+        Self { format: FORMAT, recorder, at, state, volumes: BTreeMap::new(), preparing: BTreeMap::new(), sealed: None }
     }
 
     fn path(state: &Path) -> PathBuf {

@@ -36,7 +36,8 @@ pub struct FootageDisk {
 pub enum FootageState {
     /// It is empty: prepared, if its code is given.
     New(Token),
-    /// Preparing it was cut short: done again, if its code, or that of the empty disk, is given. No footage was ever on it.
+    /// It looks as if preparing it was cut short, or as a damaged volume does: done again, if its code, or that of the empty disk, is given, and
+    /// this very installation has noted that it has begun it.
     Unfinished {
         /// The code for what stands on it now.
         now: Token,

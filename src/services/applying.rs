@@ -244,7 +244,7 @@ fn recover(
             Ok(())
         })
     };
-    let recovery = Recovery { site, recorder, clock: &RealClock, let_go: &let_go };
+    let recovery = Recovery { site, recorder, clock: &RealClock, unlocking: None, let_go: &let_go };
     Machine::here(&place.state).recover(&recovery, &plan.recover, keys)
 }
 

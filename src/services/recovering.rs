@@ -58,6 +58,8 @@ pub struct Recovery<'a> {
     pub recorder: &'a Recorder,
     /// Tells the time.
     pub clock: &'a dyn Clock,
+    /// What opens them each day, where that is at hand; else it is found as the site says.
+    pub unlocking: Option<&'a Unlocking>,
     /// Ends what may be trying to open a volume in its own manner, such as by asking at the console: it would ask on though the
     /// volume is open.
     pub let_go: &'a dyn Fn(&VolumeName) -> anyhow::Result<()>,
@@ -76,11 +78,16 @@ fn disks_of(recorder: &Recorder) -> impl Iterator<Item = Recover> {
 }
 
 impl Machine<'_> {
+    /// The volumes of a recorder that are here and locked.
+    pub fn locked_volumes(&self, survey: &Survey, site: &Site, recorder: &Recorder) -> Vec<(LockedDisk, Recover)> {
+        let locked = |r: Recover| Some((verbs::locked(survey, &r.disk, site.id(), &r.volume)?, r));
+        disks_of(recorder).filter_map(locked).collect()
+    }
+
     /// The volumes of a recorder that are here, locked, and do not open by themselves. Where a person is asked at each start, that
     /// person can type the recovery key too: those are none of them.
     pub fn cannot_open(&self, survey: &Survey, site: &Site, recorder: &Recorder) -> Vec<Recover> {
-        let locked = |r: Recover| Some((verbs::locked(survey, &r.disk, site.id(), &r.volume)?, r));
-        let locked: Vec<(LockedDisk, Recover)> = disks_of(recorder).filter_map(locked).collect();
+        let locked = self.locked_volumes(survey, site, recorder);
         if locked.is_empty() {
             return Vec::new();
         }
@@ -118,12 +125,16 @@ impl Machine<'_> {
     ) -> anyhow::Result<Vec<Recovered>> {
         let _lock = self.lock()?;
         let survey = inventory::survey(self.commands, &self.roots);
-        self.with_unlocking(recovery.recorder.unlock, |unlocking| {
+        self.with_unlocking(recovery, |unlocking| {
             let mut found = Vec::new();
             for volume in volumes {
                 let locked = verbs::locked(&survey, &volume.disk, recovery.site.id(), &volume.volume);
                 let disk = locked.with_context(|| format!("volume {} is no longer locked", volume.volume))?;
-                found.push((volume, self.key(&disk, volume, keys)?, disk));
+                let key = self.key(&disk, volume, keys)?;
+                // Each key that is added takes a place in the header.
+                if recovery.unlocking.is_none() || !disk.opens_by(self.commands, unlocking)? {
+                    found.push((volume, key, disk));
+                }
             }
             if let Unlocking::KeyFile(path) = unlocking {
                 make_key_file(path)?;
@@ -212,9 +223,13 @@ impl Machine<'_> {
     /// Does something with what is to open disks daily.
     fn with_unlocking(
         &self,
-        unlock: Unlock,
+        recovery: &Recovery<'_>,
         work: impl FnOnce(&Unlocking) -> anyhow::Result<Vec<Recovered>>,
     ) -> anyhow::Result<Vec<Recovered>> {
+        if let Some(unlocking) = recovery.unlocking {
+            return work(unlocking);
+        }
+        let unlock = recovery.recorder.unlock;
         if unlock != Unlock::UsbKey {
             return work(&disks::unlocking(unlock, None, None)?);
         }

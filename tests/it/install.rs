@@ -98,6 +98,22 @@ impl Desk for Nobody {
     fn copied(&mut self, _: u64, _: u64) {}
 }
 
+/// Does something when the last question is answered, before the installation begins.
+struct Meanwhile<F: FnMut()>(Nobody, F);
+
+impl<F: FnMut()> Desk for Meanwhile<F> {
+    fn say(&mut self, text: &str) {
+        if text.starts_with("Now it is installed") {
+            (self.1)();
+        }
+        self.0.say(text);
+    }
+    fn ask(&mut self, prompt: &str) -> io::Result<Option<String>> {
+        self.0.ask(prompt)
+    }
+    fn copied(&mut self, _: u64, _: u64) {}
+}
+
 /// A machine with two empty disks, and a stick.
 struct Bench {
     loops: Loops,
@@ -149,7 +165,7 @@ impl Bench {
         }
     }
 
-    /// The codes as they are now: of the system disk, and of the disk for footage if it is new.
+    /// The codes as they are now: of the system disk, and of the disk for footage if it is new or unfinished.
     fn codes(&self) -> (String, Option<String>) {
         let (programs, clock) = (self.programs(usize::MAX), FakeClock::at(NOW));
         let looked = self.installer(&programs, &clock).look().unwrap();
@@ -158,7 +174,9 @@ impl Bench {
         let view = install::look(&looked.survey, &looked.parted, &site, recorder);
         let system = view.systems.iter().find(|c| c.by_id.as_deref() == Some(SYSTEM)).unwrap();
         let new = match &view.footage[0].state {
-            install::FootageState::New(token) => Some(token.to_string()),
+            install::FootageState::New(token) | install::FootageState::Unfinished { now: token, .. } => {
+                Some(token.to_string())
+            }
             _ => None,
         };
         (system.token.as_ref().unwrap().to_string(), new)
@@ -375,6 +393,59 @@ fn loop_a_disk_that_holds_something_is_taken_with_its_code_and_one_with_footage_
         "{said}"
     );
     bench.check();
+}
+
+#[test]
+fn loop_a_disk_that_becomes_another_one_while_somebody_thinks_is_not_overwritten() {
+    if !possible() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let other = bench.loops.disk("ata-Other_1", 8192, &[]);
+    sh(&format!("mkfs.ext4 -q -F -L Lehrer {}", other.display()));
+    let papers =
+        Papers { site: Some(SITE.into()), secrets: Some(SECRETS.into()), install: Some(bench.install_toml().into()) };
+    // Another disk is put into its place, under the name that it had.
+    let name = bench.loops.path().join("by-id").join(SYSTEM);
+    let swap = || sh(&format!("ln -sfn {} {}", other.display(), name.display()));
+    let (programs, clock) = (bench.programs(usize::MAX), FakeClock::at(NOW));
+    let mut desk = Meanwhile(Nobody::default(), swap);
+    let ended = Session::run(&mut desk, &bench.installer(&programs, &clock), &papers, None);
+    let said = desk.0.0.join("\n");
+    assert_eq!(ended, Ended::Refused, "{said}");
+    assert!(said.contains("No disk here has this code"), "{said}");
+    assert!(programs.changes().is_empty(), "{:?}", programs.changes());
+    sh(&format!("test \"$(blkid -p -o value -s LABEL {})\" = Lehrer", other.display()));
+}
+
+#[test]
+fn loop_a_damaged_volume_is_not_taken_for_one_that_was_begun() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let first = bench.install_toml();
+    let (ended, said, _) = bench.run(&first, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    // It has run, and the seal is gone.
+    bench.within(6, |var| fs::remove_file(var.join("lib/custodian/install.json")).unwrap());
+    sh(&format!("xfs_admin -L -- {}p1", bench.footage.display()));
+    for toml in [bench.install_toml(), first] {
+        let (ended, said, changes) = bench.run(&toml, usize::MAX);
+        assert_eq!(ended, Ended::Refused, "{said}");
+        assert!(changes.iter().all(|c| c.starts_with("mount ")), "{changes:#?}");
+    }
+    let (_, said, _) = bench.run(&bench.install_toml(), usize::MAX);
+    assert!(said.contains("this installation has not begun it"), "{said}");
+    // The system's disk is another one, where nothing was begun either.
+    sh(&format!(
+        "wipefs -q --all {}; dd if=/dev/zero of={0} bs=1M count=2 conv=notrunc status=none",
+        bench.system.display()
+    ));
+    let (ended, said, changes) = bench.run(&bench.install_toml(), usize::MAX);
+    assert_eq!(ended, Ended::Refused, "{said}");
+    assert!(said.contains("this installation has not begun it") && changes.is_empty(), "{said} {changes:#?}");
+    assert!(bench.footage_within(|at| at.join("custodian-volume.json").exists()));
 }
 
 #[test]

@@ -4,16 +4,19 @@ use std::{fs, path::PathBuf};
 
 use super::{Installer, Looked, Refusal};
 use crate::{
-    disks::{self, LaidDisk, OpenState, Order as Opening, StateKey, Unlocking, mapper},
-    install::{Begun, Order},
+    disks::{self, BegunDisk, LaidDisk, LockedDisk, OpenState, Order as Opening, StateKey, Unlocking, mapper},
+    install::{Begun, Footage, How, Order},
+    plan::{KEY_FILE, Recover},
+    services::{disks::unlocking, planning::Wanted},
+    site::{Recorder, Unlock, VolumePlace},
     sys::RealFiles,
     types::VolumeName,
 };
 
 /// What was found on the state partition of a disk that has our table.
 enum Found {
-    /// An installation that was cut short.
-    Begun,
+    /// An installation that was cut short, and what it has left.
+    Begun(Box<Begun>),
     /// Nothing that anybody could miss.
     Nothing,
     /// A system that has run.
@@ -31,6 +34,25 @@ pub(super) struct Ready {
     pub changed: bool,
 }
 
+/// A disk for footage is prepared again only if this installation has begun it, which has written that down before: it has not run yet, so
+/// nothing was recorded. Any other that looks alike may be full of footage, and only damaged.
+fn begun_by(order: &Order, begun: Option<&Begun>) -> Result<(), Refusal> {
+    let noted = |f: &Footage| begun.is_some_and(|b| b.preparing.get(&f.volume) == Some(&f.by_id));
+    let again = |f: &&Footage| matches!(f.how, How::Again(_));
+    match order.footage.iter().filter(again).find(|f| !noted(f)) {
+        Some(f) => Err(Refusal::NotBegun { volume: f.volume.clone(), by_id: f.by_id.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The volume for which the site wants a disk.
+pub(super) fn named(looked: &Looked, wanted: &Wanted, by_id: &str) -> Option<VolumeName> {
+    let system = looked.survey.inventory.disk(by_id)?;
+    let all = wanted.site.recorders().flat_map(|r| &r.volumes);
+    let mut named = all.filter(|v| matches!(&v.place, VolumePlace::Disk(id) if system.by_id.contains(id)));
+    named.next().map(|v| v.name.clone())
+}
+
 impl Installer<'_> {
     /// Gives the system disk its table, unless it has it from an installation that was cut short.
     pub(super) fn begin(
@@ -40,25 +62,74 @@ impl Installer<'_> {
         named: Option<&VolumeName>,
         unlocking: &Unlocking,
     ) -> anyhow::Result<Ready> {
-        let (survey, parted) = (&looked.survey, &looked.parted);
-        let begun = disks::resume(survey, parted, &order.system, named, &order.token, &self.version)?;
-        if let Some(begun) = begun {
-            let found =
-                if begun.disk.has_state(parted) { self.within(&begun.disk, unlocking)? } else { Found::Nothing };
+        if let Some((begun, found)) = self.found(looked, order, named, &|| Ok(unlocking.clone()))? {
             match found {
-                Found::Begun | Found::Nothing => {
-                    let going_on = matches!(found, Found::Begun);
-                    return Ok(Ready { disk: begun.disk, begun: going_on, changed: false });
+                Found::Begun(by) => {
+                    begun_by(order, Some(&by))?;
+                    return Ok(Ready { disk: begun.disk, begun: true, changed: false });
                 }
-                Found::Installed if !begun.anew => return Err(Refusal::Installed(order.system.clone()).into()),
-                Found::Locked if !begun.anew => return Err(Refusal::Locked(order.system.clone()).into()),
+                Found::Nothing => {
+                    begun_by(order, None)?;
+                    return Ok(Ready { disk: begun.disk, begun: false, changed: false });
+                }
                 // Somebody has read that a system is on it, and has typed its code.
                 Found::Installed | Found::Locked => {}
             }
         }
-        let disk = disks::clear_install(survey, &order.system, named, &order.token, &self.version)?;
+        begun_by(order, None)?;
+        let disk = disks::clear_install(&looked.survey, &order.system, named, &order.token, &self.version)?;
         let disk = disks::lay(self.machine.commands, disk, &self.machine.run)?;
         Ok(Ready { disk, begun: false, changed: true })
+    }
+
+    /// What there is on a disk that has our table, if it may be gone on with or begun anew.
+    fn found(
+        &self,
+        looked: &Looked,
+        order: &Order,
+        named: Option<&VolumeName>,
+        unlocking: &dyn Fn() -> anyhow::Result<Unlocking>,
+    ) -> anyhow::Result<Option<(BegunDisk, Found)>> {
+        let (survey, parted) = (&looked.survey, &looked.parted);
+        let begun = disks::resume(survey, parted, &order.system, named, &order.token, &self.version)?;
+        let Some(begun) = begun else { return Ok(None) };
+        let found =
+            if begun.disk.has_state(parted) { self.within(&begun.disk, &unlocking()?)? } else { Found::Nothing };
+        match found {
+            Found::Installed if !begun.anew => Err(Refusal::Installed(order.system.clone()).into()),
+            Found::Locked if !begun.anew => Err(Refusal::Locked(order.system.clone()).into()),
+            found => Ok(Some((begun, found))),
+        }
+    }
+
+    /// The volumes that are to be kept, and whose recovery keys are wanted: all that are encrypted, but for those whose key this very
+    /// installation knows. That the machine could open them by itself says nothing about who stands before it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn wanted_keys(&self, wanted: &Wanted, recorder: &Recorder, order: &Order) -> anyhow::Result<Vec<Recover>> {
+        let _alone = self.alone()?;
+        let looked = self.look()?;
+        let locked = self.machine.locked_volumes(&looked.survey, &wanted.site, recorder);
+        if locked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named = named(&looked, wanted, &order.system);
+        let found = self.found(&looked, order, named.as_ref(), &|| self.daily(recorder, order))?;
+        let begun = if let Some((_, Found::Begun(begun))) = found { Some(begun) } else { None };
+        let fits = |(disk, r): &(LockedDisk, Recover)| {
+            let key = begun.as_ref().and_then(|b| b.volumes.get(&r.volume)?.parse().ok());
+            key.is_some_and(|key| disk.fits(self.machine.commands, &key).unwrap_or(false))
+        };
+        Ok(locked.iter().filter(|l| !fits(l)).map(|(_, r)| r.clone()).collect())
+    }
+
+    /// What opens the disks each day, as far as it is there.
+    fn daily(&self, recorder: &Recorder, order: &Order) -> anyhow::Result<Unlocking> {
+        if recorder.unlock == Unlock::UsbKey {
+            return Ok(Unlocking::KeyFile(self.stick.data.join(KEY_FILE)));
+        }
+        unlocking(recorder.unlock, None, order.passphrase.as_deref().map(str::as_bytes))
     }
 
     /// Looks at a state partition, and leaves it closed.
@@ -67,8 +138,8 @@ impl Installer<'_> {
         let looked =
             self.machine.mounted_as(&["-t", "ext4", "-o", "nodev,nosuid,noexec", &fs.display().to_string()], |at| {
                 let state = Self::state_dir(at);
-                if Begun::read(&RealFiles, &state)?.is_some() {
-                    return Ok(Found::Begun);
+                if let Some(begun) = Begun::read(&RealFiles, &state)? {
+                    return Ok(Found::Begun(Box::new(begun)));
                 }
                 let other = |e: &fs::DirEntry| !matches!(e.file_name().to_str(), Some("lost+found" | "lib"));
                 let empty = !fs::read_dir(at)?.flatten().any(|e| other(&e)) && !state.join("current").exists();
@@ -114,3 +185,7 @@ impl Installer<'_> {
         Ok((disks::make_state(self.machine.commands, &ready.disk, &opening)?, true))
     }
 }
+
+#[cfg(test)]
+#[path = "begin_tests.rs"]
+mod tests;

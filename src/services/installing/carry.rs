@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Course, Done, Installer, Looked, Tell, make_plan};
+use super::{Course, Done, Installer, Looked, Tell, begin::named, make_plan};
 use crate::{
     apply::{self, Cameras, Env, Look, Manager, ManagerError, Outcome, Request},
     disks::{OpenState, RecoveryKey, Unlocking},
@@ -28,7 +28,7 @@ use crate::{
         planning::Wanted,
         recovering::{Keys, Recovery},
     },
-    site::{Recorder, VolumePlace},
+    site::Recorder,
     sys::{Files as _, RealFiles},
     types::WallNs,
 };
@@ -37,19 +37,20 @@ use crate::{
 const BY: &str = "installer";
 
 impl Installer<'_> {
-    /// Carries an order out. `recover`: volumes that this machine cannot open, with their keys.
+    /// Carries an order out. `recover`: the recovery keys of volumes that are kept, see [`Self::wanted_keys`].
     ///
     /// # Errors
     /// What the first step that fails says. It can be given again.
     pub fn carry_out(
         &self,
-        looked: &Looked,
         wanted: &Wanted,
         order: &Order,
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
         let _alone = self.alone()?;
+        // Hours may have gone by since a person was shown the disks, and `sdX` may be another one by now.
+        let looked = self.look()?;
         let recorder = wanted.site.recorder(&order.recorder).context("the site has no such recorder")?;
         let unlocking = disks::unlocking(
             recorder.unlock,
@@ -57,11 +58,9 @@ impl Installer<'_> {
             order.passphrase.as_deref().map(str::as_bytes),
         )?;
         let mut course = Course { tell, order, steps: install::steps(order), done: Vec::new() };
-        let system = looked.survey.inventory.disk(&order.system).context("the system disk is gone")?;
-        let all = wanted.site.recorders().flat_map(|r| &r.volumes);
-        let named = all.into_iter().find(|v| matches!(&v.place, VolumePlace::Disk(id) if system.by_id.contains(id)));
+        let named = named(&looked, wanted, &order.system);
         let ready = course.step(&Step::Table, |_| {
-            let ready = self.begin(looked, order, named.map(|v| &v.name), &unlocking)?;
+            let ready = self.begin(&looked, order, named.as_ref(), &unlocking)?;
             let changed = ready.changed;
             Ok((ready, changed))
         })?;
@@ -87,7 +86,7 @@ impl Installer<'_> {
         if order.wipe_secrets {
             course.step(&Step::Wipe, |_| super::wipe(&self.stick.data).map(|changed| ((), changed)))?;
         }
-        let mut receipt = self.receipt(looked, wanted, recorder, order, copied, &begun)?;
+        let mut receipt = self.receipt(&looked, wanted, recorder, order, copied, &begun)?;
         let receipt_file = course.step(&Step::Receipt, |_| Ok((receipt_name(order, receipt.at), true)))?;
         receipt.steps.clone_from(&course.done);
         let at = shown(receipt.at, wanted);
@@ -170,9 +169,7 @@ impl Within<'_> {
             let step = Step::Footage { volume: footage.volume.clone() };
             course.step(&step, |_| Ok(((), self.footage(&dir, footage, &mut begun)?)))?;
         }
-        if !recover.is_empty() {
-            self.recover(&dir, recover, &mut begun)?;
-        }
+        self.recover(&dir, order, recover, &mut begun)?;
         course.step(&Step::Factors, |_| Ok(((), self.factors(&dir, order, &mut begun)?)))?;
         course.step(&Step::Generation, |_| Ok(((), self.generation(&dir)?)))?;
         let (code, name) = course.step(&Step::Sheet, |_| Ok((self.sheet(order, &begun)?, true)))?;
@@ -246,6 +243,8 @@ impl Within<'_> {
                 machine.sheet(&by_id, Some(&wanted))?.init?
             }
         };
+        begun.preparing.insert(footage.volume.clone(), by_id.clone());
+        begun.write(&RealFiles, dir).context("it cannot be written down")?;
         // The key is safe before the disk counts as a volume.
         let mut keep = |key: &RecoveryKey| {
             begun.volumes.insert(footage.volume.clone(), key.reveal());
@@ -255,20 +254,41 @@ impl Within<'_> {
         Ok(true)
     }
 
-    /// Opens what this machine cannot, and gives it a key of this machine. What was typed is worth keeping on the sheet too.
-    fn recover(&self, dir: &Path, keys: &[(Recover, RecoveryKey)], begun: &mut Begun) -> anyhow::Result<()> {
-        for (volume, key) in keys {
+    /// Sees to it that volumes that are kept open by themselves. Each wants its recovery key, and has it on the sheet.
+    fn recover(
+        &self,
+        dir: &Path,
+        order: &Order,
+        keys: &[(Recover, RecoveryKey)],
+        begun: &mut Begun,
+    ) -> anyhow::Result<()> {
+        let machine = self.machine(dir);
+        let survey = inventory::survey(machine.commands, &machine.roots);
+        let kept = |r: &Recover| order.footage.iter().any(|f| f.volume == r.volume && f.how == How::Keep);
+        let mut known = Vec::new();
+        for (_, volume) in machine.locked_volumes(&survey, &self.wanted.site, self.recorder) {
+            if !kept(&volume) {
+                continue;
+            }
+            let given = keys.iter().find(|(of, _)| *of == volume).map(|(_, key)| key.clone());
+            let key = given.or_else(|| begun.volumes.get(&volume.volume)?.parse().ok());
+            let key = key.with_context(|| format!("the recovery key of volume {} is wanted", volume.volume))?;
             begun.volumes.insert(volume.volume.clone(), key.reveal());
+            known.push((volume, key));
+        }
+        if known.is_empty() {
+            return Ok(());
         }
         begun.write(&RealFiles, dir)?;
         let recovery = Recovery {
             site: &self.wanted.site,
             recorder: self.recorder,
             clock: self.installer.clock,
+            unlocking: Some(self.unlocking),
             let_go: &|_| Ok(()),
         };
-        let volumes: Vec<Recover> = keys.iter().map(|(volume, _)| volume.clone()).collect();
-        self.machine(dir).recover(&recovery, &volumes, &mut Known(keys.to_vec())).map(|_| ())
+        let volumes: Vec<Recover> = known.iter().map(|(volume, _)| volume.clone()).collect();
+        machine.recover(&recovery, &volumes, &mut Known(known)).map(|_| ())
     }
 
     /// PIN and sealed code; again only if the code was lost with the attempt that made it.

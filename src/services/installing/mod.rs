@@ -33,9 +33,10 @@ use super::{disks::Machine, planning::Wanted};
 use crate::{
     install::{self, Order, Receipt, SheetCode, Step, View},
     inventory::{self, Parted, Survey},
-    plan::{self, Held, Input, Measured, Plan, Recover, Refused},
+    plan::{self, Held, Input, Measured, Plan, Refused},
     site::{Recorder, Unlock},
     sys::Clock,
+    types::VolumeName,
 };
 
 /// Whose the files on the new state partition are.
@@ -117,6 +118,14 @@ pub enum Refusal {
     /// Another one installs, at another console.
     #[error("this machine is being installed at another console")]
     Busy,
+    /// A disk for footage looks unfinished, and this installation has not begun it.
+    #[error("the disk {by_id} of volume {volume} was not begun by this installation")]
+    NotBegun {
+        /// The volume.
+        volume: VolumeName,
+        /// The disk.
+        by_id: String,
+    },
     /// What was begun on the disk cannot be opened.
     #[error("the state that was begun on disk {0} cannot be opened")]
     Locked(String),
@@ -150,24 +159,16 @@ impl Installer<'_> {
         inventory::parted(self.machine.commands, &self.machine.roots.dev).context("disks cannot be listed")
     }
 
-    /// The plan for a recorder, and the volumes whose recovery keys are wanted.
+    /// The plan for a recorder.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn check(
-        &self,
-        looked: &Looked,
-        wanted: &Wanted,
-        recorder: &Recorder,
-        view: &View,
-    ) -> anyhow::Result<(Plan, Vec<Recover>)> {
+    pub fn check(&self, looked: &Looked, wanted: &Wanted, recorder: &Recorder, view: &View) -> anyhow::Result<Plan> {
         if recorder.unlock == Unlock::Tpm {
             super::disks::unlocking(Unlock::Tpm, None, None).map_err(Refusal::Tpm)?;
         }
-        let recover = self.machine.cannot_open(&looked.survey, &wanted.site, recorder);
         let inventory = install::seen_as(&looked.survey.inventory, view);
-        let plan = make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?;
-        Ok((plan, recover))
+        Ok(make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?)
     }
 
     /// Only one at a time, whichever console it is at.

@@ -20,6 +20,9 @@ impl Session<'_> {
         let refused = match (e.downcast_ref(), e.downcast_ref::<Unfit>()) {
             (Some(Refusal::Installed(disk)), _) => Some(t(self.lang, "install.installed", &[("disk", disk)])),
             (Some(Refusal::Locked(disk)), _) => Some(t(self.lang, "install.locked", &[("disk", disk)])),
+            (Some(Refusal::NotBegun { volume, by_id }), _) => {
+                Some(t(self.lang, "install.not_begun", &[("volume", volume.as_str()), ("disk", by_id)]))
+            }
             (Some(Refusal::Busy), _) => Some(t(self.lang, "install.busy", &[])),
             (_, Some(why)) => Some(text::unfit(self.lang, why)),
             _ => None,

@@ -47,13 +47,12 @@ pub trait Hands {
     ///
     /// # Errors
     /// [`Refusal`].
-    fn check(
-        &self,
-        looked: &Looked,
-        wanted: &Wanted,
-        recorder: &Recorder,
-        view: &View,
-    ) -> anyhow::Result<(Plan, Vec<Recover>)>;
+    fn check(&self, looked: &Looked, wanted: &Wanted, recorder: &Recorder, view: &View) -> anyhow::Result<Plan>;
+    /// See [`Installer::wanted_keys`].
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn wanted_keys(&self, wanted: &Wanted, recorder: &Recorder, order: &Order) -> anyhow::Result<Vec<Recover>>;
     /// Whether a key opens a volume.
     ///
     /// # Errors
@@ -65,7 +64,6 @@ pub trait Hands {
     /// What the first step that fails says.
     fn carry_out(
         &self,
-        looked: &Looked,
         wanted: &Wanted,
         order: &Order,
         recover: &[(Recover, RecoveryKey)],
@@ -85,14 +83,11 @@ impl Hands for Installer<'_> {
     fn days(&self, by_id: &str) -> Option<usize> {
         self.machine.sheet(by_id, None).ok()?.footage.map(|f| f.days)
     }
-    fn check(
-        &self,
-        looked: &Looked,
-        wanted: &Wanted,
-        recorder: &Recorder,
-        view: &View,
-    ) -> anyhow::Result<(Plan, Vec<Recover>)> {
+    fn check(&self, looked: &Looked, wanted: &Wanted, recorder: &Recorder, view: &View) -> anyhow::Result<Plan> {
         Installer::check(self, looked, wanted, recorder, view)
+    }
+    fn wanted_keys(&self, wanted: &Wanted, recorder: &Recorder, order: &Order) -> anyhow::Result<Vec<Recover>> {
+        Installer::wanted_keys(self, wanted, recorder, order)
     }
     fn fits(&self, looked: &Looked, site: &Site, volume: &Recover, key: &RecoveryKey) -> anyhow::Result<bool> {
         let locked = disks::locked(&looked.survey, &volume.disk, site.id(), &volume.volume);
@@ -100,13 +95,12 @@ impl Hands for Installer<'_> {
     }
     fn carry_out(
         &self,
-        looked: &Looked,
         wanted: &Wanted,
         order: &Order,
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
-        Installer::carry_out(self, looked, wanted, order, recover, tell)
+        Installer::carry_out(self, wanted, order, recover, tell)
     }
     fn stick_is_in(&self) -> bool {
         is_in(&self.machine.roots.sys, &self.stick.disk)
@@ -222,18 +216,28 @@ impl<'a> Session<'a> {
         };
         let view = install::look(&looked.survey, &looked.parted, &wanted.site, &recorder);
         self.show_machine(&looked, &view);
-        let (plan, recover) = self.checked(&looked, &wanted, &recorder, &view)?;
+        let plan = self.checked(&looked, &wanted, &recorder, &view)?;
         self.show_plan(&plan, &recorder);
         let order = match &file {
-            Some(file) => self.by_file(file, written, &recorder, &view, &recover)?,
+            Some(file) => self.by_file(file, written, &recorder, &view)?,
             None => self.by_person(written, &recorder, &view, papers.secrets.is_some())?,
         };
+        let wants = match self.hands.wanted_keys(&wanted, &recorder, &order) {
+            Ok(wants) => wants,
+            Err(e) => return Ok(self.failed(&e, false)),
+        };
+        if file.is_some() && !wants.is_empty() {
+            for volume in &wants {
+                self.say("misfit_recovery", &[("volume", volume.volume.as_str()), ("disk", &volume.disk)]);
+            }
+            return self.refuse("refused", &[]);
+        }
         let mut keys = Vec::new();
-        for volume in recover {
+        for volume in wants {
             let key = self.recovery_key(&looked, &wanted.site, &volume)?;
             keys.push((volume, key));
         }
-        Ok(self.carry_out(&looked, &wanted, &order, &keys, recorder.unlock))
+        Ok(self.carry_out(&wanted, &order, &keys, recorder.unlock))
     }
 
     fn utf8(&mut self, name: &str, bytes: &[u8]) -> Answer<String> {
@@ -306,13 +310,7 @@ impl<'a> Session<'a> {
     }
 
     /// The plan; or why there is none.
-    fn checked(
-        &mut self,
-        looked: &Looked,
-        wanted: &Wanted,
-        recorder: &Recorder,
-        view: &View,
-    ) -> Answer<(Plan, Vec<Recover>)> {
+    fn checked(&mut self, looked: &Looked, wanted: &Wanted, recorder: &Recorder, view: &View) -> Answer<Plan> {
         let mut wrong = Vec::new();
         if !view.systems.iter().any(|c| c.token.is_ok()) {
             wrong.push(t(self.lang, "install.no_system_disk", &[("needed", &disks::SMALLEST.to_string())]));
@@ -352,20 +350,9 @@ impl<'a> Session<'a> {
         self.refuse("refused", &[])
     }
 
-    fn by_file(
-        &mut self,
-        file: &file::InstallFile,
-        written: Lang,
-        recorder: &Recorder,
-        view: &View,
-        recover: &[Recover],
-    ) -> Answer<Order> {
-        for volume in recover {
-            self.say("misfit_recovery", &[("volume", volume.volume.as_str()), ("disk", &volume.disk)]);
-        }
+    fn by_file(&mut self, file: &file::InstallFile, written: Lang, recorder: &Recorder, view: &View) -> Answer<Order> {
         match install::order(file, written, recorder, view) {
-            Ok(order) if recover.is_empty() => Ok(order),
-            Ok(_) => self.refuse("refused", &[]),
+            Ok(order) => Ok(order),
             Err(misfits) => {
                 for misfit in misfits {
                     let text = text::misfit(self.lang, &misfit);
@@ -430,17 +417,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        looked: &Looked,
-        wanted: &Wanted,
-        order: &Order,
-        keys: &[(Recover, RecoveryKey)],
-        unlock: Unlock,
-    ) -> Ended {
+    fn carry_out(&mut self, wanted: &Wanted, order: &Order, keys: &[(Recover, RecoveryKey)], unlock: Unlock) -> Ended {
         self.say("begins", &[]);
         let mut shown = Shown { desk: self.desk, lang: self.lang, begun: false };
-        let done = self.hands.carry_out(looked, wanted, order, keys, &mut shown);
+        let done = self.hands.carry_out(wanted, order, keys, &mut shown);
         let begun = shown.begun;
         match done {
             Ok(done) => self.finished(&done, order, unlock),

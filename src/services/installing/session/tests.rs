@@ -107,16 +107,21 @@ fn looked() -> Looked {
     Looked { survey: inventory::survey(&commands, &roots), parted }
 }
 
+/// The recovery key of everything.
+const KEY: &str = "cccjbcbj-dcdjecej-fcfjgcgj-hchjicij-jcjjkckj-lcljncnj-rcrjtctj-ucujvcvj";
+
 /// Does nothing, and says that it has.
 struct Fake {
     fails_at: usize,
     stick: bool,
+    /// Volumes whose recovery keys are wanted.
+    wants: Vec<Recover>,
     ordered: RefCell<Vec<Order>>,
 }
 
 impl Fake {
     fn new() -> Self {
-        Self { fails_at: usize::MAX, stick: true, ordered: RefCell::default() }
+        Self { fails_at: usize::MAX, stick: true, wants: Vec::new(), ordered: RefCell::default() }
     }
 }
 
@@ -130,28 +135,24 @@ impl Hands for Fake {
     fn days(&self, by_id: &str) -> Option<usize> {
         (by_id == "ata-OLD").then_some(31)
     }
-    fn check(
-        &self,
-        looked: &Looked,
-        wanted: &Wanted,
-        recorder: &Recorder,
-        view: &View,
-    ) -> anyhow::Result<(Plan, Vec<Recover>)> {
+    fn check(&self, looked: &Looked, wanted: &Wanted, recorder: &Recorder, view: &View) -> anyhow::Result<Plan> {
         let inventory = install::seen_as(&looked.survey.inventory, view);
-        let plan = make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?;
-        Ok((plan, Vec::new()))
+        Ok(make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?)
     }
-    fn fits(&self, _: &Looked, _: &Site, _: &Recover, _: &RecoveryKey) -> anyhow::Result<bool> {
-        Ok(true)
+    fn wanted_keys(&self, _: &Wanted, _: &Recorder, _: &Order) -> anyhow::Result<Vec<Recover>> {
+        Ok(self.wants.clone())
+    }
+    fn fits(&self, _: &Looked, _: &Site, _: &Recover, key: &RecoveryKey) -> anyhow::Result<bool> {
+        Ok(key.reveal() == KEY)
     }
     fn carry_out(
         &self,
-        _: &Looked,
         wanted: &Wanted,
         order: &Order,
-        _: &[(Recover, RecoveryKey)],
+        keys: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
+        assert_eq!(keys.iter().map(|(of, _)| of.clone()).collect::<Vec<_>>(), self.wants);
         self.ordered.borrow_mut().push(order.clone());
         let steps = install::steps(order);
         for (n, step) in steps.iter().enumerate() {
@@ -326,4 +327,25 @@ fn who_pulls_the_stick_is_told_so() {
     let mut person = Person::who_says(&["1", &system, &footage, "294173", "2"]);
     let hands = Fake { fails_at: 0, ..Fake::new() };
     assert_eq!(Session::run(&mut person, &hands, &papers(), Some(Lang::En)), Ended::Failed);
+}
+
+#[test]
+fn a_volume_that_is_kept_wants_its_recovery_key_and_a_file_has_none() {
+    let (system, footage) = codes();
+    let wants = || vec![Recover { volume: "a2".parse().unwrap(), disk: "ata-OLD".into() }];
+    let mut person = Person::who_says(&["1", &system, &footage, "294173", "2", "x", &KEY.replace('c', "v"), KEY]);
+    let hands = Fake { wants: wants(), ..Fake::new() };
+    let ended = Session::run(&mut person, &hands, &papers(), Some(Lang::En));
+    assert_eq!(ended, Ended::Done { then: Then::Reboot, wait: Duration::MAX }, "{}", person.saw);
+    assert_eq!(person.saw.matches("That key does not open it").count(), 2, "{}", person.saw);
+
+    let install = format!(
+        "recorder = \"a\"\npin = \"294173\"\n[system]\nserial = \"S4EV\"\ntoken = \"{system}\"\n\
+         [[footage]]\nserial = \"5QJ0A1CD\"\ntoken = \"{footage}\"\n"
+    );
+    let papers = Papers { install: Some(install.into()), ..papers() };
+    let (mut person, hands) = (Person::default(), Fake { wants: wants(), ..Fake::new() });
+    assert_eq!(Session::run(&mut person, &hands, &papers, Some(Lang::En)), Ended::Refused, "{}", person.saw);
+    assert!(person.saw.contains("install without it, with the recovery key at hand"), "{}", person.saw);
+    assert!(hands.ordered.borrow().is_empty());
 }

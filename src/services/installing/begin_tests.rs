@@ -1,0 +1,93 @@
+use std::{fs, os::unix::fs::symlink, path::Path, sync::Mutex};
+
+use super::*;
+use crate::{
+    install::{self, Then},
+    inventory::{PARTITION_TYPE, Roots},
+    services::{
+        disks::Machine,
+        installing::{Accounts, Stick},
+    },
+    site,
+    sys::{FakeClock, FakeCommands, Output},
+    types::WallNs,
+};
+
+const SITE: &str = "[site]\nname = \"A\"\nid = \"hoa\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"vi\"\n\
+    [area.yard]\nname = \"B\"\nkind = \"public\"\n[recorder.a]\nunlock = \"tpm\"\n\
+    [[recorder.a.volume]]\nname = \"a1\"\ndisk = \"ata-OLD\"\nsize = \"10 GB\"\n\
+    [camera.gate]\nname = \"C\"\narea = \"yard\"\nmain = \"rtsp://192.0.2.1/1\"\n";
+const LSBLK: &str = r#"{"blockdevices":[
+ {"name":"nvme0n1","kname":"nvme0n1","type":"disk","size":10000000000,"serial":"S4EV","model":"Samsung","tran":"nvme"},
+ {"name":"sdb","kname":"sdb","type":"disk","size":10000000000,"serial":"5QJ0","model":"WDC","tran":"sata",
+  "children":[{"name":"sdb1","kname":"sdb1","type":"part","size":9000000000}]}]}"#;
+
+/// A machine with an empty disk and an encrypted volume, which its TPM opens.
+#[test]
+fn a_volume_that_the_tpm_opens_wants_its_recovery_key_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for folder in ["by-id", "sys"] {
+        fs::create_dir(at(folder)).unwrap();
+    }
+    for (name, id) in [("nvme0n1", "nvme-SSD"), ("sdb", "ata-OLD")] {
+        fs::File::create(at(name)).unwrap().set_len(10_000_000_000).unwrap();
+        symlink(at(name), at("by-id").join(id)).unwrap();
+    }
+    let asked = Mutex::new(Vec::new());
+    let commands = FakeCommands::new(|program, args| {
+        let ok = |text: String| Ok(Output { code: Some(0), stdout: text.into(), stderr: String::new() });
+        match program {
+            "lsblk" => ok(LSBLK.to_owned()),
+            "blkid" => match Path::new(args[3]).file_name().unwrap().to_str().unwrap() {
+                "sdb" => ok("ID_PART_TABLE_TYPE=gpt\n".to_owned()),
+                "sdb1" => ok(format!(
+                    "ID_FS_TYPE=crypto_LUKS\nID_FS_LABEL=a1\nID_FS_SUBSYSTEM=custodian:hoa\n\
+                     ID_PART_ENTRY_TYPE={PARTITION_TYPE}\nID_PART_ENTRY_NAME=a1@hoa\n"
+                )),
+                _ => Ok(Output { code: Some(2), ..Output::default() }),
+            },
+            "cryptsetup" => {
+                asked.lock().unwrap().push(args.join(" "));
+                ok(String::new())
+            }
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        }
+    });
+    let state = at("state");
+    let roots =
+        Roots { dev: dir.path().into(), by_id: at("by-id"), sys: at("sys"), ..Roots::new(&state, &at("volumes")) };
+    let clock = FakeClock::at(WallNs(0));
+    let stick = Stick { disk: "none".into(), root: at("root"), verity: at("verity"), uki: at("uki"), data: at("data") };
+    let installer = Installer {
+        machine: Machine { commands: &commands, roots, run: dir.path().into(), spool: None },
+        stick: &stick,
+        clock: &clock,
+        version: "1.2.3".into(),
+        loader: at("loader"),
+        lock: at("lock"),
+        accounts: Accounts::None,
+    };
+    let Ok(site) = site::parse(SITE, "site.toml") else { panic!("the site is wrong") };
+    let wanted = Wanted { site, text: SITE.into(), secrets: None };
+    let recorder = wanted.site.recorder(&"a".parse().unwrap()).unwrap();
+    let looked = installer.look().unwrap();
+    let view = install::look(&looked.survey, &looked.parted, &wanted.site, recorder);
+    let Ok(token) = view.systems[0].token.clone() else { panic!("{:?}", view.systems[0]) };
+    let order = Order {
+        lang: crate::types::Lang::En,
+        recorder: recorder.id.clone(),
+        system: "nvme-SSD".into(),
+        token,
+        footage: Vec::new(),
+        pin: crate::factors::Pin::choose("294173").unwrap(),
+        passphrase: None,
+        sheet_code: None,
+        wipe_secrets: false,
+        then: Then::Reboot,
+        asked: true,
+    };
+    let keys = installer.wanted_keys(&wanted, recorder, &order).unwrap();
+    assert_eq!(keys, [Recover { volume: "a1".parse().unwrap(), disk: "ata-OLD".into() }]);
+    assert!(asked.lock().unwrap().is_empty(), "what the TPM says is of no matter: {asked:?}");
+}
