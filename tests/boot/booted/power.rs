@@ -63,8 +63,9 @@ fn a_site_is_changed_and_a_trial_that_nobody_confirms_ends_with_a_reboot() {
     assert_eq!(generation(&mut vm), 3);
     vm.run("systemctl --no-block reboot");
     vm.wait_for_boot();
-    vm.wait("the generation before the trial", 180, |vm| (generation(vm) == 2).then_some(()));
+    // Commands are taken before the state is there.
     wait_until_well(&mut vm);
+    vm.wait("the generation before the trial", 180, |vm| (generation(vm) == 2).then_some(()));
     wait_until_recording(&mut vm, &CAMERAS[..3]);
     assert_eq!(status(&mut vm).unwrap().streams.len(), 3);
     vm.cut();
