@@ -29,6 +29,7 @@ const LOADER: &str = "/efi/EFI/Linux";
 pub(crate) const SOURCE: &str = "https://updates.example/";
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that a test turns on")]
 struct Outside {
     /// The update directory's files.
     source: Vec<(String, Vec<u8>)>,

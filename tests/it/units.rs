@@ -230,7 +230,9 @@ fn users_and_folders_of_the_units_are_declared() {
 fn services_start_on_the_images_own_var() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = tempfile::tempdir().unwrap();
-    fs::create_dir_all(root.path().join("var/cache/left")).unwrap();
+    for folder in ["var", "var/cache", "var/cache/left"] {
+        fs::create_dir(root.path().join(folder)).unwrap();
+    }
     fs::write(root.path().join("var/left"), "").unwrap();
     let script = "import sys, pathlib; from parts import root; root.empty_var(pathlib.Path(sys.argv[1]))";
     let out = Command::new("python3")

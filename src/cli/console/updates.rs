@@ -39,8 +39,7 @@ fn acts(known: &Known) -> Option<(Version, Vec<Act>)> {
     };
     let acts = match candidate.stage {
         Stage::Offered => vec![Act::Consent, Act::Refuse],
-        Stage::Consented => vec![Act::Install, Act::Refuse],
-        Stage::Writing => vec![Act::Install, Act::Refuse],
+        Stage::Consented | Stage::Writing => vec![Act::Install, Act::Refuse],
         Stage::Applied => vec![Act::Restart, Act::Refuse],
         Stage::Trying => Vec::new(),
     };

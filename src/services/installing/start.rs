@@ -15,8 +15,10 @@ use crate::{
     types::merkle::Hash,
 };
 
-/// No menu, and nobody changes the kernel's command line.
-const LOADER: &str = "timeout 0\neditor no\n";
+/// No menu, and nobody changes the kernel's command line. Of an image whose starts are counted the loader (257) would take the last
+/// profile, which is rescue mode; so the one to start is named. Of several versions it takes the first of its list: the newest, but last those
+/// that have no tries left.
+const LOADER: &str = "default *@main\ntimeout 0\neditor no\n";
 /// Where firmware looks on a disk that it knows nothing of, on PCs.
 const FALLBACK: &str = "EFI/BOOT/BOOTX64.EFI";
 const OPTIONS: &str = "nodev,nosuid,noexec";

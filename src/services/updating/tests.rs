@@ -54,7 +54,7 @@ fn nothing_is_fetched_while_a_version_is_under_way() {
     let due = |stage: Option<Stage>, looked| {
         fetch_is_due(
             &State { candidate: stage.map(candidate), looked, ..State::default() },
-            WallNs(DAY.as_nanos() as i64),
+            WallNs(DAY.as_nanos().try_into().unwrap()),
         )
     };
     assert!(due(None, None) && due(None, Some(WallNs(0))) && !due(None, Some(WallNs(1))));
@@ -80,7 +80,7 @@ fn a_command_that_is_at_work_on_an_update_stops_the_clock() {
     let proof =
         Proof { state: dir.path(), machine: &machine, trial: Cell::new(Trial::Counted), said: RefCell::default() };
     let paths = Paths::new(dir.path());
-    fs::create_dir_all(paths.updates()).unwrap();
+    fs::create_dir(paths.updates()).unwrap();
     let before = proof.does_not_count();
     let held = Lock::take(&lock(&paths), "").unwrap();
     assert!(proof.does_not_count());
