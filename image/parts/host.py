@@ -159,7 +159,12 @@ def remove(path):
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():
-        shutil.rmtree(path)
+        # A build that was killed leaves mounts behind: they are let go of, and nothing that is another file system's is ever removed.
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            at = Path(line.split(" ")[1])
+            if at != path and at.is_relative_to(path.resolve()):
+                run(["umount", at])
+        run(["rm", "-rf", "--one-file-system", "--", path])
 
 
 def sha256(path):
