@@ -69,7 +69,7 @@ pub fn sheet(state: &Path, factors: bool) -> anyhow::Result<Sheet> {
     let moves: Vec<String> = names.filter(|name| state.join(name).exists()).map(|name| (*name).to_owned()).collect();
     let site = RealFiles.read(&state.join("current/site.toml"))?;
     let site = site.map(|text| crate::plan::digest(&String::from_utf8_lossy(&text)));
-    let token = Token::of("reset-config", &serde_json::json!([generation, site, moves]));
+    let token = Token::of("reset-config", &(generation, site, &moves));
     Ok(Sheet { generation, moves, token })
 }
 

@@ -7,13 +7,18 @@ use std::{
     sync::LazyLock,
 };
 
-use custodian::sys::{Clock, RealClock};
+use custodian::{
+    disks::{Facts, Token, Verb},
+    inventory::Content,
+    sys::{Clock, RealClock},
+    types::ByteSize,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
     image,
     school::{self, PIN, VOLUMES, put_on_stick},
-    vm::{Pc, PowerOn, SYSTEM},
+    vm::{Pc, PowerOn, SYSTEM, disks},
 };
 
 /// What opens the recovery sheet. Where it is given, the installation waits for nobody to write it down.
@@ -55,23 +60,26 @@ pub fn answers(more: &str) -> String {
     let mut text = format!(
         "recorder = \"a\"\nlanguage = \"en\"\npin = \"{PIN}\"\nthen = \"poweroff\"\nsheet_code = \"{SHEET_CODE}\"\n{more}\n"
     );
-    write!(text, "[system]\nserial = \"{SYSTEM}\"\ntoken = \"{}\"\n", token(SYSTEM)).unwrap();
+    write!(text, "[system]\nserial = \"{SYSTEM}\"\ntoken = \"{}\"\n", token(SYSTEM, Verb::Install)).unwrap();
     for (_, serial) in VOLUMES {
-        write!(text, "[[footage]]\nserial = \"{serial}\"\ntoken = \"{}\"\n", token(serial)).unwrap();
+        write!(text, "[[footage]]\nserial = \"{serial}\"\ntoken = \"{}\"\n", token(serial, Verb::Init)).unwrap();
     }
     text
 }
 
-/// The code that is shown beside one of its disks while nothing is on it: by `custodian install --facts`, and in facts.json on the stick. It is
-/// the same wherever there is a disk of that serial number and size. Not reckoned here: the packages that tests use besides change the order
-/// in which facts are written.
-pub fn token(serial: &str) -> &'static str {
-    match serial {
-        SYSTEM => "5nqp-a8e5-n8fr-21gr",
-        "DATA1" => "nfk3-mkpq-n8fr-r202",
-        "DATA2" => "fyrg-mkpq-n8fr-t0pa",
-        _ => panic!("nobody has read the facts of {serial}"),
-    }
+/// What is shown beside the facts of one of its disks while nothing is on it.
+pub fn token(serial: &str, verb: Verb) -> Token {
+    let (_, size) = disks().find(|(s, _)| *s == serial).unwrap();
+    let facts = Facts {
+        by_id: vec![format!("virtio-{serial}")],
+        serial: Some(serial.to_owned()),
+        wwn: None,
+        // What the kernel says of a disk that virtio shows.
+        model: Some("0x1af4".to_owned()),
+        size: ByteSize(size),
+        content: Content::Empty,
+    };
+    facts.token(verb)
 }
 
 /// A stick with the school's files, for a person.

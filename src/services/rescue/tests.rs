@@ -78,7 +78,7 @@ impl Hands for Fake {
         Ok(())
     }
     fn sheet(&self) -> anyhow::Result<resetting::Sheet> {
-        let token = Token::of("reset-config", &serde_json::json!(4));
+        let token = Token::of("reset-config", &4);
         Ok(resetting::Sheet { generation: Some(4), moves: vec!["confirmed".into()], token })
     }
     fn reset(&self, token: &Token, word: &Word) -> anyhow::Result<PathBuf> {
@@ -114,7 +114,7 @@ fn talk(hands: &Fake, typed: &str, lang: Lang) -> String {
 
 #[test]
 fn what_changes_the_configuration_wants_the_recovery_key_even_where_the_state_is_open() {
-    let token = Token::of("reset-config", &serde_json::json!(4));
+    let token = Token::of("reset-config", &4);
     let typed = format!("3\n3\nlan\nwhy\n4\n{token}\nlan\nwhy\n");
     for open in [false, true] {
         let hands = Fake::default();
@@ -132,7 +132,7 @@ fn what_changes_the_configuration_wants_the_recovery_key_even_where_the_state_is
 #[test]
 fn what_was_not_typed_as_it_must_be_is_not_done() {
     let hands = Fake::default();
-    let (token, wrong) = (hands.sheet().unwrap().token, Token::of("reset-config", &serde_json::json!(5)));
+    let (token, wrong) = (hands.sheet().unwrap().token, Token::of("reset-config", &5));
     talk(&hands, &format!("2\n{KEY}\n3\n7\n3\n3\n\n\n4\n{wrong}\n4\nyes\n4\n{token}\nlan\n\n"), Lang::En);
     assert_eq!(*hands.done.borrow(), ["open"]);
     // The end of the line, anywhere, is the end.

@@ -1,5 +1,7 @@
 //! The installer: a person who answers, and power that is lost in the middle.
 
+use custodian::disks::Verb;
+
 use crate::{
     installed::{Folder, stick, stick_of_school, token},
     school::{CAMERAS, PIN, School, VOLUMES, files_on_stick},
@@ -55,10 +57,10 @@ fn a_person_installs_in_one_sitting_with_at_most_six_answers() {
         let there = vm.try_run("systemctl is-active custodian-install.service && pgrep -f 'custodian install'", 60)?;
         (there.code == 0).then_some(())
     });
-    let codes = VOLUMES.map(|(_, serial)| token(serial)).join(" ");
+    let codes = VOLUMES.map(|(_, serial)| token(serial, Verb::Init).to_string()).join(" ");
     let answers = [
         ("language", "3".to_owned()),
-        ("plan", token(SYSTEM).to_owned()),
+        ("plan", token(SYSTEM, Verb::Install).to_string()),
         ("footage", codes),
         ("pin", PIN.to_owned()),
         ("secrets", "1".to_owned()),

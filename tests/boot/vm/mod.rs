@@ -19,7 +19,7 @@ use serde_json::json;
 use self::{console::Console, hand::Hand, qmp::Qmp};
 pub use self::{
     hand::Ended,
-    pc::{Pc, PowerOn, SYSTEM},
+    pc::{Pc, PowerOn, SYSTEM, disks},
 };
 
 /// Waits until `ready` has something to say. Panics after `limit`, naming what was waited for.

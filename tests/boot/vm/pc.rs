@@ -23,7 +23,7 @@ const SYSTEM_SIZE: u64 = 8_000_000_000;
 const FOOTAGE: [(&str, u64); 2] = [("DATA1", 64_000_000_000), ("DATA2", 64_000_000_000)];
 
 /// All disks: serial number and bytes.
-fn disks() -> impl Iterator<Item = (&'static str, u64)> {
+pub fn disks() -> impl Iterator<Item = (&'static str, u64)> {
     [(SYSTEM, SYSTEM_SIZE)].into_iter().chain(FOOTAGE)
 }
 
