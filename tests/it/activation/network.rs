@@ -159,6 +159,8 @@ fn loop_a_machine_is_wired_as_its_site_says() {
     // Links without hardware are cards for plan while they are in use: an address of IPv6 is enough.
     for link in ["cuschool", "cucam"] {
         machine.run(&["ip", "link", "set", link, "up"]);
+        let has_one = || !machine.run(&["ip", "-6", "-brief", "address", "show", "dev", link]).is_empty();
+        wait_for("an address of its own", Duration::from_secs(20), || has_one().then_some(()));
     }
     machine.run(&["custodian", "apply"]);
     wait_for_link(&machine, "cuschool", &["10.20.0.11/24"], 551);
