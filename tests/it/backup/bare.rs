@@ -100,7 +100,11 @@ fn footage_comes_back_playable_and_indexed() {
     // A folder that is a volume already has its name, whatever is said.
     fs::remove_dir_all(into.join("footage/gate-1")).unwrap();
     let out = restore(&["--volume", "b2"]);
-    assert!(text(&out.stdout).contains("name = \"a1\"") && !text(&out.stdout).contains("b2"), "{}", text(&out.stdout));
+    assert!(
+        text(&out.stdout).contains("name = \"a1\"") && !text(&out.stdout).contains("\"b2\""),
+        "{}",
+        text(&out.stdout)
+    );
     // Another school's volume takes none of this footage.
     let marker = into.join("custodian-volume.json");
     let own = fs::read_to_string(&marker).unwrap();
