@@ -13,7 +13,7 @@ use super::{
 use crate::sys::{Commands, Files, Output};
 
 /// Fetches a file and checks it: systemd-importd's own helper, by which systemd-sysupdate fetches, too.
-const PULL: &str = "/usr/lib/systemd/systemd-pull";
+pub const PULL: &str = "/usr/lib/systemd/systemd-pull";
 const SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
 const BLESS: &str = "/usr/lib/systemd/systemd-bless-boot";
 /// Where the loader says which entry it has counted down: <https://systemd.io/BOOT_LOADER_INTERFACE/>. Nobody has to find its partition for that.

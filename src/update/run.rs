@@ -9,8 +9,9 @@ use super::{
     error::{UpdateError, failed},
     kept,
     machine::Machine,
+    source::Source,
     state::{Facts, Seen, Stage, Stamp, State, Tries, Word},
-    sums::{PARTS, SIGNATURE, SUMS, newest, sha256},
+    sums::{PARTS, SUMS, newest, sha256},
     version::Version,
 };
 use crate::{
@@ -23,8 +24,6 @@ use crate::{
 const NEW: &str = "new";
 /// The version that is offered.
 const OFFERED: &str = "offered";
-/// A list names a few files.
-const LIST: u64 = 1 << 20;
 /// So much stays free on the file system of the state, whatever is fetched.
 const RESERVE: u64 = 512 << 20;
 
@@ -107,6 +106,11 @@ impl Updates<'_> {
 
     /// Looks at an update directory, by its URL, and fetches the newest version if it may be offered.
     pub fn fetch(&self, url: &str, again: Option<&Version>) -> Result<Fetched, UpdateError> {
+        self.fetch_from(Source::Url(url), again)
+    }
+
+    /// The same, wherever the directory is.
+    pub fn fetch_from(&self, from: Source<'_>, again: Option<&Version>) -> Result<Fetched, UpdateError> {
         let (mut state, facts, _) = self.look()?;
         if let Some(version) = again
             && state.forgive(version)
@@ -114,7 +118,7 @@ impl Updates<'_> {
             self.write(&state)?;
         }
         self.files.make_dir(&self.dir).map_err(failed("cannot make", &self.dir))?;
-        let fetched = self.fetch_to(&mut state, &facts, url);
+        let fetched = self.fetch_to(&mut state, &facts, from);
         let new = self.dir.join(NEW);
         if fetched.is_err() {
             // What is half here only takes room.
@@ -123,19 +127,16 @@ impl Updates<'_> {
         fetched
     }
 
-    fn fetch_to(&self, state: &mut State, facts: &Facts, url: &str) -> Result<Fetched, UpdateError> {
-        let url = format!("{}/", url.trim_end_matches('/'));
+    fn fetch_to(&self, state: &mut State, facts: &Facts, from: Source<'_>) -> Result<Fetched, UpdateError> {
         let (new, offered) = (self.dir.join(NEW), self.offered());
         self.files.remove_dir(&new).map_err(failed("cannot remove", &new))?;
         self.files.make_dir(&new).map_err(failed("cannot make", &new))?;
         let list = new.join(SUMS);
-        // The signature is judged here, before anything of the list is believed.
-        self.machine.pull(&format!("{url}{SUMS}"), &list, "signature", LIST)?;
-        self.machine.pull(&format!("{url}{SIGNATURE}"), &new.join(SIGNATURE), "no", LIST)?;
+        from.list(&self.machine, self.files, &new)?;
         state.looked = Some(self.clock.wall());
         self.write(state)?;
         let bytes = self.files.read(&list).map_err(failed("cannot read", &list))?.unwrap_or_default();
-        let found = newest(&bytes).ok_or_else(|| UpdateError::NoVersion { place: url.clone() })?;
+        let found = newest(&bytes).ok_or_else(|| UpdateError::NoVersion { place: from.name() })?;
         state.may_offer(&found, &facts.running)?;
         let version = found.version.clone();
         let known = state.candidate.as_ref().is_some_and(|c| c.version == version && c.sums == found.sums);
@@ -143,21 +144,19 @@ impl Updates<'_> {
             self.files.remove_dir(&new).map_err(failed("cannot remove", &new))?;
             return Ok(Fetched { version, new: false });
         }
-        // What was offered before makes room.
-        self.files.remove_dir(&offered).map_err(failed("cannot remove", &offered))?;
+        // What was offered before makes room; it stays until a stick's version is here whole, which may be pulled in the middle.
+        if matches!(from, Source::Url(_)) {
+            self.files.remove_dir(&offered).map_err(failed("cannot remove", &offered))?;
+        }
         let free = (self.free)(&self.dir).map_err(failed("cannot measure", &self.dir))?;
         let wanted = PARTS.iter().map(|(_, most)| most).sum::<u64>() + RESERVE;
         if free < wanted {
             return Err(UpdateError::Room { dir: self.dir.clone(), free, wanted });
         }
         for part in &found.parts {
-            self.machine.pull(
-                &format!("{url}{}", part.name),
-                &new.join(&part.name),
-                &part.hash.to_string(),
-                part.most,
-            )?;
+            from.part(&self.machine, part, &new)?;
         }
+        self.files.remove_dir(&offered).map_err(failed("cannot remove", &offered))?;
         self.files.rename(&new, &offered).map_err(failed("cannot name", &offered))?;
         let new = state.offer(&found, &facts.running, self.clock.wall())?;
         self.write(state)?;

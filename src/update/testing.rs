@@ -113,6 +113,12 @@ impl World {
         outside.signed = true;
     }
 
+    /// A file of it.
+    pub(crate) fn published(&self, name: &str) -> Option<Vec<u8>> {
+        let outside = self.outside.lock().unwrap();
+        outside.source.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone())
+    }
+
     pub(crate) fn sign(&self, right: bool) {
         self.outside.lock().unwrap().signed = right;
     }
@@ -179,8 +185,14 @@ impl World {
         let failed = |text: &str| Ok(Output { code: Some(1), stdout: Vec::new(), stderr: text.into() });
         let &["raw", "--direct", verify, most, url, to] = args else { panic!("{args:?}") };
         let outside = self.outside.lock().unwrap();
-        let file = outside.source.iter().find(|(name, _)| url == format!("{SOURCE}{name}"));
-        let Some((_, bytes)) = file else { return failed("Failed to retrieve image file.") };
+        let file = match url.strip_prefix("file://") {
+            Some(here) => self.files.read(Path::new(here))?,
+            None => {
+                let file = outside.source.iter().find(|(name, _)| url == format!("{SOURCE}{name}"));
+                file.map(|(_, bytes)| bytes.clone())
+            }
+        };
+        let Some(bytes) = &file else { return failed("Failed to retrieve image file.") };
         // What was fetched so far lies there, right or wrong.
         self.files.write(Path::new(to), bytes, 0, None)?;
         let most: u64 = most.strip_prefix("--size-max=").unwrap().parse().unwrap();
@@ -191,6 +203,8 @@ impl World {
         };
         if right && bytes.len() as u64 <= most {
             Ok(Output { code: Some(0), ..Output::default() })
+        } else if verify == "--verify=signature" {
+            failed("DOWNLOAD INVALID: Signature verification failed.")
         } else {
             failed("DOWNLOAD INVALID")
         }

@@ -156,7 +156,10 @@ fn a_loader_that_cannot_be_asked_makes_nothing_good() {
 fn what_is_not_signed_or_not_what_was_signed_is_not_offered() {
     let world = World::new("0.1.0");
     let none = |world: &World| {
-        assert!(matches!(fetch(world), Err(UpdateError::Program { .. } | UpdateError::NoVersion { .. })));
+        let e = fetch(world).unwrap_err();
+        let is_refused =
+            matches!(e, UpdateError::Program { .. } | UpdateError::NotSigned { .. } | UpdateError::NoVersion { .. });
+        assert!(is_refused, "{e}");
         assert!(look(world).0.candidate.is_none());
         assert!(world.files.list("/state/updates".as_ref()).unwrap().iter().all(|name| name == FILE));
     };
