@@ -130,3 +130,52 @@ for version in sys.stdin.read().split():
     assert!(said.lines().all(|v| v.parse::<custodian::update::Version>().is_ok()));
     assert!(versions[4].parse::<custodian::update::Version>().is_err(), "the limit is the machine's");
 }
+
+#[test]
+fn what_would_write_to_var_in_rescue_mode_stops_the_build() {
+    let script = "
+import tempfile
+from parts import rescue
+from parts.host import Failed
+root = Path(tempfile.mkdtemp())
+units = root / 'usr/lib/systemd/system'
+for folder in ('var/lib/systemd/linger', 'usr/lib/systemd/system/kept.service.d'):
+    (root / folder).mkdir(parents=True)
+(units / 'there.service').write_text('[Service]\nStateDirectory=systemd/linger\n')
+(units / 'kept.service').write_text('[Service]\nLogsDirectory=kept\n')
+(units / 'kept.service.d/20-image.conf').write_text('[Unit]\nConditionKernelCommandLine=!custodian.rescue\n')
+rescue.check(root)
+(units / 'new.service').write_text('[Service]\nStateDirectory=systemd/linger new\n')
+try:
+    rescue.check(root)
+except Failed as e:
+    print(str(e).splitlines()[1:])
+";
+    assert_eq!(python(script), "['new.service: /var/lib/systemd/linger, /var/lib/new']");
+}
+
+#[test]
+fn var_is_as_the_command_line_says() {
+    let made = |words: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let generator = root().join("image/files/usr/lib/systemd/system-generators/custodian-var");
+        let text = std::fs::read_to_string(generator).unwrap();
+        assert!(text.contains("/proc/cmdline"));
+        let line = dir.path().join("cmdline");
+        std::fs::write(&line, format!("{words}\n")).unwrap();
+        let text = text.replace("/proc/cmdline", line.to_str().unwrap());
+        let units = dir.path().join("units");
+        std::fs::create_dir(&units).unwrap();
+        let out = Command::new("sh").args(["-c", &text, "custodian-var"]).arg(&units).output().unwrap();
+        assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
+        super::nix::below(&units)
+    };
+    assert!(made("roothash=0 ro custodian.rescued").is_empty());
+    let install = made("roothash=0 custodian.install ro");
+    assert!(install.keys().eq(["var.mount"]) && install["var.mount"].as_ref().unwrap().contains("size=25%%"));
+    let rescue = made("roothash=0 ro custodian.rescue");
+    let tmpfiles = "systemd-tmpfiles-setup.service.d/20-image.conf";
+    assert!(rescue.keys().eq([tmpfiles]), "{rescue:?}");
+    let line = "\nExecStart=systemd-tmpfiles --create --remove --boot --exclude-prefix=/dev --exclude-prefix=/var\n";
+    assert!(rescue[tmpfiles].as_ref().unwrap().contains(line));
+}
