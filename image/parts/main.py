@@ -29,6 +29,7 @@ def arguments(argv):
     p.add_argument("--check", action="store_true", help="build this commit twice, in two folders, and compare every byte; with --binary: of the image alone")
     p.add_argument("--update-only", action="store_true", help="no stick: the update directory of a further version")
     p.add_argument("--sign", type=Path, metavar="DIR", help="sign an update directory with the key of --keys, and end: for a vendor whose key is kept elsewhere")
+    p.add_argument("--new-ring", action="store_true", help="the signature may be of a key that update.gpg has no longer: machines take this version by the key they have, later ones by the new one")
     return p.parse_args(argv)
 
 
@@ -60,7 +61,8 @@ def sign(a):
     if not (key_folder / "update.secret.asc").exists():
         raise Failed(f"{key_folder}/update.secret.asc is not there")
     tools = Tools(trees.tools_tree(a.cache.resolve(), a.mirror), commit_time(), [folder, key_folder])
-    sums(tools, key_folder / "update.secret.asc", folder, commit_time())
+    ring = key_folder / "update.gpg"
+    sums(tools, key_folder / "update.secret.asc", ring if ring.exists() and not a.new_ring else None, folder, commit_time())
 
 
 def check_version(version):
@@ -92,7 +94,7 @@ def build(a):
     image = Image(version, epoch, tools, work, out, all_keys)
     image.pack_root(root)
     image.pack_kernel(root, base / "root.vmlinuz", small)
-    sums(tools, all_keys[2], image.update, epoch)
+    sums(tools, all_keys[2], None if a.new_ring else all_keys[3], image.update, epoch)
     made = [image.root, image.verity, image.uki]
     if not a.update_only:
         made += [image.stick(), image.compressed()]

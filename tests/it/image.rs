@@ -168,7 +168,7 @@ fn var_is_as_the_command_line_says() {
         std::fs::create_dir(&units).unwrap();
         let out = Command::new("sh").args(["-c", &text, "custodian-var"]).arg(&units).output().unwrap();
         assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
-        super::nix::below(&units)
+        super::nix::tree::below(&units)
     };
     assert!(made("roothash=0 ro custodian.rescued").is_empty());
     let install = made("roothash=0 custodian.install ro");
@@ -178,4 +178,49 @@ fn var_is_as_the_command_line_says() {
     assert!(rescue.keys().eq([tmpfiles]), "{rescue:?}");
     let line = "\nExecStart=systemd-tmpfiles --create --remove --boot --exclude-prefix=/dev --exclude-prefix=/var\n";
     assert!(rescue[tmpfiles].as_ref().unwrap().contains(line));
+}
+
+#[test]
+fn a_key_is_whole_and_the_image_knows_what_it_is_signed_with() {
+    if ["gpg", "openssl"].iter().any(|p| Command::new(p).arg("--version").output().is_err()) {
+        return crate::support::lacking("gpg or openssl is not installed");
+    }
+    let script = "
+import subprocess, tempfile
+from parts import keys
+from parts.host import Failed
+class Tools:
+    cut = ''
+    def run(self, argv, cwd='/'):
+        argv = [str(a) for a in argv if a != '-quiet']
+        if self.cut and self.cut in argv[-1]:
+            argv = ['bash', '-c', 'exit 1']
+        if subprocess.run(argv, cwd=cwd, stdout=subprocess.DEVNULL).returncode:
+            raise Failed(argv[0])
+tools, dir = Tools(), Path(tempfile.mkdtemp())
+one, other, update = dir / 'one', dir / 'other', dir / 'update'
+update.mkdir()
+(update / 'custodian_1.efi').write_text('1')
+tools.cut = '--export >'
+try:
+    keys.keys(one, tools)
+except Failed:
+    print('cut', (one / 'update.gpg').exists())
+tools.cut = ''
+(one / 'update.gpg.new').write_text('')
+mine, others = keys.keys(one, tools), keys.keys(other, tools)
+print([p.stat().st_size > 100 for p in mine], [oct(p.stat().st_mode & 0o777) for p in mine], sorted(p.name for p in one.iterdir()))
+keys.sums(tools, mine[2], mine[3], update, 0)
+try:
+    keys.sums(tools, mine[2], others[3], update, 0)
+except Failed as e:
+    print('refused', '--new-ring' in str(e))
+keys.sums(tools, mine[2], None, update, 0)
+both = dir / 'both.gpg'
+both.write_bytes(mine[3].read_bytes() + others[3].read_bytes())
+keys.sums(tools, mine[2], both, update, 0)
+";
+    let said = "cut False\n[True, True, True, True] ['0o600', '0o644', '0o600', '0o644'] \
+                ['pcr.pem', 'pcr.pub.pem', 'update.gpg', 'update.secret.asc']\nrefused True";
+    assert_eq!(python(script), said);
 }
