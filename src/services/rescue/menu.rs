@@ -19,6 +19,8 @@ use crate::{
 pub trait Hands {
     /// What the page says.
     fn page(&self) -> Page;
+    /// Whether it is read on this screen only, as in systemd's emergency mode.
+    fn here_only(&self) -> bool;
     /// What is wrong.
     fn troubles(&self) -> Vec<Trouble>;
     /// Whether the partition of the state is open.
@@ -145,6 +147,9 @@ impl Menu<'_> {
         }
         for disk in page.disks {
             self.say("disk", &[("disk", &disk)])?;
+        }
+        if self.hands.here_only() {
+            self.say("here_only", &[])?;
         }
         Ok(())
     }

@@ -88,6 +88,8 @@ fn seen(commands: &dyn Commands, state: &Path) -> Vec<String> {
 pub struct Here {
     /// The state folder.
     pub state: PathBuf,
+    /// Whether rescue mode was asked for: then others can read the page, too.
+    pub asked: bool,
 }
 
 impl Here {
@@ -110,6 +112,10 @@ fn systemctl(args: &[&str]) -> anyhow::Result<()> {
 impl Hands for Here {
     fn page(&self) -> Page {
         page::look(&RealCommands, &self.state)
+    }
+
+    fn here_only(&self) -> bool {
+        !self.asked
     }
 
     fn troubles(&self) -> Vec<Trouble> {

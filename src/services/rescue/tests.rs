@@ -18,6 +18,7 @@ use crate::{
 struct Fake {
     done: RefCell<Vec<String>>,
     open: Cell<bool>,
+    asked: Cell<bool>,
 }
 
 const KEY: &str = "cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv";
@@ -57,6 +58,9 @@ fn meta(watch: Watch) -> Meta {
 impl Hands for Fake {
     fn page(&self) -> Page {
         Page { open: self.open.get(), ..page() }
+    }
+    fn here_only(&self) -> bool {
+        !self.asked.get()
     }
     fn troubles(&self) -> Vec<Trouble> {
         vec![Trouble { unit: "var.mount".into(), lines: vec!["mount: \u{1b}[2Jwrong fs type".into()] }]
@@ -152,6 +156,15 @@ fn everybody_may_look_and_restart_and_nothing_moves_the_cursor() {
         "{said}"
     );
     assert!(!said.contains('\u{1b}') && said.contains("0.2.0") && said.contains("WDC WD120"), "{said}");
+}
+
+#[test]
+fn where_nobody_asked_for_rescue_mode_the_screen_says_that_it_is_read_there_only() {
+    let hands = Fake::default();
+    let only = lang::raw(Lang::En, "rescue.here_only").unwrap();
+    assert!(talk(&hands, "", Lang::En).contains(only));
+    hands.asked.set(true);
+    assert!(!talk(&hands, "", Lang::En).contains(only));
 }
 
 #[test]
