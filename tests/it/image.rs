@@ -224,3 +224,30 @@ keys.sums(tools, mine[2], both, update, 0)
                 ['pcr.pem', 'pcr.pub.pem', 'update.gpg', 'update.secret.asc']\nrefused True";
     assert_eq!(python(script), said);
 }
+
+#[test]
+fn an_archive_of_debian_is_a_mirror_too() {
+    let script = "
+import tempfile
+from parts.packages import ARCHIVE, Apt, HEAD, LOCK, archives, as_of
+print(*archives('https://snapshot.debian.org/archive/debian/20261126T120000Z/'))
+print(*archives('http://mirror.example/debian'))
+dir = Path(tempfile.mkdtemp())
+for name, date in (('a_InRelease', 'Wed, 25 Nov 2026 23:59:59 UTC'), ('b_Release', 'Thu, 26 Nov 2026 02:30:00 UTC'), ('c_Packages', 'Fri, 27 Nov 2026 00:00:00 UTC')):
+    (dir / name).write_text(f'Origin: Debian\\nDate: {date}\\n')
+print(as_of(dir))
+ages = lambda mirror, **more: [o for o in Apt(dir / 'apt', mirror, **more).options if 'Valid-Until' in o]
+print(ages('http://mirror.example/debian'), ages('http://mirror.example/debian', locked=True), ages('http://x.example/debian/20261126T120000Z'))
+head = LOCK.read_text().split('as of ')
+print(head[0] == HEAD.split('as of ')[0], bool(ARCHIVE.fullmatch('http://x/debian/' + head[1][:16])))
+";
+    let said = python(script);
+    let lines: Vec<&str> = said.lines().collect();
+    let archive = "https://snapshot.debian.org/archive/";
+    assert_eq!(lines[0], format!("{archive}debian/20261126T120000Z/ {archive}debian-security/20261126T120000Z"));
+    assert_eq!(lines[1], "http://mirror.example/debian http://mirror.example/debian-security");
+    assert_eq!(lines[2], "20261126T023000Z");
+    let option = "-oAcquire::Check-Valid-Until=";
+    assert_eq!(lines[3], format!("['{option}true'] ['{option}false'] ['{option}false']"));
+    assert_eq!(lines[4], "True True", "image/packages.lock says of when it is");
+}
