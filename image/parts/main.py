@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from parts import bill, check, packages, trees
+from parts import bill, check, packages, program, trees
 from parts.host import IMAGE, REPO, Failed, Tools, output, say, sha256
 from parts.keys import keys, sums
 from parts.pack import Image
@@ -80,7 +80,9 @@ def build(a):
     epoch = commit_time()
     version = a.version or re.search(r'^version = "([^"]+)"', (REPO / "Cargo.toml").read_text(), re.M).group(1)
     check_version(version)
-    program = binary(a.binary)
+    compiled = binary(a.binary)
+    program.check(compiled)
+    compilers = program.made_with(compiled)
     tools_tree = trees.tools_tree(cache, a.mirror)
     work = cache / "work"
     work.mkdir(exist_ok=True)
@@ -90,7 +92,7 @@ def build(a):
     base = trees.tree(cache, tools_tree, a.mirror, "root")
     base_initrd = trees.tree(cache, tools_tree, a.mirror, "initrd")
     small = initrd(cache, tools_tree, base_initrd)
-    root = root_tree(cache, tools_tree, base, program, all_keys[3])
+    root = root_tree(cache, tools_tree, base, compiled, all_keys[3])
     image = Image(version, epoch, tools, work, out, all_keys)
     image.pack_root(root)
     image.pack_kernel(root, base / "root.vmlinuz", small)
@@ -98,8 +100,8 @@ def build(a):
     made = [image.root, image.verity, image.uki]
     if not a.update_only:
         made += [image.stick(), image.compressed()]
-        made += bill.write(image, [base / "root", base_initrd / "initrd"], tools_tree)
-    sizes = "".join(f"{p.stat().st_size:>12} {sha256(p)} {p.relative_to(out)}\n" for p in made)
+        made += bill.write(image, [base / "root", base_initrd / "initrd"], tools_tree, compilers)
+    sizes = "".join(f"{p.stat().st_size:>12} {sha256(p)} {p.relative_to(out)}\n" for p in made) + "".join(f"# compiled with {c}\n" for c in compilers)
     (out / f"custodian_{version}.sizes.txt").write_text(sizes)
     for p in made:
         say(f"{p.stat().st_size / 1e6:8.1f} MB  {p.relative_to(out)}")

@@ -251,3 +251,28 @@ print(head[0] == HEAD.split('as of ')[0], bool(ARCHIVE.fullmatch('http://x/debia
     assert_eq!(lines[3], format!("['{option}true'] ['{option}false'] ['{option}false']"));
     assert_eq!(lines[4], "True True", "image/packages.lock says of when it is");
 }
+
+#[test]
+fn a_program_says_what_made_it_and_runs_with_the_images_c_library() {
+    if ["readelf", "strip"].iter().any(|p| Command::new(p).arg("--version").output().is_err()) {
+        return crate::support::lacking("binutils is not installed");
+    }
+    let script = "
+from parts import program
+from parts.host import Failed
+given = Path(os.environ['PROGRAM'])
+program.check(given)
+print(any(c.startswith('rustc version ') for c in program.made_with(given)), program.made_with(given)[-1].startswith('strip: '))
+real = program.readelf
+program.readelf = lambda p, *what: real(p, *what).replace('Name: GLIBC_2.34  Flags: none', 'Name: GLIBC_2.999  Flags: WEAK')
+program.check(given)
+program.readelf = lambda p, *what: real(p, *what).replace('Name: GLIBC_2.34  Flags: none', 'Name: GLIBC_2.999  Flags: none')
+for wrong in (given, Path('/etc/hostname')):
+    try:
+        program.check(wrong)
+    except Failed as e:
+        print('2.999' in str(e))
+";
+    let script = format!("os.environ['PROGRAM'] = '{}'\n{script}", env!("CARGO_BIN_EXE_custodian"));
+    assert_eq!(python(&script), "True True\nTrue\nFalse");
+}
