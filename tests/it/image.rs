@@ -141,11 +141,11 @@ root = Path(tempfile.mkdtemp())
 units = root / 'usr/lib/systemd/system'
 for folder in ('var/lib/systemd/linger', 'usr/lib/systemd/system/kept.service.d'):
     (root / folder).mkdir(parents=True)
-(units / 'there.service').write_text('[Service]\nStateDirectory=systemd/linger\n')
-(units / 'kept.service').write_text('[Service]\nLogsDirectory=kept\n')
-(units / 'kept.service.d/20-image.conf').write_text('[Unit]\nConditionKernelCommandLine=!custodian.rescue\n')
+(units / 'there.service').write_text('[Service]\\nStateDirectory=systemd/linger\\n')
+(units / 'kept.service').write_text('[Service]\\nLogsDirectory=kept\\n')
+(units / 'kept.service.d/20-image.conf').write_text('[Unit]\\nConditionKernelCommandLine=!custodian.rescue\\n')
 rescue.check(root)
-(units / 'new.service').write_text('[Service]\nStateDirectory=systemd/linger new\n')
+(units / 'new.service').write_text('[Service]\\nStateDirectory=systemd/linger new\\n')
 try:
     rescue.check(root)
 except Failed as e:
@@ -197,6 +197,7 @@ class Tools:
             argv = ['bash', '-c', 'exit 1']
         if subprocess.run(argv, cwd=cwd, stdout=subprocess.DEVNULL).returncode:
             raise Failed(argv[0])
+keys.say = lambda text: None
 tools, dir = Tools(), Path(tempfile.mkdtemp())
 one, other, update = dir / 'one', dir / 'other', dir / 'update'
 update.mkdir()
