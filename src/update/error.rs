@@ -106,6 +106,12 @@ pub enum UpdateError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A server that does not answer, a line that broke, a file that is not there or not what was signed.
+    #[error("it cannot be fetched: {said}")]
+    NotFetched {
+        /// What was said.
+        said: String,
+    },
     /// A program says no.
     #[error("{what}: {said}")]
     Program {

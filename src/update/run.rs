@@ -123,18 +123,40 @@ impl Updates<'_> {
         fetched
     }
 
+    /// The same, of itself: nobody asked for it, so that there is nothing to fetch, or that the line is down, is no trouble. How long nothing
+    /// could be looked at is known (`looked`).
+    pub fn fetch_unasked(&self, url: &str) -> Result<Option<Fetched>, UpdateError> {
+        match self.fetch(url, None) {
+            Ok(fetched) => Ok(Some(fetched)),
+            Err(
+                why @ (UpdateError::NotNewer { .. }
+                | UpdateError::WasRefused { .. }
+                | UpdateError::UnderWay { .. }
+                | UpdateError::NotFetched { .. }),
+            ) => {
+                log::info!("nothing is fetched: {why}");
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     fn fetch_to(&self, state: &mut State, facts: &Facts, url: &str) -> Result<Fetched, UpdateError> {
         let url = format!("{}/", url.trim_end_matches('/'));
         let (new, offered) = (self.dir.join(NEW), self.offered());
         self.files.remove_dir(&new).map_err(failed("cannot remove", &new))?;
         self.files.make_dir(&new).map_err(failed("cannot make", &new))?;
-        let list = new.join(SUMS);
-        // The signature is judged here, before anything of the list is believed.
-        self.machine.pull(&format!("{url}{SUMS}"), &list, "signature", LIST)?;
-        self.machine.pull(&format!("{url}{SIGNATURE}"), &new.join(SIGNATURE), "no", LIST)?;
+        for name in [SUMS, SIGNATURE] {
+            self.machine.pull(&format!("{url}{name}"), &new.join(name), "no", LIST)?;
+        }
+        // The signature is judged here, before anything of the list is believed, and of the files that have come: so a line that broke is not
+        // taken for a forgery.
+        let checked = new.join("checked");
+        self.machine.check(&new, SUMS, &checked, LIST)?;
+        let bytes = self.files.read(&checked).map_err(failed("cannot read", &checked))?.unwrap_or_default();
+        self.files.remove(&checked).map_err(failed("cannot remove", &checked))?;
         state.looked = Some(self.clock.wall());
         self.write(state)?;
-        let bytes = self.files.read(&list).map_err(failed("cannot read", &list))?.unwrap_or_default();
         let found = newest(&bytes).ok_or_else(|| UpdateError::NoVersion { place: url.clone() })?;
         state.may_offer(&found, &facts.running)?;
         let version = found.version.clone();

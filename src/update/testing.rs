@@ -123,6 +123,11 @@ impl World {
         file.1.push(b'!');
     }
 
+    /// The line breaks at this file.
+    pub(crate) fn lose(&self, end: &str) {
+        self.outside.lock().unwrap().source.retain(|(name, _)| !name.ends_with(end));
+    }
+
     pub(crate) fn writing_fails(&self, fails: bool) {
         self.outside.lock().unwrap().writing_fails = fails;
     }
@@ -179,15 +184,18 @@ impl World {
         let failed = |text: &str| Ok(Output { code: Some(1), stdout: Vec::new(), stderr: text.into() });
         let &["raw", "--direct", verify, most, url, to] = args else { panic!("{args:?}") };
         let outside = self.outside.lock().unwrap();
-        let file = outside.source.iter().find(|(name, _)| url == format!("{SOURCE}{name}"));
-        let Some((_, bytes)) = file else { return failed("Failed to retrieve image file.") };
+        let found = match url.strip_prefix("file://") {
+            Some(path) => self.files.read(Path::new(path))?,
+            None => outside.source.iter().find(|(name, _)| url == format!("{SOURCE}{name}")).map(|(_, b)| b.clone()),
+        };
+        let Some(bytes) = found else { return failed("Failed to retrieve image file.") };
         // What was fetched so far lies there, right or wrong.
-        self.files.write(Path::new(to), bytes, 0, None)?;
+        self.files.write(Path::new(to), &bytes, 0, None)?;
         let most: u64 = most.strip_prefix("--size-max=").unwrap().parse().unwrap();
         let right = match verify.strip_prefix("--verify=").unwrap() {
             "no" => true,
             "signature" => outside.signed,
-            hash => hash == sha256(bytes).to_string(),
+            hash => hash == sha256(&bytes).to_string(),
         };
         if right && bytes.len() as u64 <= most {
             Ok(Output { code: Some(0), ..Output::default() })

@@ -156,7 +156,7 @@ fn a_loader_that_cannot_be_asked_makes_nothing_good() {
 fn what_is_not_signed_or_not_what_was_signed_is_not_offered() {
     let world = World::new("0.1.0");
     let none = |world: &World| {
-        assert!(matches!(fetch(world), Err(UpdateError::Program { .. } | UpdateError::NoVersion { .. })));
+        assert!(matches!(fetch(world), Err(UpdateError::Program { .. } | UpdateError::NotFetched { .. })));
         assert!(look(world).0.candidate.is_none());
         assert!(world.files.list("/state/updates".as_ref()).unwrap().iter().all(|name| name == FILE));
     };
@@ -172,6 +172,37 @@ fn what_is_not_signed_or_not_what_was_signed_is_not_offered() {
     none(&world);
     world.publish("0.2.0", "");
     assert!(fetch(&world).unwrap().new);
+}
+
+/// Each day in which there is nothing to fetch is an ordinary one.
+#[test]
+fn what_nobody_asked_for_and_is_not_there_is_no_trouble_and_a_forgery_is_one() {
+    let unasked = |world: &World| world.with(|u| u.fetch_unasked(SOURCE));
+    let none = |world: &World| assert_eq!(unasked(world).unwrap(), None);
+    let world = World::new("0.1.0");
+    none(&world);
+    assert_eq!(look(&world).0.looked, None, "the server was not reached");
+    world.publish("0.1.0", "");
+    none(&world);
+    assert!(look(&world).0.looked.is_some());
+    for end in ["SHA256SUMS", "SHA256SUMS.gpg", ".root.raw", ".efi"] {
+        world.publish("0.2.0", "");
+        world.lose(end);
+        none(&world);
+    }
+    world.publish("0.2.0", "");
+    world.sign(false);
+    let said = unasked(&world).unwrap_err().to_string();
+    assert!(said.contains("not signed"), "{said}");
+    world.sign(true);
+    assert!(unasked(&world).unwrap().unwrap().new);
+    world.with(|u| u.refuse(&version("0.2.0"), word())).unwrap();
+    none(&world);
+    world.publish("0.3.0", "");
+    assert!(unasked(&world).unwrap().is_some());
+    consent(&world, "0.3.0").unwrap();
+    apply(&world).unwrap();
+    none(&world);
 }
 
 /// A list that was changed is not signed; what was appended to it is no line.

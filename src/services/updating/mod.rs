@@ -13,7 +13,7 @@ use jiff::civil::DateTime;
 use nix::unistd::geteuid;
 
 use super::{
-    lock::Lock,
+    lock::{Busy, Lock},
     paths::{Paths, STATE},
     planning::applied_recorder,
     socket,
@@ -145,7 +145,18 @@ pub fn fetch_when_due(state: &Path) -> anyhow::Result<Option<Fetched>> {
     if !fetch_is_due(&read(&RealFiles, &Paths::new(state).updates())?, RealClock.wall()) {
         return Ok(None);
     }
-    act(state, |updates| Ok(Some(updates.fetch(url.as_str(), None)?)))
+    unless_busy(act(state, |updates| Ok(updates.fetch_unasked(url.as_str())?)), None)
+}
+
+/// What was done; something else, if another command is at work: whatever it was to be is done the next time.
+fn unless_busy<T>(done: anyhow::Result<T>, else_: T) -> anyhow::Result<T> {
+    match done {
+        Err(e) if e.is::<Busy>() => {
+            log::info!("not now: {e}");
+            Ok(else_)
+        }
+        done => done,
+    }
 }
 
 fn fetch_is_due(known: &State, now: WallNs) -> bool {
@@ -179,6 +190,8 @@ pub enum NotNow {
     Passphrase,
     /// The stick that opens the disks when it starts is not in.
     NoStick,
+    /// Another command is at work: a version is being fetched, say.
+    Busy,
     /// The version that runs is not as it should be: there would be nothing to go back to.
     NotGood(String),
 }
@@ -217,6 +230,10 @@ fn starts_alone(unlock: Option<Unlock>, stick: &Path) -> Result<(), NotNow> {
 /// # Errors
 /// If it cannot be done.
 pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
+    unless_busy(applied_when_due(state), Due::NotNow(NotNow::Busy))
+}
+
+fn applied_when_due(state: &Path) -> anyhow::Result<Due> {
     act(state, |updates| {
         let (known, _, seen) = updates.look()?;
         if seen != Seen::Nothing {

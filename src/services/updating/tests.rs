@@ -90,6 +90,16 @@ fn a_command_that_is_at_work_on_an_update_stops_the_clock() {
 }
 
 #[test]
+fn a_command_that_is_at_work_makes_no_timer_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("lock");
+    let _held = Lock::take(&at, "").unwrap();
+    assert!(!unless_busy(Lock::take(&at, "another command is at work").map(|_| true), false).unwrap());
+    let none = unless_busy(Lock::take(&dir.path().join("none/lock"), "").map(|_| true), false);
+    assert!(none.unwrap_err().to_string().contains("cannot open"));
+}
+
+#[test]
 fn what_failed_or_was_refused_is_not_started_by_hand_nor_called_good() {
     let version = |v: &str| v.parse::<Version>().unwrap();
     let entry = |v: &str, tries| Entry { name: String::new(), version: version(v), tries };
