@@ -118,6 +118,18 @@ pub fn known(state: &Path) -> anyhow::Result<Known> {
     })
 }
 
+/// The version that waits for somebody. This is looked at again and again: nothing is asked that takes a program or the loader's partition, which
+/// is to be mounted while it is used and no longer.
+pub fn waiting(state: &Path) -> Option<Version> {
+    waits(&machine(String::new()), &Paths::new(state).updates())
+}
+
+fn waits(machine: &Machine<'_>, dir: &Path) -> Option<Version> {
+    machine.running().ok()?;
+    let candidate = read(machine.files, dir).ok()?.candidate?;
+    (candidate.stage != Stage::Trying).then_some(candidate.version)
+}
+
 /// Where a version is fetched from: a folder of this machine, or one on a server.
 ///
 /// # Errors
