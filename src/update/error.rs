@@ -49,6 +49,12 @@ pub enum UpdateError {
         /// Which.
         version: Version,
     },
+    /// An older one waits, with the school's consent.
+    #[error("the school has consented to version {version}, which waits to be written: what is newer comes after it")]
+    Awaits {
+        /// Which.
+        version: Version,
+    },
     /// It was tried often enough.
     #[error(
         "version {version} could not be written several times, and is not tried again by itself: install it by hand, or refuse it, and the next one is fetched"
@@ -141,6 +147,16 @@ pub enum UpdateError {
     /// The ledger does not take it.
     #[error("no word can be left for the ledger, so nothing was done")]
     Ledger(#[from] LedgerError),
+}
+
+impl UpdateError {
+    /// Whether the directory was looked at to the end, and has nothing that is to come now.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::NotNewer { .. } | Self::WasRefused { .. } | Self::UnderWay { .. } | Self::Awaits { .. }
+        )
+    }
 }
 
 /// With what was to be done, and to what.

@@ -175,7 +175,7 @@ pub struct State {
     pub format: u16,
     /// The oldest version whose readers understand it.
     pub min_reader: u16,
-    /// When somebody looked for a newer version last, and could.
+    /// When somebody looked for a newer version last, and what there was lay here then.
     pub looked: Option<WallNs>,
     /// The version that may come.
     pub candidate: Option<Candidate>,
@@ -218,13 +218,19 @@ impl State {
         }
     }
 
-    /// Whether a version that was found may be fetched. The word for one that is offered stays only if its list is the same.
-    pub(super) fn may_offer(&self, found: &Found, running: &Version) -> Result<(), UpdateError> {
+    /// Whether a version that was found may be fetched; `again`: also this one, if it was refused. The word for one that is offered stays only if
+    /// its list is the same.
+    pub(super) fn may_offer(
+        &self,
+        found: &Found,
+        running: &Version,
+        again: Option<&Version>,
+    ) -> Result<(), UpdateError> {
         let version = found.version.clone();
         if found.version <= *running {
             return Err(UpdateError::NotNewer { found: version, than: running.clone() });
         }
-        if let Some(refusal) = self.refused.iter().find(|r| r.version == version) {
+        if let Some(refusal) = self.refused.iter().find(|r| r.version == version && again != Some(&r.version)) {
             return Err(UpdateError::WasRefused { version, why: refusal.why });
         }
         match &self.candidate {
@@ -236,16 +242,22 @@ impl State {
         }
     }
 
-    /// A version lies here now, whole and with a good signature. Says whether it is a new one.
-    pub(super) fn offer(&mut self, found: &Found, running: &Version, at: WallNs) -> Result<bool, UpdateError> {
-        self.may_offer(found, running)?;
-        let same = self.candidate.as_ref().is_some_and(|c| c.version == found.version && c.sums == found.sums);
+    /// Whether it is the candidate already.
+    pub(super) fn is_known(&self, found: &Found) -> bool {
+        self.candidate.as_ref().is_some_and(|c| c.version == found.version && c.sums == found.sums)
+    }
+
+    /// A version lies here now, whole and with a good signature. Says whether it is a new one. That it was refused is forgotten.
+    pub(super) fn offer(&mut self, found: &Found, at: WallNs) -> bool {
+        let same = self.is_known(found);
+        self.looked = Some(at);
         if !same {
+            self.refused.retain(|r| r.version != found.version);
             let (version, sums) = (found.version.clone(), found.sums);
             self.candidate =
                 Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None, failures: 0 });
         }
-        Ok(!same)
+        !same
     }
 
     /// The school consents to a version that is offered. Says whether that is new.
@@ -389,13 +401,6 @@ impl State {
         self.note(stamp, UpdateChange::Refused, &candidate, Some(word));
         self.refuse_as(Refusal { version: candidate.version, why: Why::Person, at, known: true });
         Ok(())
-    }
-
-    /// A person says that a version may be offered again. Says whether it was refused.
-    pub(super) fn forgive(&mut self, version: &Version) -> bool {
-        let before = self.refused.len();
-        self.refused.retain(|r| r.version != *version);
-        self.refused.len() < before
     }
 
     /// A version that fell back, and nobody has taken note.

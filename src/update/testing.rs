@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) clock: FakeClock,
     pub(crate) boot: Arc<Mutex<u32>>,
     pub(crate) free: u64,
+    /// So much of it is taken while a version lies here.
+    pub(crate) taken: u64,
     outside: Arc<Mutex<Outside>>,
 }
 
@@ -70,7 +72,7 @@ impl World {
             files.write(&Path::new("/sysupdate.d").join(name), text.as_bytes(), 0, None).unwrap();
         }
         let clock = FakeClock::at(WallNs(1_795_336_200_000_000_000));
-        let world = Self { files, clock, boot: Arc::default(), free: 4 << 30, outside: Arc::default() };
+        let world = Self { files, clock, boot: Arc::default(), free: 4 << 30, taken: 0, outside: Arc::default() };
         world.runs(running);
         world.entry(&format!("custodian_{running}.efi"));
         world
@@ -254,7 +256,10 @@ impl World {
         let world = self.clone();
         let commands = FakeCommands::new(move |program, args: &[&str]| world.answer(program, args));
         let commands: &dyn Commands = &commands;
-        let free = |_: &Path| Ok(self.free);
+        let free = |dir: &Path| {
+            let lies_here = self.files.list(&dir.join("offered")).is_ok_and(|names| !names.is_empty());
+            Ok(self.free - if lies_here { self.taken } else { 0 })
+        };
         let machine = Machine {
             commands,
             files: &self.files,
