@@ -230,11 +230,12 @@ impl Updates<'_> {
     pub fn apply(&self) -> Result<Version, UpdateError> {
         let (mut state, facts, _) = self.look()?;
         let version = state.begin(self.lies_here()?)?;
-        self.write(&state)?;
-        // One that was tried before is in its slot still, and would not be written again.
+        // One that was tried before is in its slot still, and would not be written again. That goes before it is said that it is being written:
+        // from then on an entry without tries is one that has failed anew.
         if self.machine.facts(Some(&version))?.tries == Tries::Left(0) {
             self.machine.drop_entry(&version)?;
         }
+        self.write(&state)?;
         if let Err(e) = self.machine.write(&version, &self.offered()) {
             state.not_written();
             self.write(&state)?;

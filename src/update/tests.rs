@@ -273,6 +273,42 @@ fn cuts_while_a_newer_version_is_fetched_leave_one_that_can_be_had() {
     }
 }
 
+/// One that fell back is tried again, and the power goes at any change: nobody has tried it meanwhile, so it has not failed anew.
+#[test]
+fn cuts_while_one_that_failed_is_written_again_are_no_failures() {
+    for (how, lost) in [(Cut::Before, true), (Cut::Seen, true), (Cut::Seen, false), (Cut::After, true)] {
+        for n in 0.. {
+            let world = World::new("0.1.0");
+            world.publish("0.2.0", "");
+            fetch(&world).unwrap();
+            consent(&world, "0.2.0").unwrap();
+            apply(&world).unwrap();
+            world.restart(|v| v != "0.2.0");
+            look(&world);
+            world.with(|u| u.fetch(SOURCE, Some(&version("0.2.0")))).unwrap();
+            consent(&world, "0.2.0").unwrap();
+            world.files.cut_at(n, how);
+            let first = apply(&world);
+            let cut = world.files.is_off();
+            assert!(cut || first.is_ok(), "{first:?}");
+            world.files.power_on(lost);
+            // Another boot, of the version that is good.
+            *world.boot.lock().unwrap() += 1;
+            let (state, seen) = look(&world);
+            assert_ne!(seen, Seen::FellBack, "{how:?} at change {n}");
+            if state.candidate.unwrap().stage != Stage::Applied {
+                apply(&world).unwrap();
+            }
+            world.restart(|_| true);
+            assert_eq!((stage(&world), world.running()), (Some(Stage::Trying), "0.2.0".to_owned()), "{how:?} at {n}");
+            if !cut {
+                assert!(n > 5, "{n}");
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_refused_version_stays_refused_until_it_is_here_again() {
     let world = World::new("0.1.0");
