@@ -63,6 +63,14 @@ pub enum UpdateError {
         /// Which.
         version: Version,
     },
+    /// The machine restarted for it, and the loader started another one.
+    #[error(
+        "the machine restarted for version {version}, and the loader did not start it; it does not restart for it again by itself: restart it by hand, and see which version the loader's menu prefers, or refuse it"
+    )]
+    NotStarted {
+        /// Which.
+        version: Version,
+    },
     /// Nobody has consented.
     #[error("version {version} waits for the school's consent: `custodian update consent {version} --reason \"…\"`")]
     NoConsent {

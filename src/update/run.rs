@@ -255,6 +255,14 @@ impl Updates<'_> {
         Ok(version)
     }
 
+    /// Restarts the machine so that what is written starts. That it was is on the disk before.
+    pub fn restart(&self) -> Result<(), UpdateError> {
+        let (mut state, facts, _) = self.look()?;
+        state.restarted_in = Some(facts.boot);
+        self.write(&state)?;
+        self.machine.reboot()
+    }
+
     /// A person refuses a version, or takes note that one fell back.
     pub fn refuse(&self, version: &Version, word: Word) -> Result<(), UpdateError> {
         let (mut state, facts, _) = self.look()?;

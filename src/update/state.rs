@@ -179,6 +179,9 @@ pub struct State {
     pub looked: Option<WallNs>,
     /// The version that may come.
     pub candidate: Option<Candidate>,
+    /// The boot that was ended so that the candidate starts.
+    #[serde(default)]
+    pub restarted_in: Option<String>,
     /// The newest that came up as it should.
     pub good: Option<Good>,
     /// Those that are not offered again.
@@ -194,6 +197,7 @@ impl Default for State {
             min_reader: MIN_READER,
             looked: None,
             candidate: None,
+            restarted_in: None,
             good: None,
             refused: Vec::new(),
             notes: Vec::new(),
@@ -313,8 +317,15 @@ impl State {
         };
         (candidate.stage, candidate.written_in) = (Stage::Applied, Some(boot.to_owned()));
         self.note(stamp, UpdateChange::Applied, &candidate, None);
-        self.candidate = Some(candidate);
+        (self.candidate, self.restarted_in) = (Some(candidate), None);
         Ok(())
+    }
+
+    /// A version for which the machine was restarted, and which the loader did not start then.
+    pub fn not_started(&self, facts: &Facts) -> Option<&Version> {
+        let elsewhere = self.restarted_in.as_ref().is_some_and(|boot| *boot != facts.boot);
+        let waits = |c: &&Candidate| c.stage == Stage::Applied && c.version != facts.running;
+        self.candidate.as_ref().filter(waits).filter(|_| elsewhere).map(|c| &c.version)
     }
 
     /// Takes over what the machine says: what was started since, and whether it came up. Says what has changed.

@@ -245,6 +245,7 @@ impl World {
                 says(if self.outside.lock().unwrap().counted { "indeterminate\n" } else { "clean\n" })
             }
             "bootctl" => says("/efi\n"),
+            "systemctl" => says(""),
             "systemd-pull" => self.pull(args),
             "systemd-sysupdate" => self.sysupdate(args),
             other => panic!("{other}"),

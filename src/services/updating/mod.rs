@@ -247,13 +247,16 @@ pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
 
 fn applied_when_due(state: &Path) -> anyhow::Result<Due> {
     act(state, |updates| {
-        let (known, _, seen) = updates.look()?;
+        let (known, facts, seen) = updates.look()?;
         if seen != Seen::Nothing {
             log::info!("updates: {seen:?}");
         }
         // Said as long as it is so: this service has failed, and health says that.
         if let Some(version) = known.given_up() {
             return Err(UpdateError::GivenUp { version: version.clone() }.into());
+        }
+        if let Some(version) = known.not_started(&facts) {
+            return Err(UpdateError::NotStarted { version: version.clone() }.into());
         }
         let Some(candidate) = known.candidate else { return Ok(Due::Nothing) };
         let site = in_force(state);
@@ -275,7 +278,7 @@ fn applied_when_due(state: &Path) -> anyhow::Result<Due> {
         if against(RealClock.wall()).is_err() {
             return Ok(Due::Written(version));
         }
-        updates.machine.reboot()?;
+        updates.restart()?;
         Ok(Due::Restarts(version))
     })
 }
