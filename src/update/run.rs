@@ -108,13 +108,13 @@ impl Updates<'_> {
     /// Looks at an update directory, by its URL, and fetches the newest version if it may be offered; `again`: also if it was this one that was
     /// refused. What was offered before stays until the new version is here.
     pub fn fetch(&self, url: &str, again: Option<&Version>) -> Result<Fetched, UpdateError> {
-        self.fetch_from(url, again, false)
+        self.fetch_as(url, again, false)
     }
 
     /// The same, of itself: nobody asked for it, so that there is nothing to fetch, or that the line is down, is no trouble. How long nothing
     /// could be looked at is known (`looked`). A version that waits with the school's consent is not replaced.
     pub fn fetch_unasked(&self, url: &str) -> Result<Option<Fetched>, UpdateError> {
-        match self.fetch_from(url, None, true) {
+        match self.fetch_as(url, None, true) {
             Ok(fetched) => Ok(Some(fetched)),
             Err(why) if why.is_answer() || matches!(why, UpdateError::NotFetched { .. }) => {
                 log::info!("nothing is fetched: {why}");
@@ -124,7 +124,7 @@ impl Updates<'_> {
         }
     }
 
-    fn fetch_from(&self, url: &str, again: Option<&Version>, unasked: bool) -> Result<Fetched, UpdateError> {
+    fn fetch_as(&self, url: &str, again: Option<&Version>, unasked: bool) -> Result<Fetched, UpdateError> {
         let (mut state, facts, _) = self.look()?;
         self.files.make_dir(&self.dir).map_err(failed("cannot make", &self.dir))?;
         let fetched = self.fetch_to(&mut state, &facts.running, url, again, unasked);
