@@ -30,7 +30,7 @@ use crate::{
     apply::{self, Listed},
     disks::{self, RecoveryKey, Token},
     inventory::{self, Roots},
-    plan::KEY_LABEL,
+    plan::{KEY_LABEL, guard},
     state,
     sys::{Clock as _, Commands, Files as _, RealClock, RealCommands, RealFiles},
     update::{Version, Word},
@@ -129,7 +129,8 @@ impl Hands for Here {
     }
 
     fn go_back(&self, number: u64, word: &Word) -> anyhow::Result<()> {
-        applying::rollback(&self.place()?, Some(number), Some(word.reason.clone())).map(drop)
+        let word = guard::Word { who: word.by.clone(), reason: word.reason.clone() };
+        applying::rollback_on(&self.place()?, number, &word).map(drop)
     }
 
     fn sheet(&self) -> anyhow::Result<resetting::Sheet> {
