@@ -1,14 +1,15 @@
 //! `custodian rescue`: what is on the screen when the system did not come up.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use super::chosen;
 use crate::{
     services::{
         paths,
-        rescue::{self, Here},
+        rescue::{self, Here, Standard},
     },
     site,
+    sys::RealClock,
     types::Lang,
 };
 
@@ -27,6 +28,6 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         Err(e) => log::warn!("how this machine is can be read here only: {e:#}"),
     }
     let here = Here { state: args.state.clone() };
-    rescue::run(&here, &mut io::stdin().lock(), &mut io::stdout().lock(), chosen(flag, language))?;
+    rescue::run(&here, &mut Standard, &RealClock, chosen(flag, language))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 
 mod menu;
 mod page;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use anyhow::Context as _;
 pub use self::{
     menu::{Hands, run},
     page::{Page, serve},
+    talk::{Standard, Talk},
 };
 use super::{
     applying::{self, Place},

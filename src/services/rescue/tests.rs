@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,7 +10,8 @@ use super::*;
 use crate::{
     apply::{Meta, Watch},
     lang,
-    types::Lang,
+    sys::FakeClock,
+    types::{Lang, WallNs},
 };
 
 /// A machine that notes what it is told.
@@ -106,10 +107,40 @@ impl Hands for Fake {
     }
 }
 
-fn talk(hands: &Fake, typed: &str, lang: Lang) -> String {
-    let mut output = Vec::new();
-    run(hands, &mut typed.as_bytes(), &mut output, lang).unwrap();
-    String::from_utf8(output).unwrap()
+/// Somebody who has made up their mind what to type. A line `…` is five minutes in which nobody types.
+struct Typed<'a> {
+    input: &'a [u8],
+    output: String,
+    clock: FakeClock,
+    hidden: Vec<String>,
+}
+
+impl Talk for Typed<'_> {
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.output.push_str(text);
+        Ok(())
+    }
+    fn line(&mut self, hidden: bool) -> io::Result<Option<String>> {
+        let mut line = talk::line_of(&mut self.input)?;
+        while line.as_deref() == Some("…") {
+            self.clock.advance(Duration::from_mins(5));
+            line = talk::line_of(&mut self.input)?;
+        }
+        self.hidden.extend(line.clone().filter(|_| hidden));
+        Ok(line)
+    }
+}
+
+/// What was shown, and what was typed without being shown.
+fn typed(hands: &Fake, typed: &[u8], lang: Lang) -> (String, Vec<String>) {
+    let clock = FakeClock::at(WallNs(0));
+    let mut talk = Typed { input: typed, output: String::new(), clock: clock.clone(), hidden: Vec::new() };
+    run(hands, &mut talk, &clock, lang).unwrap();
+    (talk.output, talk.hidden)
+}
+
+fn talk(hands: &Fake, text: &str, lang: Lang) -> String {
+    typed(hands, text.as_bytes(), lang).0
 }
 
 #[test]
@@ -140,6 +171,33 @@ fn what_was_not_typed_as_it_must_be_is_not_done() {
         talk(&hands, cut, Lang::En);
     }
     assert_eq!(*hands.done.borrow(), ["open"]);
+}
+
+#[test]
+fn the_key_is_not_shown_and_whoever_had_it_is_forgotten() {
+    let hands = Fake::default();
+    let (_, hidden) = typed(&hands, format!("2\n{KEY}\n3\n3\nlan\nwhy\n").as_bytes(), Lang::En);
+    assert_eq!((hidden, hands.done.take()), (vec![KEY.to_owned()], vec!["open".into(), "back 3 lan why".into()]));
+    let token = Token::of("reset-config", &4);
+    for typed in [
+        format!("2\n{KEY}\n…\n3\n3\nlan\nwhy\n4\n{token}\nlan\nwhy\n"),
+        // A question that was left standing.
+        format!("2\n{KEY}\n3\n3\nlan\n…\nwhy\n"),
+        format!("2\n{KEY}\n4\n{token}\n…\nlan\nwhy\n"),
+    ] {
+        talk(&hands, &typed, Lang::En);
+        assert_eq!(hands.done.take(), ["open"], "{typed}");
+    }
+    talk(&hands, &format!("2\n{KEY}\n…\n2\n{KEY}\n3\n3\nlan\nwhy\n"), Lang::En);
+    assert_eq!(hands.done.take(), ["open", "open", "back 3 lan why"]);
+}
+
+#[test]
+fn what_is_no_text_ends_nothing() {
+    let hands = Fake::default();
+    let said = typed(&hands, b"\xff\xfe\n2\n\xc3\n8\n", Lang::En).0;
+    assert_eq!(hands.done.take(), ["off"]);
+    assert!(said.contains(lang::raw(Lang::En, "rescue.not_understood").unwrap()), "{said}");
 }
 
 #[test]
