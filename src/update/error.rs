@@ -160,10 +160,7 @@ pub enum UpdateError {
 impl UpdateError {
     /// Whether the directory was looked at to the end, and has nothing that is to come now.
     pub(super) fn is_answer(&self) -> bool {
-        matches!(
-            self,
-            Self::NotNewer { .. } | Self::WasRefused { .. } | Self::UnderWay { .. } | Self::Awaits { .. }
-        )
+        matches!(self, Self::NotNewer { .. } | Self::WasRefused { .. } | Self::UnderWay { .. } | Self::Awaits { .. })
     }
 }
 

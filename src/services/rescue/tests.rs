@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     apply::{Meta, Watch},
     lang,
-    sys::FakeClock,
+    sys::{FakeClock, FakeCommands, Output},
     types::{Lang, WallNs},
 };
 
@@ -225,6 +225,58 @@ fn it_speaks_three_languages() {
     let said = talk(&hands, "9\n9\n9\n", Lang::En);
     for lang in Lang::ALL {
         assert!(said.contains(lang::raw(lang, "rescue.menu_off").unwrap()), "{lang}");
+    }
+}
+
+/// What is on a stick is looked at in the cage only, where there is a bus and where there is none.
+#[test]
+fn a_stick_is_written_to_in_the_cage() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("diagnose.txt");
+    fs::write(&file, "all of it").unwrap();
+    let stick = r#"{"blockdevices":[{"name":"/dev/sdb","tran":"usb","label":null,"partlabel":null,"fstype":null,"children":[
+        {"name":"/dev/sdb1","tran":null,"label":"CUSTODIAN","partlabel":null,"fstype":"vfat"}]}]}"#;
+    let put = |has_bus: bool, complaint: &str, code| {
+        let complaint = complaint.to_owned();
+        let commands = FakeCommands::new(move |program, args: &[&str]| match program {
+            // It does not run in rescue mode.
+            "usbguard" => Err(io::ErrorKind::NotFound.into()),
+            "lsblk" => Ok(Output { code: Some(0), stdout: stick.into(), ..Output::default() }),
+            "udevadm" => Ok(Output { code: Some(0), ..Output::default() }),
+            "systemd-run" => {
+                let mut stderr = complaint.clone();
+                for cage in [
+                    "--property=DynamicUser=yes",
+                    "--property=PrivateNetwork=yes",
+                    "--property=DevicePolicy=closed",
+                    "--property=DeviceAllow=/dev/sdb1 rw",
+                    "--setenv=MTOOLS_SKIP_CHECK=1",
+                ] {
+                    assert!(args.contains(&cage), "{cage}: {args:?}");
+                }
+                assert!(args.ends_with(&["--", "mcopy", "-o", "-i", "/dev/sdb1", "-", "::diagnose.txt"]), "{args:?}");
+                for asks_the_bus in ["--wait", "--pipe"] {
+                    assert_eq!(args.contains(&asks_the_bus), has_bus, "{args:?}");
+                }
+                if !has_bus {
+                    assert!(args.contains(&"--property=DefaultDependencies=no"), "{args:?}");
+                    let of = |start: &str| args.iter().find_map(|a| a.strip_prefix(start)).unwrap();
+                    assert_eq!(fs::read(of("--property=StandardInput=file:")).unwrap(), b"all of it");
+                    fs::write(of("--property=StandardError=truncate:"), &complaint).unwrap();
+                    stderr = "Job failed.".to_owned();
+                }
+                Ok(Output { code: Some(code), stdout: Vec::new(), stderr })
+            }
+            other => panic!("{other}"),
+        });
+        super::put(&commands, &|_| (), has_bus, "diagnose.txt", &file)
+    };
+    for has_bus in [true, false] {
+        assert_eq!(put(has_bus, "", 0), Ok(()));
+        // That a stick is full is no failure to mtools.
+        for code in [0, 1] {
+            assert_eq!(put(has_bus, "Disk full", code), Err(StickError::Written("Disk full".into())), "{has_bus}");
+        }
     }
 }
 
