@@ -132,7 +132,7 @@ impl Menu<'_> {
         self.print("")?;
         self.say("title", &[("version", page.system.as_deref().unwrap_or(&page.program))])?;
         if page.on_probation {
-            self.say("on_probation", &[])?;
+            self.say(if page.asked_for { "on_probation_asked_for" } else { "on_probation" }, &[])?;
         }
         self.say(if page.open { "state_open" } else { "state_locked" }, &[])?;
         let troubles = self.hands.troubles();

@@ -19,6 +19,7 @@ use crate::{
 struct Fake {
     done: RefCell<Vec<String>>,
     open: Cell<bool>,
+    asked_for: Cell<bool>,
 }
 
 const KEY: &str = "cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv-cbdefghi-jklnrtuv";
@@ -29,6 +30,7 @@ fn page() -> Page {
         program: "0.1.0".into(),
         system: Some("0.2.0".into()),
         on_probation: true,
+        asked_for: false,
         open: false,
         failed: vec!["var.mount".into()],
         disks: vec!["sda: WDC WD120, 12 TB".into()],
@@ -57,7 +59,7 @@ fn meta(watch: Watch) -> Meta {
 
 impl Hands for Fake {
     fn page(&self) -> Page {
-        Page { open: self.open.get(), ..page() }
+        Page { open: self.open.get(), asked_for: self.asked_for.get(), ..page() }
     }
     fn troubles(&self) -> Vec<Trouble> {
         vec![Trouble { unit: "var.mount".into(), lines: vec!["mount: \u{1b}[2Jwrong fs type".into()] }]
@@ -221,6 +223,16 @@ fn it_speaks_three_languages() {
         let said = talk(&hands, &all, lang);
         assert!(!said.contains("rescue.") && !said.contains('{'), "{lang}: {said}");
         assert!(said.contains(lang::raw(lang, "rescue.menu_restart").unwrap()));
+    }
+    // Whoever has asked for this mode is not thrown out of it.
+    for asked_for in [false, true] {
+        hands.asked_for.set(asked_for);
+        for lang in Lang::ALL {
+            let said = talk(&hands, "1\n", lang);
+            for (key, shown) in [("rescue.on_probation", !asked_for), ("rescue.on_probation_asked_for", asked_for)] {
+                assert_eq!(said.contains(lang::raw(lang, key).unwrap()), shown, "{lang} {key}: {said}");
+            }
+        }
     }
     let said = talk(&hands, "9\n9\n9\n", Lang::En);
     for lang in Lang::ALL {

@@ -415,8 +415,7 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     // What is not started there is not proven, and nobody is thrown out of it.
-    let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    anyhow::ensure!(options.split_whitespace().all(|o| o != RESCUE), "rescue mode proves nothing");
+    anyhow::ensure!(!rescue_was_asked_for(), "rescue mode proves nothing");
     let proof = Proof { state, machine: &machine, trial: Cell::new(trial), said: RefCell::default() };
     let Err(why) = wait(&RealClock, &proof, PROBATION) else {
         return may_stay(&machine.running()?, &read(&RealFiles, &Paths::new(state).updates())?.refused);
@@ -435,6 +434,12 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
         machine.reboot()?;
     }
     anyhow::bail!("this start has not proven itself: {why}")
+}
+
+/// Whether the machine was started in rescue mode, which is not where it ends if something fails.
+pub fn rescue_was_asked_for() -> bool {
+    let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    options.split_whitespace().any(|option| option == RESCUE)
 }
 
 /// Whether a version that is good may be called so: one that was refused is not started again by itself, however it came to run.
