@@ -306,6 +306,23 @@ fn take_back(
 ///
 /// Leaving a generation that was not confirmed for the one that is wants nobody's word: it would be left anyway.
 pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str, consent: Consent<'_>) -> Result<Report, ApplyError> {
+    go_back(env, to, by, consent, WANTS_NONE)
+}
+
+/// Goes back to a generation on the word of somebody, which is kept whether it was wanted or not.
+pub fn rollback_on(env: &Env<'_>, to: u64, word: &Word) -> Result<Report, ApplyError> {
+    let given: Consent<'_> = &|_, _, _| Ok(Some(word.clone()));
+    go_back(env, Some(to), &word.who, given, given)
+}
+
+/// `unconfirmed`: the same for leaving what was not confirmed for what was.
+fn go_back(
+    env: &Env<'_>,
+    to: Option<u64>,
+    by: &str,
+    consent: Consent<'_>,
+    unconfirmed: Consent<'_>,
+) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
     let (finished, _) = settle_as_far_as_possible(env)?;
     let now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
@@ -323,7 +340,7 @@ pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str, consent: Consent<'_>) 
         return Ok(Report { from: Some(from), generation: Some(from), finished, ..Report::default() });
     }
     let back = confirmed(env.files, &env.state)? == Some(to);
-    let consent = if back { WANTS_NONE } else { consent };
+    let consent = if back { unconfirmed } else { consent };
     Ok(Report { finished, ..take_back(env, &now, to, by, consent, When::Running)? })
 }
 

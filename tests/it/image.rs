@@ -1,6 +1,6 @@
 //! The build of the image, as far as it can be shown without building one: parts of `image/parts`, called as `image/build` calls them.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use super::nix::{emitted, root};
 
@@ -276,4 +276,48 @@ for wrong in (given, Path('/etc/hostname')):
 ";
     let script = format!("os.environ['PROGRAM'] = '{}'\n{script}", env!("CARGO_BIN_EXE_custodian"));
     assert_eq!(python(&script), "True True\nTrue\nFalse");
+}
+
+/// What the initrd does when a version cannot be started, on a folder that stands for the firmware's variables.
+#[test]
+fn an_initrd_that_cannot_start_a_good_version_asks_the_loader_for_the_other_one() {
+    const VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+    const ONE_SHOT: &str = "LoaderEntryOneShot";
+    let variable = |dir: &Path, name: &str| dir.join(format!("{name}-{VENDOR}"));
+    let value = |texts: &[&str]| {
+        let units = texts.iter().flat_map(|text| text.encode_utf16().chain([0]));
+        [vec![7, 0, 0, 0], units.flat_map(u16::to_le_bytes).collect()].concat()
+    };
+    // What the loader has selected, what it has, and which other variables there are; what the script says and asks for.
+    let asked = |selected: &str, entries: &[&str], others: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        if !selected.is_empty() {
+            fs::write(variable(dir.path(), "LoaderEntrySelected"), value(&[selected])).unwrap();
+        }
+        fs::write(variable(dir.path(), "LoaderEntries"), value(entries)).unwrap();
+        for other in others {
+            fs::write(variable(dir.path(), other), value(&["x"])).unwrap();
+        }
+        let script = root().join("image/initrd-files/usr/lib/custodian/other-version");
+        let out = Command::new("sh").arg(script).arg(dir.path()).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let written = fs::read(variable(dir.path(), ONE_SHOT)).ok();
+        (String::from_utf8(out.stdout).unwrap().trim().to_owned(), written)
+    };
+    let both = ["custodian_0.2.0.efi@main", "custodian_0.2.0.efi@rescue", "custodian_0.1.0~rc1.efi@main", "auto-efi"];
+    let wants = |version: &str, id: &str| (version.to_owned(), Some(value(&[id])));
+    let nothing = (String::new(), None);
+    assert_eq!(asked(both[0], &both, &[]), wants("0.1.0~rc1", both[2]));
+    assert_eq!(asked(both[1], &both, &[]), wants("0.1.0~rc1", both[2]));
+    assert_eq!(asked(both[2], &both, &[]), wants("0.2.0", both[0]));
+    let plain = ["custodian_0.2.0.efi", "custodian_0.1.0.efi"];
+    assert_eq!(asked(plain[0], &plain, &[]), wants("0.1.0", plain[1]));
+    // Where the loader counts, it goes back by itself; the stick has no loader; a slot may be empty, or another system's.
+    assert_eq!(asked(both[0], &both, &["LoaderBootCountPath"]), nothing);
+    assert_eq!(asked("", &both, &[]), nothing);
+    assert_eq!(asked(both[0], &both[..2], &[]), nothing);
+    assert_eq!(asked(both[0], &[both[0], "ubuntu-\u{1ec7}.efi", "debian.conf"], &[]), nothing);
+    assert_eq!(asked("debian.conf", &both, &[]), nothing);
+    // What somebody else has asked for stays.
+    assert_eq!(asked(both[0], &both, &[ONE_SHOT]), (String::new(), Some(value(&["x"]))));
 }

@@ -387,3 +387,17 @@ fn the_network_comes_up_as_the_site_says_whatever_becomes_of_activation() {
     world.act(activate).unwrap();
     assert_eq!(world.system_files(), system(&two));
 }
+
+#[test]
+fn a_word_that_is_given_is_kept_whether_it_was_wanted_or_not() {
+    let world = World::new();
+    let (one, two) = (site("one", &[]), site("two", &[]));
+    world.apply(&one).unwrap();
+    world.attempt(&two, MINUTE).unwrap();
+    let word = plan::guard::Word { who: "lan".into(), reason: "nothing is recorded".into() };
+    let report = world.act(|env| rollback_on(env, 1, &word)).unwrap();
+    assert_eq!((report.generation, report.made), (Some(3), true));
+    let meta = list(&RealFiles, &world.path("state")).unwrap().remove(2).meta;
+    assert_eq!((meta.by.as_str(), meta.word, meta.repeats), ("lan", Some(word), Some(1)));
+    world.settled(&one);
+}
