@@ -183,7 +183,7 @@ impl Dialog<'_> {
                 Some(e) => self.stick(e),
                 None => e.to_string(),
             },
-            Some(UpdateError::Program { said, .. }) => {
+            Some(UpdateError::NotFetched { said } | UpdateError::Program { said, .. }) => {
                 say(if from == Origin::Stick { "not_checked" } else { "not_fetched" }, &[("why", said)])
             }
             _ => format!("{e:#}"),
@@ -213,7 +213,7 @@ mod tests {
                 UpdateError::NoVersion { place: "x".into() },
                 UpdateError::Room { dir: "/x".into(), free: 5_000_000, wanted: 1_900_000_000 },
                 UpdateError::Spoilt { file: "custodian_0.4.0.efi".into() },
-                UpdateError::Program { what: "x", said: "x".into() },
+                UpdateError::NotFetched { said: "x".into() },
                 brought(StickError::NoUpdate),
                 brought(StickError::Lacks("custodian_0.4.0.efi".into())),
                 brought(StickError::Longer("custodian_0.4.0.efi".into())),
