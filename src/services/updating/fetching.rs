@@ -121,6 +121,9 @@ pub fn fetched_so_far(state: &Path) -> u64 {
     files.filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|meta| meta.len()).sum()
 }
 
+/// Is told which file has come how far, and says whether to go on.
+pub type Tell<'a> = &'a mut dyn FnMut(&str, u64) -> bool;
+
 /// Fetches from the folder `update` of a stick. `tell` hears which file has come how far, and says whether to go on.
 ///
 /// # Errors
@@ -129,7 +132,7 @@ pub fn fetch_from_stick(
     state: &Path,
     stick: &Stick<'_>,
     again: Option<&Version>,
-    tell: &mut dyn FnMut(&str, u64) -> bool,
+    tell: Tell<'_>,
 ) -> anyhow::Result<Fetched> {
     fetch(state, Source::Brought(&OnStick::new(stick, tell)), again)
 }
@@ -137,12 +140,12 @@ pub fn fetch_from_stick(
 /// The update directory on a stick.
 pub struct OnStick<'a, 'b> {
     stick: &'a Stick<'b>,
-    tell: RefCell<&'a mut dyn FnMut(&str, u64) -> bool>,
+    tell: RefCell<Tell<'a>>,
 }
 
 impl<'a, 'b> OnStick<'a, 'b> {
     /// The one of this stick.
-    pub fn new(stick: &'a Stick<'b>, tell: &'a mut dyn FnMut(&str, u64) -> bool) -> Self {
+    pub fn new(stick: &'a Stick<'b>, tell: Tell<'a>) -> Self {
         Self { stick, tell: RefCell::new(tell) }
     }
 }

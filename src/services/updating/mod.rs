@@ -34,7 +34,7 @@ mod fetching;
 #[cfg(test)]
 mod tests;
 
-pub use fetching::{OnStick, fetch_from_stick, fetch_now, fetched_so_far, server};
+pub use fetching::{OnStick, Tell, fetch_from_stick, fetch_now, fetched_so_far, server};
 
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-update";
