@@ -40,5 +40,6 @@ mod support;
 mod system_disk;
 mod units;
 mod update;
+mod update_units;
 mod verify;
 mod watchdog;
