@@ -18,6 +18,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod wires;
 
 pub use carry_out::{Done, Outcome};
 pub use confirm::Doubt;

@@ -19,6 +19,7 @@ use super::{
     generations::{FORMAT, confirmed, current, failed, load, numbers, read_boot, save, set_confirmed},
     pending::{Pending, settle, settle_as_far_as_possible},
     trial::{self, Standing, Trial},
+    wires,
 };
 use crate::{
     plan::{self, Base, HEADER, Plan, Recover, Step, Touched, Units, guard::Word},
@@ -398,10 +399,15 @@ pub fn confirm(env: &Env<'_>) -> Result<(u64, bool), ApplyError> {
     Ok((number, true))
 }
 
-/// At boot: finishes or forgets what was cut short, takes back a trial that is over, and writes this boot's units. Needs no network,
+/// At boot: lays the network's files, finishes or forgets what was cut short, takes back a trial that is over, and writes this boot's units. Needs no network,
 /// and may be done again at any time.
 pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
-    let _lock = lock(env)?;
+    let lock = lock(env);
+    // Another command at work knows what it writes.
+    if !matches!(lock, Err(ApplyError::Busy)) {
+        wires::lay(env);
+    }
+    let _lock = lock?;
     let (finished, _) = settle_as_far_as_possible(env)?;
     let Some(mut now) = current_generation(env)? else { return Ok(Report { finished, ..Report::default() }) };
     let from = now.meta.number;

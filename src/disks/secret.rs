@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::DiskError;
-use crate::sys::random;
+use crate::sys::{Files as _, RealFiles, random, unfinished};
 
 /// Something that opens a disk. Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -95,24 +95,17 @@ const SHORTEST: u64 = 32;
 pub fn make_key_file(path: &Path) -> Result<(), DiskError> {
     let bytes: [u8; 64] = random().map_err(DiskError::Random)?;
     let failed = |source| DiskError::Io { what: "cannot write", path: path.to_owned(), source };
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
-        file.write_all(&bytes)?;
-        file.sync_all()
-    };
-    match write() {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match path.metadata() {
-            Ok(there) if there.len() >= SHORTEST => Ok(()),
-            Ok(_) => Err(failed(io::Error::other(
-                "there is a file that is too short for a key: look what it is, then remove it",
-            ))),
-            Err(e) => Err(failed(e)),
-        },
-        Err(e) => {
-            let _ = std::fs::remove_file(path);
-            Err(failed(e))
-        }
+    match path.metadata() {
+        Ok(there) if there.len() >= SHORTEST => Ok(()),
+        Ok(_) => Err(failed(io::Error::other(
+            "there is a file that is too short for a key: look what it is, then remove it",
+        ))),
+        // Whole and durable, or not at all: a disk is about to depend on it.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => RealFiles.write(path, &bytes, 0o400, None).map_err(|e| {
+            let _ = fs::remove_file(unfinished(path));
+            failed(e)
+        }),
+        Err(e) => Err(failed(e)),
     }
 }
 
@@ -170,6 +163,12 @@ mod tests {
         make_key_file(&path).unwrap();
         assert_eq!((key.len(), fs::read(&path).unwrap()), (64, key));
         assert!(make_key_file(&dir.path().join("no/key")).is_err());
+        // What a power cut has left of another attempt is no key, and no obstacle.
+        let cut = dir.path().join("cut");
+        fs::write(unfinished(&cut), "half").unwrap();
+        make_key_file(&cut).unwrap();
+        assert_eq!(fs::metadata(&cut).unwrap().len(), 64);
+        assert!(!unfinished(&cut).exists());
         // The stick was full when it was made: an empty key opens a volume to anybody.
         let empty = dir.path().join("empty");
         fs::write(&empty, "").unwrap();

@@ -87,15 +87,17 @@ pub fn copy(from: &Path, to: &Path, tell: &mut dyn FnMut(u64, u64)) -> Result<(H
     if back == wanted { Ok((wanted, true)) } else { Err(CopyError::Differs { path: to.to_owned() }) }
 }
 
-fn same(a: &mut File, b: &mut File, len: u64) -> io::Result<bool> {
+/// Whether both begin with the same. What of the second cannot be read is not, and is written anew; an error is the first one's.
+fn same(a: &mut (impl io::Read + io::Seek), b: &mut (impl io::Read + io::Seek), len: u64) -> io::Result<bool> {
     a.rewind()?;
-    b.rewind()?;
+    if b.rewind().is_err() {
+        return Ok(false);
+    }
     let (mut left, mut right, mut done) = (vec![0; PIECE], vec![0; PIECE], 0);
     while done < len {
         let n = usize::try_from((len - done).min(PIECE as u64)).unwrap_or(PIECE);
         a.read_exact(&mut left[..n])?;
-        b.read_exact(&mut right[..n])?;
-        if left[..n] != right[..n] {
+        if b.read_exact(&mut right[..n]).is_err() || left[..n] != right[..n] {
             return Ok(false);
         }
         done += n as u64;
@@ -141,5 +143,28 @@ mod tests {
         assert_eq!(copy(&from, &to, &mut |_, _| {}).unwrap(), (first, true));
         File::create(&to).unwrap().set_len(10).unwrap();
         assert!(matches!(copy(&from, &to, &mut |_, _| {}), Err(CopyError::Room { room: 10, .. })));
+    }
+
+    /// A disk on which nothing can be read.
+    struct Broken;
+
+    impl io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("a bad sector"))
+        }
+    }
+
+    impl io::Seek for Broken {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_sector_of_the_disk_that_cannot_be_read_is_written_anew_and_is_not_the_sticks() {
+        let mut good = io::Cursor::new(vec![7; 100]);
+        assert!(!same(&mut good, &mut Broken, 100).unwrap());
+        assert!(same(&mut Broken, &mut good, 100).is_err());
+        assert!(same(&mut good.clone(), &mut good, 100).unwrap());
     }
 }

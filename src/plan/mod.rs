@@ -29,13 +29,13 @@ pub use disks::{DiskNote, Note};
 pub use links::LinkNote;
 pub use lint::{Lint, lint};
 pub use model::{Base, FORMAT, Layout, Plan, Recover, Step};
-pub use network::{NETWORK, SYSTEM, is_system_file};
+pub use network::{NETWORK, SYSTEM, is_system_file, silent};
 pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};
 pub use units::{
-    HEADER, HEALTH, KEY_FILE, KEY_LABEL, RECORD, SYSTEMD_CRYPTSETUP, Units, VOLUMES, WEB, escape_path, is_mount,
-    mount_point, mount_unit, partition, units, unlock_unit,
+    HEADER, HEALTH, KEY_FILE, KEY_LABEL, KEY_STICK, RECORD, SYSTEMD_CRYPTSETUP, Units, VOLUMES, WEB, escape_path,
+    is_mount, mount_point, mount_unit, partition, units, unlock_unit,
 };
 
 use crate::{

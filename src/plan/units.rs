@@ -32,6 +32,8 @@ pub const SYSTEMD_CRYPTSETUP: &str = match option_env!("CUSTODIAN_SYSTEMD_CRYPTS
 
 /// The USB key: a stick whose file system has this label, with this file on it.
 pub const KEY_LABEL: &str = "CUSTODIAN";
+/// How it is mounted, besides: as FAT and as nothing else, for whoever plugs a stick in chooses what the kernel reads; and for root only.
+pub const KEY_STICK: &str = "nodev,nosuid,noexec,dmask=0077,fmask=0177";
 /// See [`KEY_LABEL`].
 pub const KEY_FILE: &str = "custodian.key";
 const KEY_FOLDER: &str = "/run/custodian-key";
@@ -152,7 +154,7 @@ fn unlock_service(volume: &VolumeName, partition: &str, unlock: Unlock) -> Strin
     let stick = if unlock == Unlock::UsbKey {
         format!(
             "PrivateMounts=yes\nExecStartPre=-/usr/bin/mkdir -p {KEY_FOLDER}\n\
-             ExecStartPre=-/usr/bin/mount -o ro,nodev,nosuid,noexec LABEL={KEY_LABEL} {KEY_FOLDER}\n"
+             ExecStartPre=-/usr/bin/mount -t vfat -o ro,{KEY_STICK} LABEL={KEY_LABEL} {KEY_FOLDER}\n"
         )
     } else {
         String::new()

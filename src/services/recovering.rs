@@ -10,7 +10,7 @@ use crate::{
     apply::Recovered,
     disks::{self as verbs, LockedDisk, OpenDisk, Own, RecoveryKey, Unlocking, make_key_file},
     inventory::{self, Survey},
-    plan::{KEY_FILE, KEY_LABEL, Recover},
+    plan::{KEY_FILE, KEY_LABEL, KEY_STICK, Recover},
     site::{Recorder, Site, Unlock, VolumePlace},
     store::volume,
     sys::{Clock, RealDisk},
@@ -243,7 +243,7 @@ impl Machine<'_> {
 
     /// Mounts the USB key while something is done with its key file, which may not be there yet.
     fn with_stick<T>(&self, mode: &str, work: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        let (options, label) = (format!("{mode},nodev,nosuid,noexec"), format!("LABEL={KEY_LABEL}"));
-        self.mounted_as(&["-o", &options, &label], |at| work(&at.join(KEY_FILE)))
+        let (options, label) = (format!("{mode},{KEY_STICK}"), format!("LABEL={KEY_LABEL}"));
+        self.mounted_as(&["-t", "vfat", "-o", &options, &label], |at| work(&at.join(KEY_FILE)))
     }
 }

@@ -20,7 +20,7 @@ pub use problem::{Problem, StateError};
 use crate::{
     disks::{RecoveryKey, StateKey, mapper, open_state, opens_state},
     inventory::{Part, Parted, parted},
-    plan::{KEY_FILE, KEY_LABEL, SYSTEMD_CRYPTSETUP},
+    plan::{KEY_FILE, KEY_LABEL, KEY_STICK, SYSTEMD_CRYPTSETUP},
     sys::{Commands, Output, RealCommands},
 };
 
@@ -166,7 +166,9 @@ impl Opener<'_> {
 
     /// e2fsck(8): 1 and 2 mean that it was repaired.
     fn check(&self, device: &Path) -> Result<(), StateError> {
-        let out = self.run("fsck.ext4", &["-p", &device.display().to_string()], LIMIT)?;
+        log::info!(FILE:% = device.display(); "the file system of the state is checked: a large one that was damaged takes long");
+        // Not ended in the middle: a repair that is cut short is begun anew at each start.
+        let out = self.run("fsck.ext4", &["-p", &device.display().to_string()], Duration::MAX)?;
         match out.code {
             Some(0) => Ok(()),
             Some(1..=3) => {
@@ -236,8 +238,8 @@ impl Opener<'_> {
         let node = format!("/dev/disk/by-label/{KEY_LABEL}");
         let _ = self.run("udevadm", &["wait", STICK_PATIENCE, &node], LIMIT);
         let (label, to) = (format!("LABEL={KEY_LABEL}"), at.display().to_string());
-        let out =
-            self.run("mount", &["-o", "ro,nodev,nosuid,noexec", &label, &to], LIMIT).map_err(|e| e.to_string())?;
+        let options = format!("ro,{KEY_STICK}");
+        let out = self.run("mount", &["-t", "vfat", "-o", &options, &label, &to], LIMIT).map_err(|e| e.to_string())?;
         if !out.ok() {
             return Err(format!("no stick labelled {KEY_LABEL}: {}", out.stderr));
         }

@@ -69,12 +69,14 @@ impl World {
                  *) exec $real \"$@\" ;;\nesac"
             ),
         );
+        // Not every kernel has FAT: the stick has another file system.
         for program in ["mount", "mkfs.xfs"] {
             world.program(
                 program,
                 &format!(
                     "case \"$*\" in */dev/mapper/*) [ -e {open} ] || exit 32 ;; esac\n\
-                     exec $real $(printf '%s\\n' \"$@\" | sed s,^/dev/mapper/custodian-a1$,{inside},)"
+                     exec $real $(printf '%s\\n' \"$@\" | sed -e s,^/dev/mapper/custodian-a1$,{inside}, \
+                     -e s/^vfat$/ext4/ -e s/,dmask=0077,fmask=0177//)"
                 ),
             );
         }

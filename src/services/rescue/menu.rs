@@ -148,6 +148,9 @@ impl Menu<'_> {
         for disk in page.disks {
             self.say("disk", &[("disk", &disk)])?;
         }
+        if !page.asked_for {
+            self.say("here_only", &[])?;
+        }
         Ok(())
     }
 
@@ -164,6 +167,8 @@ impl Menu<'_> {
     fn language(&mut self) -> io::Result<Next> {
         let at = LANGUAGES.iter().position(|l| *l == self.lang).unwrap_or(0);
         self.lang = LANGUAGES[(at + 1) % LANGUAGES.len()];
+        // One who cannot read what stands there needs it no longer.
+        write!(self.output, "\u{1b}[2J\u{1b}[H")?;
         self.overview().map(|()| Next::Menu)
     }
 

@@ -47,7 +47,7 @@ pub(super) fn look(commands: &dyn Commands, state: &Path) -> Page {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         system: known.as_ref().and_then(|k| k.running.as_ref().map(ToString::to_string)),
         on_probation: known.is_some_and(|k| k.on_probation),
-        asked_for: updating::rescue_was_asked_for(),
+        asked_for: updating::rescue_asked(),
         open: state.join("generations").is_dir(),
         failed: failed(commands),
         disks: seen(commands, state),

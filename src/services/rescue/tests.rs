@@ -215,6 +215,15 @@ fn everybody_may_look_and_restart_and_nothing_moves_the_cursor() {
 }
 
 #[test]
+fn where_nobody_asked_for_rescue_mode_the_screen_says_that_it_is_read_there_only() {
+    let hands = Fake::default();
+    let only = lang::raw(Lang::En, "rescue.here_only").unwrap();
+    assert!(talk(&hands, "", Lang::En).contains(only));
+    hands.asked_for.set(true);
+    assert!(!talk(&hands, "", Lang::En).contains(only));
+}
+
+#[test]
 fn it_speaks_three_languages() {
     let hands = Fake::default();
     let token = hands.sheet().unwrap().token;

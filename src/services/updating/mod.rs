@@ -46,6 +46,12 @@ const DAY: Duration = Duration::from_hours(20);
 const RESCUE: &str = "custodian.rescue";
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Whether rescue mode was asked for, at the loader; systemd's emergency mode, which nobody asked for, is another thing.
+pub fn rescue_asked() -> bool {
+    let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    options.split_whitespace().any(|o| o == RESCUE)
+}
+
 fn boot() -> anyhow::Result<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("which boot this is")?;
     Ok(boot.trim().to_owned())
@@ -415,7 +421,7 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     // What is not started there is not proven, and nobody is thrown out of it.
-    anyhow::ensure!(!rescue_was_asked_for(), "rescue mode proves nothing");
+    anyhow::ensure!(!rescue_asked(), "rescue mode proves nothing");
     let proof = Proof { state, machine: &machine, trial: Cell::new(trial), said: RefCell::default() };
     let Err(why) = wait(&RealClock, &proof, PROBATION) else {
         return may_stay(&machine.running()?, &read(&RealFiles, &Paths::new(state).updates())?.refused);
@@ -434,12 +440,6 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
         machine.reboot()?;
     }
     anyhow::bail!("this start has not proven itself: {why}")
-}
-
-/// Whether the machine was started in rescue mode, which is not where it ends if something fails.
-pub fn rescue_was_asked_for() -> bool {
-    let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    options.split_whitespace().any(|option| option == RESCUE)
 }
 
 /// Whether a version that is good may be called so: one that was refused is not started again by itself, however it came to run.
