@@ -81,6 +81,7 @@ impl World {
         let text = format!(
             "[site]\nid = \"school\"\nname = \"x\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"en\"\n[area.y]\nname = \"S\"\n\
              kind = \"public\"\n[recorder.a]\nunlock = \"none\"\n[[recorder.a.volume]]\nname = \"v1\"\npath = \"/srv/v1\"\n\
+             [camera.k]\narea = \"y\"\nname = \"k\"\nbitrate = \"2 Mbit/s\"\nmain = \"rtsp://127.0.0.1/x\"\n\
              [update]\nurl = \"https://127.0.0.1:{port}/\"\n"
         );
         fs::write(self.at("state/current/site.toml"), text).unwrap();
