@@ -65,6 +65,13 @@ let
       )
     else
       builtins.attrNames cfg.settings.recorder;
+  # A table of site.toml; these of its keys are known here, the others are the program's to check.
+  table =
+    options:
+    types.submodule {
+      freeformType = toml.type;
+      inherit options;
+    };
 in
 {
   options.services.custodian = {
@@ -95,77 +102,64 @@ in
         freeformType = toml.type;
         options = {
           site = mkOption {
-            type = types.nullOr (
-              types.submodule {
-                freeformType = toml.type;
-                options = {
-                  name = mkOption {
-                    type = types.str;
-                    example = "Trường mầm non Hoa Hướng Dương";
-                    description = "What the school is called.";
-                  };
-                  id = mkOption {
-                    type = types.strMatching "[a-z0-9]([a-z0-9-]*[a-z0-9])?";
-                    example = "hoa-huong-duong";
-                    description = "Written on every disk: it never changes.";
-                  };
-                  timezone = mkOption {
-                    type = types.str;
-                    example = "Asia/Ho_Chi_Minh";
-                    description = "Time zone of the school, a name of the IANA's database.";
-                  };
-                  language = mkOption {
-                    type = types.enum [
-                      "vi"
-                      "zh"
-                      "en"
-                    ];
-                    example = "vi";
-                    description = "Language of the pages and the console.";
-                  };
-                };
-              }
-            );
+            type = types.nullOr (table {
+              name = mkOption {
+                type = types.str;
+                example = "Trường mầm non Hoa Hướng Dương";
+                description = "What the school is called.";
+              };
+              id = mkOption {
+                type = types.strMatching "[a-z0-9]([a-z0-9-]*[a-z0-9])?";
+                example = "hoa-huong-duong";
+                description = "Written on every disk: it never changes.";
+              };
+              timezone = mkOption {
+                type = types.str;
+                example = "Asia/Ho_Chi_Minh";
+                description = "Time zone of the school, a name of the IANA's database.";
+              };
+              language = mkOption {
+                type = types.enum [
+                  "vi"
+                  "zh"
+                  "en"
+                ];
+                example = "vi";
+                description = "Language of the pages and the console.";
+              };
+            });
             default = null;
             description = "The table `[site]`.";
           };
           retention = mkOption {
-            type = types.nullOr (
-              types.submodule {
-                freeformType = toml.type;
-                options = {
-                  min_days = mkOption {
-                    type = types.ints.positive;
-                    example = 20;
-                    description = "The promise: nothing younger than that is deleted.";
-                  };
-                  max_days = mkOption {
-                    type = types.ints.positive;
-                    example = 30;
-                    description = "Older footage goes by itself.";
-                  };
-                };
-              }
-            );
+            type = types.nullOr (table {
+              min_days = mkOption {
+                type = types.ints.positive;
+                example = 20;
+                description = "The promise: nothing younger than that is deleted.";
+              };
+              max_days = mkOption {
+                type = types.ints.positive;
+                example = 30;
+                description = "Older footage goes by itself.";
+              };
+            });
             default = null;
             description = "The table `[retention]`.";
           };
           recorder = mkOption {
-            type = types.attrsOf (
-              types.submodule {
-                freeformType = toml.type;
-                options.unlock = mkOption {
-                  type = types.enum [
-                    "tpm"
-                    "usb-key"
-                    "passphrase"
-                    "none"
-                  ];
-                  example = "tpm";
-                  description = "How its disks are opened when the machine starts.";
-                };
-              }
-            );
+            type = types.attrsOf (table {
+              unlock = mkOption {
+                type = types.enum [
+                  "tpm"
+                  "usb-key"
+                  "passphrase"
+                  "none"
+                ];
+                example = "tpm";
+                description = "How its disks are opened when the machine starts.";
+              };
+            });
             default = { };
             description = "The tables `[recorder.<name>]`: one for each machine of the site.";
           };

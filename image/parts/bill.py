@@ -82,7 +82,7 @@ def crates():
     return found
 
 
-def write(image, trees, tools_tree):
+def write(image, trees, tools_tree, compilers):
     """Two files beside the image."""
     debs, rust = debian(trees, tools_tree), crates()
     parts = []
@@ -107,6 +107,7 @@ def write(image, trees, tools_tree):
         "metadata": {
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(image.epoch)),
             "component": {"type": "operating-system", "bom-ref": "custodian", "name": "custodian", "version": image.version, "licenses": [{"license": {"id": "Apache-2.0"}}]},
+            "properties": [{"name": "custodian:compiled-with", "value": c} for c in compilers],
         },
         "components": parts,
     }

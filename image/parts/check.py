@@ -7,7 +7,8 @@ from pathlib import Path
 
 from parts.host import REPO, Failed, output, remove, run, say
 
-# What must not matter: where it is built, when (what Debian's packages note while they are set up), in which time zone, language and with which umask.
+# What must not matter: where it is built, in which time zone and language and with which umask; and a few minutes between the two. Not varied: the
+# day, the kernel, and what compiles the program.
 CIRCUMSTANCES = [
     ("one", {"TZ": "UTC", "LANG": "C.UTF-8"}, 0o022),
     ("another/place", {"TZ": "Asia/Ho_Chi_Minh", "LANG": "vi_VN.UTF-8"}, 0o027),

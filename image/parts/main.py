@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from parts import bill, check, packages, trees
+from parts import bill, check, packages, program, trees
 from parts.host import IMAGE, REPO, Failed, Tools, output, say, sha256
 from parts.keys import keys, sums
 from parts.pack import Image
@@ -24,11 +24,12 @@ def arguments(argv):
     p.add_argument("--out", type=Path, default=target / "out", help="where the results go (%(default)s)")
     p.add_argument("--cache", type=Path, default=target / "cache", help="packages, tools, trees: kept, may be removed (%(default)s)")
     p.add_argument("--keys", type=Path, default=target / "keys", help="the vendor's keys; made there if missing (%(default)s)")
-    p.add_argument("--mirror", metavar="URL", help="of Debian; else the one that this machine's apt is set up with")
+    p.add_argument("--mirror", metavar="URL", help="of Debian, or an archive of it of some time (https://snapshot.debian.org/archive/debian/TIME/); else the one that this machine's apt is set up with")
     p.add_argument("--update-lock", action="store_true", help="take the mirror's present packages into image/packages.lock, and end")
     p.add_argument("--check", action="store_true", help="build this commit twice, in two folders, and compare every byte; with --binary: of the image alone")
     p.add_argument("--update-only", action="store_true", help="no stick: the update directory of a further version")
     p.add_argument("--sign", type=Path, metavar="DIR", help="sign an update directory with the key of --keys, and end: for a vendor whose key is kept elsewhere")
+    p.add_argument("--new-ring", action="store_true", help="the signature may be of a key that update.gpg has no longer: machines take this version by the key they have, later ones by the new one")
     return p.parse_args(argv)
 
 
@@ -60,7 +61,8 @@ def sign(a):
     if not (key_folder / "update.secret.asc").exists():
         raise Failed(f"{key_folder}/update.secret.asc is not there")
     tools = Tools(trees.tools_tree(a.cache.resolve(), a.mirror), commit_time(), [folder, key_folder])
-    sums(tools, key_folder / "update.secret.asc", folder, commit_time())
+    ring = key_folder / "update.gpg"
+    sums(tools, key_folder / "update.secret.asc", ring if ring.exists() and not a.new_ring else None, folder, commit_time())
 
 
 def check_version(version):
@@ -78,7 +80,9 @@ def build(a):
     epoch = commit_time()
     version = a.version or re.search(r'^version = "([^"]+)"', (REPO / "Cargo.toml").read_text(), re.M).group(1)
     check_version(version)
-    program = binary(a.binary)
+    compiled = binary(a.binary)
+    program.check(compiled)
+    compilers = program.made_with(compiled)
     tools_tree = trees.tools_tree(cache, a.mirror)
     work = cache / "work"
     work.mkdir(exist_ok=True)
@@ -88,16 +92,16 @@ def build(a):
     base = trees.tree(cache, tools_tree, a.mirror, "root")
     base_initrd = trees.tree(cache, tools_tree, a.mirror, "initrd")
     small = initrd(cache, tools_tree, base_initrd)
-    root = root_tree(cache, tools_tree, base, program, all_keys[3])
+    root = root_tree(cache, tools_tree, base, compiled, all_keys[3])
     image = Image(version, epoch, tools, work, out, all_keys)
     image.pack_root(root)
     image.pack_kernel(root, base / "root.vmlinuz", small)
-    sums(tools, all_keys[2], image.update, epoch)
+    sums(tools, all_keys[2], None if a.new_ring else all_keys[3], image.update, epoch)
     made = [image.root, image.verity, image.uki]
     if not a.update_only:
         made += [image.stick(), image.compressed()]
-        made += bill.write(image, [base / "root", base_initrd / "initrd"], tools_tree)
-    sizes = "".join(f"{p.stat().st_size:>12} {sha256(p)} {p.relative_to(out)}\n" for p in made)
+        made += bill.write(image, [base / "root", base_initrd / "initrd"], tools_tree, compilers)
+    sizes = "".join(f"{p.stat().st_size:>12} {sha256(p)} {p.relative_to(out)}\n" for p in made) + "".join(f"# compiled with {c}\n" for c in compilers)
     (out / f"custodian_{version}.sizes.txt").write_text(sizes)
     for p in made:
         say(f"{p.stat().st_size / 1e6:8.1f} MB  {p.relative_to(out)}")

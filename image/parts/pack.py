@@ -49,11 +49,11 @@ class Image:
     def log(self, name):
         return self.work / f"{name}.log"
 
-    def os_release(self):
+    def os_release(self, image="custodian"):
         v = self.version
         return (
             f'ID=custodian\nID_LIKE=debian\nNAME="custodian"\nPRETTY_NAME="custodian {v}"\nVERSION="{v}"\nVERSION_ID="{v}"\n'
-            f'IMAGE_ID=custodian\nIMAGE_VERSION="{v}"\nVARIANT_ID=appliance\nANSI_COLOR="0;36"\n'
+            f'IMAGE_ID={image}\nIMAGE_VERSION="{v}"\nVARIANT_ID=appliance\nANSI_COLOR="0;36"\n'
         )
 
     def pack_root(self, tree):
@@ -89,13 +89,16 @@ class Image:
         cmdline = f"roothash={self.root_hash} {disk} {CMDLINE}"
         release = self.work / "os-release"
         release.write_text(self.os_release())
+        # The loader (257) gives all profiles of a counted image one name, and sorts by this first: rescue mode stands behind every version.
+        behind = self.work / "os-release-rescue"
+        behind.write_text(self.os_release("custodian-rescue"))
         uname = next((tree / "usr/lib/modules").iterdir()).name
         rescue = self.work / "rescue.efi"
         for p in (rescue, self.uki):
             remove(p)
         common = [f"--os-release=@{release}", f"--uname={uname}", "--stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "--efi-arch=x64"]
         self.tools.run(
-            ["ukify", "build", "--profile=ID=rescue\nTITLE=custodian: rescue", f"--cmdline={cmdline} custodian.rescue", "--stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub",
+            ["ukify", "build", "--profile=ID=rescue\nTITLE=custodian: rescue", f"--cmdline={cmdline} custodian.rescue", f"--os-release=@{behind}", "--stub=/usr/lib/systemd/boot/efi/addonx64.efi.stub",
              "--efi-arch=x64", f"--output={rescue}"],
             log=self.log("rescue"),
         )  # fmt: skip

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
 
 from parts.host import IMAGE, Failed, digest, output, remove, run, say, sha256
@@ -12,7 +13,10 @@ RELEASE = "trixie"
 HEAD = """\
 # Debian packages of the image and of the tools that build it: package, version, architecture, SHA-256, what for.
 # Made by `image/build --update-lock`; `image/build` takes these and no others.
+# Debian as of {when}: what mirrors have no longer, an archive has of that time (docs/design/image.md, Rebuilding).
 """
+# An archive of all that there ever was, such as snapshot.debian.org: of Debian and its security updates at one time.
+ARCHIVE = re.compile(r"(.*/)debian(/[0-9]{8}T[0-9]{6}Z)/?")
 # Debian's kernel wants something that makes an initrd. Ours is made by mkosi; a package that holds nothing says that there is one.
 DUMMY = """\
 Package: custodian-no-initramfs
@@ -26,6 +30,8 @@ Description: says that something makes the initrd
 
 def archives(mirror):
     """Where Debian and its security updates are: beside each other at `mirror`, else where this machine's apt has them."""
+    if mirror and (m := ARCHIVE.fullmatch(mirror)):
+        return mirror, f"{m[1]}debian-security{m[2]}"
     if mirror:
         return mirror, mirror.rstrip("/").removesuffix("/debian") + "/debian-security"
     said = output(["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"]).splitlines()
@@ -38,8 +44,10 @@ def archives(mirror):
 class Apt:
     """The host's apt with its own proxies and mirrors, for another release and without touching the host's state."""
 
-    def __init__(self, folder, mirror):
+    def __init__(self, folder, mirror, locked=False):
+        """`locked`: the lock says which files, and so how old the lists are does not matter; nor does it of an archive."""
         self.folder = folder
+        old = locked or bool(mirror and ARCHIVE.fullmatch(mirror))
         for d in ("lists/partial", "cache/archives/partial", "parts"):
             (folder / d).mkdir(parents=True, exist_ok=True)
         mirror, security = archives(mirror)
@@ -61,6 +69,7 @@ class Apt:
                 "Acquire::AllowInsecureRepositories": "false",
                 "Acquire::AllowWeakRepositories": "false",
                 "Acquire::AllowDowngradeToInsecureRepositories": "false",
+                "Acquire::Check-Valid-Until": "false" if old else "true",
                 "Acquire::Languages": "none",
                 "Acquire::Retries": "3",
                 "Dir::Etc::sourcelist": folder / "sources.list",
@@ -114,7 +123,8 @@ class Apt:
             raise Failed(f"packages could not be fetched:\n{done.stderr.strip()}")
         raise Failed(
             "the mirror has these no longer:\n" + "\n".join(gone) + "\nEither take what the mirror has now: image/build --update-lock, read the change, "
-            f"commit it. Or bring the very files, from an archive of the distribution, into {folder}."
+            "commit it. Or take the very files from an archive of the time that image/packages.lock names, or of the day after: "
+            "--mirror https://snapshot.debian.org/archive/debian/TIME/"
         )
 
     def candidate(self, name):
@@ -167,8 +177,14 @@ def update_lock(cache, mirror):
                 raise Failed(f"the mirror says no SHA-256 of {package[0]}")
             found.setdefault(package, [sha, []])[1].append(use)
     lines = [f"{n} {v} {a} {sha} {','.join(sorted(uses))}\n" for (n, v, a), (sha, uses) in sorted(found.items())]
-    LOCK.write_text(HEAD + "".join(lines))
+    LOCK.write_text(HEAD.format(when=as_of(apt.folder / "lists")) + "".join(lines))
     say(f"image/packages.lock: {len(lines)} packages")
+
+
+def as_of(lists):
+    """When the newest of the lists was made, as archives name times."""
+    dates = [m[1] for p in lists.glob("*Release") if (m := re.search(r"^Date: (.*)$", p.read_text(), re.M))]
+    return max(parsedate_to_datetime(d) for d in dates).strftime("%Y%m%dT%H%M%SZ")
 
 
 def make_dummy(cache):
@@ -189,7 +205,7 @@ def repository(cache, mirror, use):
     missing = [p for p in locked if not (debs / file_name(*p)).exists()]
     if missing:
         say(f"fetches {len(missing)} packages for {use}")
-        apt = Apt(cache / "apt", mirror)
+        apt = Apt(cache / "apt", mirror, locked=True)
         apt.update()
         new = debs / "new"
         new.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from parts.host import IMAGE, REPO, Failed, Tools, caller, cargo, cargo_home, remove, run, say, stage
 from parts.packages import listed
+from parts.rescue import check
 
 MODULES = REPO / "modules"
 USERS = IMAGE / "users.lock"
@@ -179,6 +180,7 @@ def settle(root, tools, cache):
         (root / folder).mkdir(exist_ok=True)
     tools.run(["systemctl", f"--root={root}", "preset-all"], log=cache / "presets.log")
     empty_var(root)
+    check(root)
     remove(root / "etc/.updated")
 
 

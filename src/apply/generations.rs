@@ -81,7 +81,7 @@ pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Er
     move |source| ApplyError::Files { what, path, source }
 }
 
-fn damaged(path: &Path, what: &dyn std::fmt::Display) -> ApplyError {
+pub(super) fn damaged(path: &Path, what: &dyn std::fmt::Display) -> ApplyError {
     ApplyError::Damaged { path: path.to_owned(), what: what.to_string() }
 }
 

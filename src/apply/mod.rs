@@ -18,6 +18,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod wires;
 
 pub use carry_out::{Done, Outcome};
 pub use confirm::Doubt;
@@ -30,5 +31,5 @@ pub use manager::{Manager, ManagerError, Systemctl};
 pub use pending::since as in_work_since;
 pub use people::carry_over;
 pub use reset::{MOVED, set_aside};
-pub use run::{Recovered, Report, Request, activate, apply, check, confirm, diff, expire, rollback};
+pub use run::{Recovered, Report, Request, activate, apply, check, confirm, diff, expire, rollback, rollback_on};
 pub use trial::ends as trial_ends;

@@ -19,6 +19,7 @@ use super::{
     generations::{FORMAT, confirmed, current, failed, load, numbers, read_boot, save, set_confirmed},
     pending::{Pending, settle, settle_as_far_as_possible},
     trial::{self, Standing, Trial},
+    wires,
 };
 use crate::{
     plan::{self, Base, HEADER, Plan, Recover, Step, Touched, Units, guard::Word},
@@ -305,6 +306,23 @@ fn take_back(
 ///
 /// Leaving a generation that was not confirmed for the one that is wants nobody's word: it would be left anyway.
 pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str, consent: Consent<'_>) -> Result<Report, ApplyError> {
+    go_back(env, to, by, consent, WANTS_NONE)
+}
+
+/// Goes back to a generation on the word of somebody, which is kept whether it was wanted or not.
+pub fn rollback_on(env: &Env<'_>, to: u64, word: &Word) -> Result<Report, ApplyError> {
+    let given: Consent<'_> = &|_, _, _| Ok(Some(word.clone()));
+    go_back(env, Some(to), &word.who, given, given)
+}
+
+/// `unconfirmed`: the same for leaving what was not confirmed for what was.
+fn go_back(
+    env: &Env<'_>,
+    to: Option<u64>,
+    by: &str,
+    consent: Consent<'_>,
+    unconfirmed: Consent<'_>,
+) -> Result<Report, ApplyError> {
     let _lock = lock(env)?;
     let (finished, _) = settle_as_far_as_possible(env)?;
     let now = current_generation(env)?.ok_or(ApplyError::Nothing)?;
@@ -322,7 +340,7 @@ pub fn rollback(env: &Env<'_>, to: Option<u64>, by: &str, consent: Consent<'_>) 
         return Ok(Report { from: Some(from), generation: Some(from), finished, ..Report::default() });
     }
     let back = confirmed(env.files, &env.state)? == Some(to);
-    let consent = if back { WANTS_NONE } else { consent };
+    let consent = if back { unconfirmed } else { consent };
     Ok(Report { finished, ..take_back(env, &now, to, by, consent, When::Running)? })
 }
 
@@ -381,10 +399,15 @@ pub fn confirm(env: &Env<'_>) -> Result<(u64, bool), ApplyError> {
     Ok((number, true))
 }
 
-/// At boot: finishes or forgets what was cut short, takes back a trial that is over, and writes this boot's units. Needs no network,
+/// At boot: lays the network's files, finishes or forgets what was cut short, takes back a trial that is over, and writes this boot's units. Needs no network,
 /// and may be done again at any time.
 pub fn activate(env: &Env<'_>) -> Result<Report, ApplyError> {
-    let _lock = lock(env)?;
+    let lock = lock(env);
+    // Another command at work knows what it writes.
+    if !matches!(lock, Err(ApplyError::Busy)) {
+        wires::lay(env);
+    }
+    let _lock = lock?;
     let (finished, _) = settle_as_far_as_possible(env)?;
     let Some(mut now) = current_generation(env)? else { return Ok(Report { finished, ..Report::default() }) };
     let from = now.meta.number;

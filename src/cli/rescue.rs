@@ -1,14 +1,16 @@
 //! `custodian rescue`: what is on the screen when the system did not come up.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use super::chosen;
 use crate::{
     services::{
         paths,
-        rescue::{self, Here},
+        rescue::{self, Here, Standard},
+        updating,
     },
     site,
+    sys::RealClock,
     types::Lang,
 };
 
@@ -21,12 +23,14 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(nix::unistd::geteuid().is_root(), "rescue mode is root's");
     let language = site::load(&args.state.join("current/site.toml")).ok().map(|s| s.language());
-    // The page is a help, no more: without it there is the screen.
-    match rescue::show(&args.state) {
-        Ok(port) => log::info!("how this machine is can be read at port {port}"),
-        Err(e) => log::warn!("how this machine is can be read here only: {e:#}"),
-    }
     let here = Here { state: args.state.clone() };
-    rescue::run(&here, &mut io::stdin().lock(), &mut io::stdout().lock(), chosen(flag, language))?;
+    // The page is a help, no more: without it there is the screen. In emergency mode nobody has opened the packet filter for it.
+    if updating::rescue_asked() {
+        match rescue::show(&args.state) {
+            Ok(port) => log::info!("how this machine is can be read at port {port}"),
+            Err(e) => log::warn!("how this machine is can be read here only: {e:#}"),
+        }
+    }
+    rescue::run(&here, &mut Standard, &RealClock, chosen(flag, language))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -161,6 +161,7 @@ fn due(say: &Say, due: Due) -> anyhow::Result<ExitCode> {
         Due::NotNow(NotNow::NoWindow) => say.nothing("no_window", ""),
         Due::NotNow(NotNow::OtherHours) => say.nothing("other_hours", ""),
         Due::NotNow(NotNow::NoStick) => say.nothing("no_stick", ""),
+        Due::NotNow(NotNow::Busy) => say.nothing("busy", ""),
         Due::NotNow(NotNow::Passphrase) => say.nothing("passphrase", ""),
         Due::NotNow(NotNow::NotGood(why)) => say.nothing("not_good", &why),
         Due::Written(version) => say.done("written", &version),
@@ -329,6 +330,7 @@ mod tests {
                 "other_hours",
                 "passphrase",
                 "no_stick",
+                "busy",
                 "not_good",
             ] {
                 let text = say.t(key, &[("version", "0.4.0"), ("why", "x")]);

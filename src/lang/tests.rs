@@ -95,3 +95,72 @@ fn a_text_is_found_in_each_language() {
     assert_eq!(t(Lang::En, "no.such.key", &[]), "no.such.key");
     assert_eq!(catalog_json(Lang::En, "lang."), serde_json::json!({ "name": "English" }));
 }
+
+/// One thing has one word, on screens and in papers: language, what is not said, what is said instead.
+const NOT_SAID: [(&str, &str, &str); 13] = [
+    ("en", "recovery code", "recovery key"),
+    ("en", "usb drive", "stick"),
+    ("vi", "đầu ghi", "máy ghi hình"),
+    ("vi", "máy ghi này", "máy ghi hình"),
+    ("vi", "biên nhận", "biên bản"),
+    ("vi", "tờ khôi phục", "phiếu khôi phục"),
+    ("zh", "摄像头", "摄像机"),
+    ("zh", "记录仪", "录像机"),
+    ("zh", "需要查看", "需要留意"),
+    ("zh", "领导密码", "领导密封码"),
+    ("zh", "写入日志", "写入账本"),
+    ("zh", "记入日志", "记入账本"),
+    ("zh", "日志条目", "账本条目"),
+];
+
+#[test]
+fn one_thing_has_one_word() {
+    let read = |file: &str| {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+        // "Begin to record" has the letters of another word for a recorder.
+        text.expect(file).to_lowercase().replace("bắt đầu ghi", "")
+    };
+    for (lang, wrong, right) in NOT_SAID {
+        let catalog = match lang {
+            "vi" => ".vi",
+            "zh" => ".zh_CN",
+            _ => "",
+        };
+        let screens = format!("src/lang/{lang}.toml");
+        assert!(read(&screens).contains(right), "{screens}: nothing says {right}");
+        let files = [
+            screens,
+            format!("docs/guide/install.{lang}.md"),
+            format!("docs/guide/vendor.{lang}.md"),
+            format!("image/stick/READ-ME.{lang}.txt"),
+            format!("modules/catalog/custodian{catalog}.catalog"),
+        ];
+        for file in files {
+            assert!(!read(&file).contains(wrong), "{file}: {right}, not {wrong}");
+        }
+    }
+}
+
+/// Where the English text speaks of one of these, the others do.
+const SAID: [(&str, &str, &str); 4] = [
+    ("ledger", "sổ", "账本"),
+    ("sealed code", "mã niêm phong", "密封码"),
+    ("recovery key", "khóa khôi phục", "恢复密钥"),
+    ("stick", "usb", "u 盘"),
+];
+
+#[test]
+fn what_has_a_name_has_it_in_every_language() {
+    for (english, vi, zh) in SAID {
+        // Not where it is a word of a command.
+        let plain = |t: &str| t.to_lowercase().replace("custodian ledger", "").replace("ledger prove", "");
+        let plain = |t: &str| plain(t).replace("ledger show", "").replace("ledger verify", "");
+        let keys: Vec<_> = of(Lang::En).iter().filter(|(_, t)| plain(t).contains(english)).map(|(k, _)| k).collect();
+        assert!(keys.len() > 2, "{english}: {keys:?}");
+        for key in keys {
+            for (lang, word) in [(Lang::Vi, vi), (Lang::Zh, zh)] {
+                assert!(of(lang)[key].to_lowercase().contains(word), "{key} in {lang}: {word}");
+            }
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub use disks::{DiskNote, Note};
 pub use links::LinkNote;
 pub use lint::{Lint, lint};
 pub use model::{Base, FORMAT, Layout, Plan, Recover, Step};
-pub use network::{NETWORK, SYSTEM, is_system_file};
+pub use network::{NETWORK, SYSTEM, is_system_file, silent};
 pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};

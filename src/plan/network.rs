@@ -138,12 +138,16 @@ fn links(network: &Network, all: &mut Units) {
         all.insert(format!("{NETWORK}/10-custodian-{}-card.network", first.name()), text);
     }
     if network.school.is_some() {
-        // In the place of the image's, by which every wire has its address by DHCP.
-        let text = format!(
-            "{HEADER}[Match]\nType=ether\nKind=!*\n\n[Link]\nGroup=0\nActivationPolicy=always-down\nRequiredForOnline=no\n\n[Network]\n{SILENT}"
-        );
-        all.insert(format!("{NETWORK}/80-custodian.network"), text);
+        all.extend([silent()]);
     }
+}
+
+/// What keeps wires down that nothing else speaks of, in the place of the image's file, by which every wire has its address by DHCP.
+pub fn silent() -> (String, String) {
+    let text = format!(
+        "{HEADER}[Match]\nType=ether\nKind=!*\n\n[Link]\nGroup=0\nActivationPolicy=always-down\nRequiredForOnline=no\n\n[Network]\n{SILENT}"
+    );
+    (format!("{NETWORK}/80-custodian.network"), text)
 }
 
 fn matching(link: &Link) -> String {

@@ -75,6 +75,11 @@ impl Place {
     /// # Errors
     /// If this is not root, or the machine lacks what is needed; else what `act` says.
     pub fn act<T>(&self, act: impl FnOnce(&Env<'_>) -> Result<T, ApplyError>) -> anyhow::Result<T> {
+        self.act_as(&who(), act)
+    }
+
+    /// The same, on record as somebody's.
+    fn act_as<T>(&self, by: &str, act: impl FnOnce(&Env<'_>) -> Result<T, ApplyError>) -> anyhow::Result<T> {
         self.check()?;
         let standard = self.is_standard();
         let group = |name: &str| -> anyhow::Result<Option<u32>> {
@@ -103,7 +108,7 @@ impl Place {
         };
         let done = act(&env);
         // Whatever came of it: a generation may have come into force.
-        let change = in_force::Change { by: who(), at: RealClock.wall() };
+        let change = in_force::Change { by: by.to_owned(), at: RealClock.wall() };
         if let Err(e) = in_force::tell(&RealFiles, &self.state, &paths.ledger_spool(), change) {
             log::error!(
                 CAUSE = format!("{e:#}");
@@ -282,6 +287,14 @@ pub fn rollback(place: &Place, to: Option<u64>, reason: Option<String>) -> anyho
         if guarded.is_empty() { Ok(None) } else { leader.word(&guarded).map(Some).map_err(|e| e.to_string()) }
     };
     place.act(|env| apply::rollback(env, to, &leader.user, &consent))
+}
+
+/// Goes back to a generation on the word of somebody who stands at the machine and has said who they are. Name and reason are kept.
+///
+/// # Errors
+/// If apply refuses.
+pub fn rollback_on(place: &Place, to: u64, word: &guard::Word) -> anyhow::Result<Report> {
+    place.act_as(&word.who, |env| apply::rollback_on(env, to, word))
 }
 
 /// The plan as it was read, if it is still what would be planned now: what is carried out is never taken from what was saved.

@@ -7,6 +7,7 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use super::{
     doctor::{self, Seen},
     paths::Paths,
+    updating,
 };
 use crate::{
     apply::{self, Listed},
@@ -14,6 +15,7 @@ use crate::{
     ledger,
     sys::RealFiles,
     types::WallNs,
+    update::Version,
 };
 
 /// In the environment of a program that has a screen of its own: which of them it is.
@@ -46,6 +48,8 @@ pub struct Looked {
     pub addresses: Vec<(String, Vec<String>)>,
     /// Keys.
     pub prints: Vec<Print>,
+    /// The version of the system that waits for somebody.
+    pub waits: Option<Version>,
 }
 
 /// Looks.
@@ -54,7 +58,8 @@ pub struct Looked {
 /// If there can be no runtime to ask with.
 pub fn look(state: &Path) -> anyhow::Result<Looked> {
     let generation = apply::list(&RealFiles, state).unwrap_or_default().into_iter().find(|g| g.current);
-    Ok(Looked { seen: doctor::look(state)?, generation, addresses: addresses(), prints: prints(state) })
+    let waits = updating::waiting(state);
+    Ok(Looked { seen: doctor::look(state)?, generation, addresses: addresses(), prints: prints(state), waits })
 }
 
 /// The keys of this recorder that there are so far.

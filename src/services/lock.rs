@@ -8,6 +8,11 @@ use std::{
 use anyhow::Context as _;
 use nix::fcntl::{Flock, FlockArg};
 
+/// Somebody else has it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Busy(String);
+
 /// Held until dropped; the kernel lets go of it when the process dies.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -26,7 +31,8 @@ impl Lock {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Self { _file: file }),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
-                anyhow::bail!("{busy} already with the state in {}", path.parent().unwrap_or(path).display())
+                let state = path.parent().unwrap_or(path).display();
+                Err(Busy(format!("{busy} already with the state in {state}")).into())
             }
             Err((_, e)) => Err(e).with_context(|| format!("cannot lock {}", path.display())),
         }

@@ -49,11 +49,25 @@ pub enum UpdateError {
         /// Which.
         version: Version,
     },
+    /// An older one waits, with the school's consent.
+    #[error("the school has consented to version {version}, which waits to be written: what is newer comes after it")]
+    Awaits {
+        /// Which.
+        version: Version,
+    },
     /// It was tried often enough.
     #[error(
         "version {version} could not be written several times, and is not tried again by itself: install it by hand, or refuse it, and the next one is fetched"
     )]
     GivenUp {
+        /// Which.
+        version: Version,
+    },
+    /// The machine restarted for it, and the loader started another one.
+    #[error(
+        "the machine restarted for version {version}, and the loader did not start it; it does not restart for it again by itself: restart it by hand, and see which version the loader's menu prefers, or refuse it"
+    )]
+    NotStarted {
         /// Which.
         version: Version,
     },
@@ -106,6 +120,12 @@ pub enum UpdateError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A server that does not answer, a line that broke, a file that is not there or not what was signed.
+    #[error("it cannot be fetched: {said}")]
+    NotFetched {
+        /// What was said.
+        said: String,
+    },
     /// A program says no.
     #[error("{what}: {said}")]
     Program {
@@ -135,6 +155,13 @@ pub enum UpdateError {
     /// The ledger does not take it.
     #[error("no word can be left for the ledger, so nothing was done")]
     Ledger(#[from] LedgerError),
+}
+
+impl UpdateError {
+    /// Whether the directory was looked at to the end, and has nothing that is to come now.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::NotNewer { .. } | Self::WasRefused { .. } | Self::UnderWay { .. } | Self::Awaits { .. })
+    }
 }
 
 /// With what was to be done, and to what.

@@ -145,7 +145,20 @@ impl Machine<'_> {
     pub(super) fn pull(&self, url: &str, to: &Path, verify: &str, most: u64) -> Result<(), UpdateError> {
         let (verify, most) = (format!("--verify={verify}"), format!("--size-max={most}"));
         let to = to.display().to_string();
-        self.run("it cannot be fetched", PULL, &["raw", "--direct", &verify, &most, url, &to], LONG).map(|_| ())
+        match self.run("", PULL, &["raw", "--direct", &verify, &most, url, &to], LONG) {
+            Err(UpdateError::Program { said, .. }) => Err(UpdateError::NotFetched { said }),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// Checks the signature of a file that lies beside it, and leaves what was checked in `to`.
+    pub(super) fn check(&self, folder: &Path, file: &str, to: &Path, most: u64) -> Result<(), UpdateError> {
+        match self.pull(&format!("{}{file}", folder_url(folder)?), to, "signature", most) {
+            Err(UpdateError::NotFetched { said }) => {
+                Err(UpdateError::Program { what: "the list of its files is not signed as it must be", said })
+            }
+            other => other,
+        }
     }
 
     /// Writes a version from a folder to the slot that is not in use.

@@ -10,7 +10,7 @@ use super::{
     kept,
     machine::Machine,
     state::{Facts, Seen, Stage, Stamp, State, Tries, Word},
-    sums::{PARTS, SIGNATURE, SUMS, newest, sha256},
+    sums::{Found, PARTS, SIGNATURE, SUMS, newest, sha256},
     version::Version,
 };
 use crate::{
@@ -105,63 +105,111 @@ impl Updates<'_> {
             .try_for_each(|dir| self.files.remove_dir(&dir).map_err(failed("cannot remove", &dir)))
     }
 
-    /// Looks at an update directory, by its URL, and fetches the newest version if it may be offered.
+    /// Looks at an update directory, by its URL, and fetches the newest version if it may be offered; `again`: also if it was this one that was
+    /// refused. What was offered before stays until the new version is here.
     pub fn fetch(&self, url: &str, again: Option<&Version>) -> Result<Fetched, UpdateError> {
-        let (mut state, facts, _) = self.look()?;
-        if let Some(version) = again
-            && state.forgive(version)
-        {
-            self.write(&state)?;
+        self.fetch_as(url, again, false)
+    }
+
+    /// The same, of itself: nobody asked for it, so that there is nothing to fetch, or that the line is down, is no trouble. How long nothing
+    /// could be looked at is known (`looked`). A version that waits with the school's consent is not replaced.
+    pub fn fetch_unasked(&self, url: &str) -> Result<Option<Fetched>, UpdateError> {
+        match self.fetch_as(url, None, true) {
+            Ok(fetched) => Ok(Some(fetched)),
+            Err(why) if why.is_answer() || matches!(why, UpdateError::NotFetched { .. }) => {
+                log::info!("nothing is fetched: {why}");
+                Ok(None)
+            }
+            Err(e) => Err(e),
         }
+    }
+
+    fn fetch_as(&self, url: &str, again: Option<&Version>, unasked: bool) -> Result<Fetched, UpdateError> {
+        let (mut state, facts, _) = self.look()?;
         self.files.make_dir(&self.dir).map_err(failed("cannot make", &self.dir))?;
-        let fetched = self.fetch_to(&mut state, &facts, url);
-        let new = self.dir.join(NEW);
-        if fetched.is_err() {
+        let fetched = self.fetch_to(&mut state, &facts.running, url, again, unasked);
+        if let Err(why) = &fetched {
             // What is half here only takes room.
+            let new = self.dir.join(NEW);
             self.files.remove_dir(&new).map_err(failed("cannot remove", &new))?;
+            if why.is_answer() {
+                state.looked = Some(self.clock.wall());
+                self.write(&state)?;
+            }
         }
         fetched
     }
 
-    fn fetch_to(&self, state: &mut State, facts: &Facts, url: &str) -> Result<Fetched, UpdateError> {
+    fn fetch_to(
+        &self,
+        state: &mut State,
+        running: &Version,
+        url: &str,
+        again: Option<&Version>,
+        unasked: bool,
+    ) -> Result<Fetched, UpdateError> {
         let url = format!("{}/", url.trim_end_matches('/'));
         let (new, offered) = (self.dir.join(NEW), self.offered());
         self.files.remove_dir(&new).map_err(failed("cannot remove", &new))?;
         self.files.make_dir(&new).map_err(failed("cannot make", &new))?;
-        let list = new.join(SUMS);
-        // The signature is judged here, before anything of the list is believed.
-        self.machine.pull(&format!("{url}{SUMS}"), &list, "signature", LIST)?;
-        self.machine.pull(&format!("{url}{SIGNATURE}"), &new.join(SIGNATURE), "no", LIST)?;
-        state.looked = Some(self.clock.wall());
-        self.write(state)?;
-        let bytes = self.files.read(&list).map_err(failed("cannot read", &list))?.unwrap_or_default();
-        let found = newest(&bytes).ok_or_else(|| UpdateError::NoVersion { place: url.clone() })?;
-        state.may_offer(&found, &facts.running)?;
+        let found = self.list(&url, &new)?;
+        state.may_offer(&found, running, again)?;
         let version = found.version.clone();
-        let known = state.candidate.as_ref().is_some_and(|c| c.version == version && c.sums == found.sums);
-        if known && self.lies_here()? == Some(found.sums) {
+        // Whether the candidate's files are here.
+        let whole = state.candidate.as_ref().map(|c| c.sums) == self.lies_here()?;
+        if whole && state.is_known(&found) {
             self.files.remove_dir(&new).map_err(failed("cannot remove", &new))?;
+            state.offer(&found, self.clock.wall());
+            self.write(state)?;
             return Ok(Fetched { version, new: false });
         }
-        // What was offered before makes room.
+        let consented = state.candidate.as_ref().filter(|c| c.stage == Stage::Consented && whole);
+        if let Some(candidate) = consented.filter(|_| unasked) {
+            return Err(UpdateError::Awaits { version: candidate.version.clone() });
+        }
+        self.make_room(consented.is_none(), whole, state)?;
+        for part in &found.parts {
+            let (url, to) = (format!("{url}{}", part.name), new.join(&part.name));
+            self.machine.pull(&url, &to, &part.hash.to_string(), part.most)?;
+        }
         self.files.remove_dir(&offered).map_err(failed("cannot remove", &offered))?;
-        let free = (self.free)(&self.dir).map_err(failed("cannot measure", &self.dir))?;
+        self.files.rename(&new, &offered).map_err(failed("cannot name", &offered))?;
+        let new = state.offer(&found, self.clock.wall());
+        self.write(state)?;
+        Ok(Fetched { version, new })
+    }
+
+    /// Fetches the list of a directory with its signature to a folder, and checks it.
+    fn list(&self, url: &str, to: &Path) -> Result<Found, UpdateError> {
+        for name in [SUMS, SIGNATURE] {
+            self.machine.pull(&format!("{url}{name}"), &to.join(name), "no", LIST)?;
+        }
+        // The signature is judged here, before anything of the list is believed, and of the files that have come: so a line that broke is not
+        // taken for a forgery.
+        let checked = to.join("checked");
+        self.machine.check(to, SUMS, &checked, LIST)?;
+        let bytes = self.files.read(&checked).map_err(failed("cannot read", &checked))?.unwrap_or_default();
+        self.files.remove(&checked).map_err(failed("cannot remove", &checked))?;
+        newest(&bytes).ok_or_else(|| UpdateError::NoVersion { place: url.to_owned() })
+    }
+
+    /// Sees to it that there is room for a version, if need be in the place of what was offered before and may go.
+    fn make_room(&self, may_go: bool, whole: bool, state: &mut State) -> Result<(), UpdateError> {
+        let free = || (self.free)(&self.dir).map_err(failed("cannot measure", &self.dir));
         let wanted = PARTS.iter().map(|(_, most)| most).sum::<u64>() + RESERVE;
+        if free()? < wanted && may_go {
+            // Nobody consents to what is not here any more.
+            if whole && state.candidate.take().is_some() {
+                self.write(state)?;
+            }
+            let offered = self.offered();
+            self.files.remove_dir(&offered).map_err(failed("cannot remove", &offered))?;
+        }
+        let free = free()?;
         if free < wanted {
             return Err(UpdateError::Room { dir: self.dir.clone(), free, wanted });
         }
-        for part in &found.parts {
-            self.machine.pull(
-                &format!("{url}{}", part.name),
-                &new.join(&part.name),
-                &part.hash.to_string(),
-                part.most,
-            )?;
-        }
-        self.files.rename(&new, &offered).map_err(failed("cannot name", &offered))?;
-        let new = state.offer(&found, &facts.running, self.clock.wall())?;
-        self.write(state)?;
-        Ok(Fetched { version, new })
+        Ok(())
     }
 
     /// SHA-256 of the list of what lies here.
@@ -182,11 +230,12 @@ impl Updates<'_> {
     pub fn apply(&self) -> Result<Version, UpdateError> {
         let (mut state, facts, _) = self.look()?;
         let version = state.begin(self.lies_here()?)?;
-        self.write(&state)?;
-        // One that was tried before is in its slot still, and would not be written again.
+        // One that was tried before is in its slot still, and would not be written again. That goes before it is said that it is being written:
+        // from then on an entry without tries is one that has failed anew.
         if self.machine.facts(Some(&version))?.tries == Tries::Left(0) {
             self.machine.drop_entry(&version)?;
         }
+        self.write(&state)?;
         if let Err(e) = self.machine.write(&version, &self.offered()) {
             state.not_written();
             self.write(&state)?;
@@ -204,6 +253,14 @@ impl Updates<'_> {
             "version {version} is written, and comes with the next start"
         );
         Ok(version)
+    }
+
+    /// Restarts the machine so that what is written starts. That it was is on the disk before.
+    pub fn restart(&self) -> Result<(), UpdateError> {
+        let (mut state, facts, _) = self.look()?;
+        state.restarted_in = Some(facts.boot);
+        self.write(&state)?;
+        self.machine.reboot()
     }
 
     /// A person refuses a version, or takes note that one fell back.

@@ -175,10 +175,13 @@ pub struct State {
     pub format: u16,
     /// The oldest version whose readers understand it.
     pub min_reader: u16,
-    /// When somebody looked for a newer version last, and could.
+    /// When somebody looked for a newer version last, and what there was lay here then.
     pub looked: Option<WallNs>,
     /// The version that may come.
     pub candidate: Option<Candidate>,
+    /// The boot that was ended so that the candidate starts.
+    #[serde(default)]
+    pub restarted_in: Option<String>,
     /// The newest that came up as it should.
     pub good: Option<Good>,
     /// Those that are not offered again.
@@ -194,6 +197,7 @@ impl Default for State {
             min_reader: MIN_READER,
             looked: None,
             candidate: None,
+            restarted_in: None,
             good: None,
             refused: Vec::new(),
             notes: Vec::new(),
@@ -218,13 +222,19 @@ impl State {
         }
     }
 
-    /// Whether a version that was found may be fetched. The word for one that is offered stays only if its list is the same.
-    pub(super) fn may_offer(&self, found: &Found, running: &Version) -> Result<(), UpdateError> {
+    /// Whether a version that was found may be fetched; `again`: also this one, if it was refused. The word for one that is offered stays only if
+    /// its list is the same.
+    pub(super) fn may_offer(
+        &self,
+        found: &Found,
+        running: &Version,
+        again: Option<&Version>,
+    ) -> Result<(), UpdateError> {
         let version = found.version.clone();
         if found.version <= *running {
             return Err(UpdateError::NotNewer { found: version, than: running.clone() });
         }
-        if let Some(refusal) = self.refused.iter().find(|r| r.version == version) {
+        if let Some(refusal) = self.refused.iter().find(|r| r.version == version && again != Some(&r.version)) {
             return Err(UpdateError::WasRefused { version, why: refusal.why });
         }
         match &self.candidate {
@@ -236,16 +246,22 @@ impl State {
         }
     }
 
-    /// A version lies here now, whole and with a good signature. Says whether it is a new one.
-    pub(super) fn offer(&mut self, found: &Found, running: &Version, at: WallNs) -> Result<bool, UpdateError> {
-        self.may_offer(found, running)?;
-        let same = self.candidate.as_ref().is_some_and(|c| c.version == found.version && c.sums == found.sums);
+    /// Whether it is the candidate already.
+    pub(super) fn is_known(&self, found: &Found) -> bool {
+        self.candidate.as_ref().is_some_and(|c| c.version == found.version && c.sums == found.sums)
+    }
+
+    /// A version lies here now, whole and with a good signature. Says whether it is a new one. That it was refused is forgotten.
+    pub(super) fn offer(&mut self, found: &Found, at: WallNs) -> bool {
+        let same = self.is_known(found);
+        self.looked = Some(at);
         if !same {
+            self.refused.retain(|r| r.version != found.version);
             let (version, sums) = (found.version.clone(), found.sums);
             self.candidate =
                 Some(Candidate { version, sums, offered: at, stage: Stage::Offered, written_in: None, failures: 0 });
         }
-        Ok(!same)
+        !same
     }
 
     /// The school consents to a version that is offered. Says whether that is new.
@@ -301,8 +317,15 @@ impl State {
         };
         (candidate.stage, candidate.written_in) = (Stage::Applied, Some(boot.to_owned()));
         self.note(stamp, UpdateChange::Applied, &candidate, None);
-        self.candidate = Some(candidate);
+        (self.candidate, self.restarted_in) = (Some(candidate), None);
         Ok(())
+    }
+
+    /// A version for which the machine was restarted, and which the loader did not start then.
+    pub fn not_started(&self, facts: &Facts) -> Option<&Version> {
+        let elsewhere = self.restarted_in.as_ref().is_some_and(|boot| *boot != facts.boot);
+        let waits = |c: &&Candidate| c.stage == Stage::Applied && c.version != facts.running;
+        self.candidate.as_ref().filter(waits).filter(|_| elsewhere).map(|c| &c.version)
     }
 
     /// Takes over what the machine says: what was started since, and whether it came up. Says what has changed.
@@ -389,13 +412,6 @@ impl State {
         self.note(stamp, UpdateChange::Refused, &candidate, Some(word));
         self.refuse_as(Refusal { version: candidate.version, why: Why::Person, at, known: true });
         Ok(())
-    }
-
-    /// A person says that a version may be offered again. Says whether it was refused.
-    pub(super) fn forgive(&mut self, version: &Version) -> bool {
-        let before = self.refused.len();
-        self.refused.retain(|r| r.version != *version);
-        self.refused.len() < before
     }
 
     /// A version that fell back, and nobody has taken note.

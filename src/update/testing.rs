@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) clock: FakeClock,
     pub(crate) boot: Arc<Mutex<u32>>,
     pub(crate) free: u64,
+    /// So much of it is taken while a version lies here.
+    pub(crate) taken: u64,
     outside: Arc<Mutex<Outside>>,
 }
 
@@ -70,7 +72,7 @@ impl World {
             files.write(&Path::new("/sysupdate.d").join(name), text.as_bytes(), 0, None).unwrap();
         }
         let clock = FakeClock::at(WallNs(1_795_336_200_000_000_000));
-        let world = Self { files, clock, boot: Arc::default(), free: 4 << 30, outside: Arc::default() };
+        let world = Self { files, clock, boot: Arc::default(), free: 4 << 30, taken: 0, outside: Arc::default() };
         world.runs(running);
         world.entry(&format!("custodian_{running}.efi"));
         world
@@ -121,6 +123,11 @@ impl World {
         let mut outside = self.outside.lock().unwrap();
         let file = outside.source.iter_mut().find(|(name, _)| name.ends_with(end)).unwrap();
         file.1.push(b'!');
+    }
+
+    /// The line breaks at this file.
+    pub(crate) fn lose(&self, end: &str) {
+        self.outside.lock().unwrap().source.retain(|(name, _)| !name.ends_with(end));
     }
 
     pub(crate) fn writing_fails(&self, fails: bool) {
@@ -179,15 +186,18 @@ impl World {
         let failed = |text: &str| Ok(Output { code: Some(1), stdout: Vec::new(), stderr: text.into() });
         let &["raw", "--direct", verify, most, url, to] = args else { panic!("{args:?}") };
         let outside = self.outside.lock().unwrap();
-        let file = outside.source.iter().find(|(name, _)| url == format!("{SOURCE}{name}"));
-        let Some((_, bytes)) = file else { return failed("Failed to retrieve image file.") };
+        let found = match url.strip_prefix("file://") {
+            Some(path) => self.files.read(Path::new(path))?,
+            None => outside.source.iter().find(|(name, _)| url == format!("{SOURCE}{name}")).map(|(_, b)| b.clone()),
+        };
+        let Some(bytes) = found else { return failed("Failed to retrieve image file.") };
         // What was fetched so far lies there, right or wrong.
-        self.files.write(Path::new(to), bytes, 0, None)?;
+        self.files.write(Path::new(to), &bytes, 0, None)?;
         let most: u64 = most.strip_prefix("--size-max=").unwrap().parse().unwrap();
         let right = match verify.strip_prefix("--verify=").unwrap() {
             "no" => true,
             "signature" => outside.signed,
-            hash => hash == sha256(bytes).to_string(),
+            hash => hash == sha256(&bytes).to_string(),
         };
         if right && bytes.len() as u64 <= most {
             Ok(Output { code: Some(0), ..Output::default() })
@@ -235,6 +245,7 @@ impl World {
                 says(if self.outside.lock().unwrap().counted { "indeterminate\n" } else { "clean\n" })
             }
             "bootctl" => says("/efi\n"),
+            "systemctl" => says(""),
             "systemd-pull" => self.pull(args),
             "systemd-sysupdate" => self.sysupdate(args),
             other => panic!("{other}"),
@@ -246,7 +257,10 @@ impl World {
         let world = self.clone();
         let commands = FakeCommands::new(move |program, args: &[&str]| world.answer(program, args));
         let commands: &dyn Commands = &commands;
-        let free = |_: &Path| Ok(self.free);
+        let free = |dir: &Path| {
+            let lies_here = self.files.list(&dir.join("offered")).is_ok_and(|names| !names.is_empty());
+            Ok(self.free - if lies_here { self.taken } else { 0 })
+        };
         let machine = Machine {
             commands,
             files: &self.files,

@@ -9,6 +9,8 @@ mod booted;
 mod cameras;
 mod image;
 mod installed;
+#[path = "../support/pictures.rs"]
+mod pictures;
 #[expect(dead_code, reason = "the acceptance tests use all of it")]
 #[path = "../support/probe.rs"]
 mod probe;

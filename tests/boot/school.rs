@@ -25,6 +25,9 @@ pub const VOLUMES: [(&str, &str); 2] = [("a1", "DATA1"), ("a2", "DATA2")];
 pub const NAME: &str = "Trường mầm non Cầu Vồng 7319";
 /// What the console asks for.
 pub const PIN: &str = "271828";
+/// The machine's cards on the two networks, by which the site knows them.
+pub const SCHOOL_CARD: &str = "52:54:00:c0:57:01";
+pub const CAMERAS_CARD: &str = "52:54:00:c0:57:02";
 /// Where monitoring may ask, on the school's network.
 pub const PULL_PORT: u16 = 9464;
 const PULL_TOKEN: &str = "for-monitoring-0123456789";
@@ -65,7 +68,9 @@ pub fn site(cameras: usize) -> String {
          [area.yard]\nname = \"Sân trường\"\nkind = \"public\"\n\n\
          [[health.push]]\nkind = \"http\"\nurl_secret = \"monitor\"\ninterval = \"10 s\"\n\n\
          [health.pull]\nlisten = \"0.0.0.0:{PULL_PORT}\"\ntoken_secret = \"pull\"\n\n\
-         [recorder.a]\nunlock = \"tpm\"\n"
+         [recorder.a]\nunlock = \"tpm\"\n\n\
+         [recorder.a.network]\nschool = {{ link = \"{SCHOOL_CARD}\" }}\n\
+         cameras = {{ link = \"{CAMERAS_CARD}\", address = \"10.20.1.2/24\" }}\n"
     );
     for (volume, serial) in VOLUMES {
         let volume = format!("name = \"{volume}\"\ndisk = \"virtio-{serial}\"\nsize = \"64 GB\"\n");

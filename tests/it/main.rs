@@ -19,6 +19,7 @@ mod firewall;
 #[path = "../support/footage.rs"]
 mod footage;
 mod format;
+mod guide;
 mod health;
 mod health_look;
 mod holds;

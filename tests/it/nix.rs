@@ -2,7 +2,7 @@
 //! can be built with. docs/design/nix.md says what that proves and what it does not.
 
 mod image;
-mod tree;
+pub mod tree;
 
 use std::{
     fs,

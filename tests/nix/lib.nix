@@ -379,8 +379,8 @@ let
     getExe = p: "${p}/bin/${p.meta.mainProgram}";
     hasInfix = part: text: length (filter isString (builtins.split (self.escapeRegex part) text)) > 1;
     escapeRegex =
-      builtins.replaceStrings
-        [
+      let
+        special = [
           "\\"
           "["
           "{"
@@ -393,21 +393,9 @@ let
           "+"
           "?"
           "|"
-        ]
-        [
-          "\\\\"
-          "\\["
-          "\\{"
-          "\\("
-          "\\)"
-          "\\^"
-          "\\$"
-          "\\."
-          "\\*"
-          "\\+"
-          "\\?"
-          "\\|"
         ];
+      in
+      builtins.replaceStrings special (map (c: "\\" + c) special);
     hasPrefix = start: text: substring 0 (builtins.stringLength start) text == start;
     hasSuffix =
       end: text:
@@ -444,63 +432,10 @@ let
         text;
     splitString = separator: text: filter isString (builtins.split (self.escapeRegex separator) text);
     toUpper =
-      builtins.replaceStrings
-        [
-          "a"
-          "b"
-          "c"
-          "d"
-          "e"
-          "f"
-          "g"
-          "h"
-          "i"
-          "j"
-          "k"
-          "l"
-          "m"
-          "n"
-          "o"
-          "p"
-          "q"
-          "r"
-          "s"
-          "t"
-          "u"
-          "v"
-          "w"
-          "x"
-          "y"
-          "z"
-        ]
-        [
-          "A"
-          "B"
-          "C"
-          "D"
-          "E"
-          "F"
-          "G"
-          "H"
-          "I"
-          "J"
-          "K"
-          "L"
-          "M"
-          "N"
-          "O"
-          "P"
-          "Q"
-          "R"
-          "S"
-          "T"
-          "U"
-          "V"
-          "W"
-          "X"
-          "Y"
-          "Z"
-        ];
+      let
+        letters = text: builtins.genList (n: substring n 1 text) 26;
+      in
+      builtins.replaceStrings (letters "abcdefghijklmnopqrstuvwxyz") (letters "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
     toInt =
       text:
       assert match "[0-9]+" text != null;

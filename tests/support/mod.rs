@@ -9,6 +9,7 @@ pub mod mounts;
 pub mod netns;
 pub mod own;
 pub mod passthrough;
+pub mod pictures;
 pub mod probe;
 pub mod recorder;
 pub mod school;

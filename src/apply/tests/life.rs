@@ -347,3 +347,57 @@ fn going_back_from_what_was_confirmed_may_want_a_word_that_is_kept() {
     world.act(|env| rollback(env, None, "ann", no)).unwrap();
     world.settled(&one);
 }
+
+#[test]
+fn the_network_comes_up_as_the_site_says_whatever_becomes_of_activation() {
+    let world = World::new();
+    let (one, two) = (site("one", &[]), site("two", &[("v1", "x")]));
+    world.apply(&one).unwrap();
+    world.attempt(&two, MINUTE).unwrap();
+    let system = |site: &Site| {
+        let mut units = site.units();
+        units.retain(|name, _| plan::is_system_file(name));
+        units
+    };
+    // Whether the trial is over cannot be told.
+    fs::write(world.path("state/trial.json"), "{").unwrap();
+    world.power_cycle(2 * MINUTE);
+    assert!(matches!(world.act(activate), Err(ApplyError::Damaged { .. })));
+    assert_eq!(world.system_files(), system(&two));
+
+    // Nor can the lock be taken.
+    fs::remove_file(world.path("state/apply.lock")).unwrap();
+    fs::create_dir(world.path("state/apply.lock")).unwrap();
+    world.power_cycle(MINUTE);
+    assert!(matches!(world.act(activate), Err(ApplyError::Files { .. })));
+    assert_eq!(world.system_files(), system(&two));
+    fs::remove_dir(world.path("state/apply.lock")).unwrap();
+
+    // What is in force is gone: no wire has addresses that nobody has given it, the cameras' among them.
+    let units = world.path("state/generations/2/units");
+    fs::rename(&units, world.path("away")).unwrap();
+    world.power_cycle(MINUTE);
+    assert!(world.act(activate).is_err());
+    assert_eq!(world.system_files(), Units::from([plan::silent()]));
+    assert!(plan::silent().1.contains("\nActivationPolicy=always-down\n"));
+
+    // When it is there again, nothing of that stays.
+    fs::rename(world.path("away"), &units).unwrap();
+    fs::remove_file(world.path("state/trial.json")).unwrap();
+    world.act(activate).unwrap();
+    assert_eq!(world.system_files(), system(&two));
+}
+
+#[test]
+fn a_word_that_is_given_is_kept_whether_it_was_wanted_or_not() {
+    let world = World::new();
+    let (one, two) = (site("one", &[]), site("two", &[]));
+    world.apply(&one).unwrap();
+    world.attempt(&two, MINUTE).unwrap();
+    let word = plan::guard::Word { who: "lan".into(), reason: "nothing is recorded".into() };
+    let report = world.act(|env| rollback_on(env, 1, &word)).unwrap();
+    assert_eq!((report.generation, report.made), (Some(3), true));
+    let meta = list(&RealFiles, &world.path("state")).unwrap().remove(2).meta;
+    assert_eq!((meta.by.as_str(), meta.word, meta.repeats), ("lan", Some(word), Some(1)));
+    world.settled(&one);
+}

@@ -45,7 +45,7 @@ pub(super) fn of(looked: &Looked, state: &Path, lang: Lang, now: WallNs) -> Mode
             trial: trial(&seen.report, &shown),
         }),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        update: super::updates::waiting(state),
+        update: looked.waits.as_ref().map(ToString::to_string),
     }
 }
 

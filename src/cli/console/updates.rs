@@ -102,14 +102,6 @@ impl Console<'_> {
     }
 }
 
-/// The version that waits for somebody, for the page.
-pub(super) fn waiting(state: &std::path::Path) -> Option<String> {
-    let known = updating::known(state).ok()?;
-    known.running.as_ref()?;
-    let candidate = known.state.candidate.filter(|c| c.stage != Stage::Trying)?;
-    Some(candidate.version.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

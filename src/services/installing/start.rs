@@ -15,10 +15,8 @@ use crate::{
     types::merkle::Hash,
 };
 
-/// No menu, and nobody changes the kernel's command line. Of an image whose starts are counted the loader (257) would take the last
-/// profile, which is rescue mode and whose name ends in `@rescue`; so a name is given. Of several versions it takes the first of its
-/// list, which is the newest; those that have no tries left stand last.
-const LOADER: &str = "default custodian_*.efi\ntimeout 0\neditor no\n";
+/// No menu, and nobody changes the kernel's command line. The loader takes the newest version that has tries left.
+const LOADER: &str = "timeout 0\neditor no\n";
 /// Where firmware looks on a disk that it knows nothing of, on PCs.
 const FALLBACK: &str = "EFI/BOOT/BOOTX64.EFI";
 const OPTIONS: &str = "nodev,nosuid,noexec";

@@ -1,16 +1,18 @@
 //! The menu: plain lines, so that it works on a screen and on a serial line.
 
 use std::{
-    io::{self, BufRead, Write},
+    io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::{Page, Trouble};
+use super::{Page, Talk, Trouble};
 use crate::{
     apply::Listed,
     disks::Token,
     lang::t,
     services::resetting::Sheet,
+    sys::{Clock, Monotonic},
     types::Lang,
     update::{Version, Word},
 };
@@ -48,13 +50,16 @@ pub trait Hands {
 /// In which order languages come.
 const LANGUAGES: [Lang; 3] = [Lang::Vi, Lang::Zh, Lang::En];
 
+/// Whoever has typed the recovery key is believed to be still there for so long, as at the console.
+const TRUST: Duration = Duration::from_mins(5);
+
 struct Menu<'a> {
     hands: &'a dyn Hands,
-    input: &'a mut dyn BufRead,
-    output: &'a mut dyn Write,
+    talk: &'a mut dyn Talk,
+    clock: &'a dyn Clock,
     lang: Lang,
-    /// Whether somebody here has the recovery key.
-    trusted: bool,
+    /// When somebody here had the recovery key.
+    trusted: Option<Monotonic>,
 }
 
 /// What follows a choice.
@@ -68,12 +73,12 @@ enum Next {
 ///
 /// # Errors
 /// If the terminal is gone.
-pub fn run(hands: &dyn Hands, input: &mut dyn BufRead, output: &mut dyn Write, lang: Lang) -> io::Result<()> {
-    let mut menu = Menu { hands, input, output, lang, trusted: false };
+pub fn run(hands: &dyn Hands, talk: &mut dyn Talk, clock: &dyn Clock, lang: Lang) -> io::Result<()> {
+    let mut menu = Menu { hands, talk, clock, lang, trusted: None };
     menu.overview()?;
     loop {
         menu.choices()?;
-        let Some(line) = menu.line("choose")? else { return Ok(()) };
+        let Some(line) = menu.line("choose", false)? else { return Ok(()) };
         let next = match line.as_str() {
             "1" | "" => menu.overview().map(|()| Next::Menu)?,
             "2" => menu.key()?,
@@ -101,9 +106,9 @@ impl Menu<'_> {
     fn print(&mut self, text: &str) -> io::Result<()> {
         for line in text.lines() {
             let plain: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            write!(self.output, "{plain}\r\n")?;
+            self.talk.write(&format!("{plain}\r\n"))?;
         }
-        self.output.flush()
+        Ok(())
     }
 
     fn say(&mut self, key: &str, values: &[(&str, &str)]) -> io::Result<()> {
@@ -112,13 +117,10 @@ impl Menu<'_> {
     }
 
     /// What is typed after a question; nothing if nobody types any more.
-    fn line(&mut self, question: &str) -> io::Result<Option<String>> {
+    fn line(&mut self, question: &str, hidden: bool) -> io::Result<Option<String>> {
         let text = self.t(question, &[]);
-        write!(self.output, "{text} ")?;
-        self.output.flush()?;
-        let mut line = String::new();
-        let read = self.input.read_line(&mut line)?;
-        Ok((read > 0).then(|| line.trim().to_owned()))
+        self.talk.write(&format!("{text} "))?;
+        self.talk.line(hidden)
     }
 
     fn failed(&mut self, e: &anyhow::Error) -> io::Result<Next> {
@@ -130,7 +132,7 @@ impl Menu<'_> {
         self.print("")?;
         self.say("title", &[("version", page.system.as_deref().unwrap_or(&page.program))])?;
         if page.on_probation {
-            self.say("on_probation", &[])?;
+            self.say(if page.asked_for { "on_probation_asked_for" } else { "on_probation" }, &[])?;
         }
         self.say(if page.open { "state_open" } else { "state_locked" }, &[])?;
         let troubles = self.hands.troubles();
@@ -145,6 +147,9 @@ impl Menu<'_> {
         }
         for disk in page.disks {
             self.say("disk", &[("disk", &disk)])?;
+        }
+        if !page.asked_for {
+            self.say("here_only", &[])?;
         }
         Ok(())
     }
@@ -162,17 +167,20 @@ impl Menu<'_> {
     fn language(&mut self) -> io::Result<Next> {
         let at = LANGUAGES.iter().position(|l| *l == self.lang).unwrap_or(0);
         self.lang = LANGUAGES[(at + 1) % LANGUAGES.len()];
+        // One who cannot read what stands there needs it no longer.
+        write!(self.output, "\u{1b}[2J\u{1b}[H")?;
         self.overview().map(|()| Next::Menu)
     }
 
     fn key(&mut self) -> io::Result<Next> {
-        let Some(text) = self.line("ask_key")? else { return Ok(Next::End) };
+        // Whoever gives up is asked for a number again, and there it is seen whether anybody is left.
+        let text = self.line("ask_key", true)?.unwrap_or_default();
         if text.is_empty() {
             return Ok(Next::Menu);
         }
         match self.hands.open(&text) {
             Ok(()) => {
-                self.trusted = true;
+                self.trusted = Some(self.clock.monotonic());
                 self.say("opened", &[])?;
                 Ok(Next::Menu)
             }
@@ -182,7 +190,9 @@ impl Menu<'_> {
 
     /// Whether what wants the recovery key may be done.
     fn may(&mut self) -> io::Result<bool> {
-        let may = self.trusted && self.hands.is_open();
+        let now = self.clock.monotonic();
+        self.trusted.take_if(|at| now.since(*at) >= TRUST);
+        let may = self.trusted.is_some() && self.hands.is_open();
         if !may {
             self.say("key_first", &[])?;
         }
@@ -191,13 +201,14 @@ impl Menu<'_> {
 
     /// Who, and why: for the record.
     fn word(&mut self) -> io::Result<Option<Word>> {
-        let Some(by) = self.line("ask_who")? else { return Ok(None) };
-        let Some(reason) = self.line("ask_why")? else { return Ok(None) };
+        let Some(by) = self.line("ask_who", false)? else { return Ok(None) };
+        let Some(reason) = self.line("ask_why", false)? else { return Ok(None) };
         if by.is_empty() || reason.is_empty() {
             self.say("not_done", &[])?;
             return Ok(None);
         }
-        Ok(Some(Word { by, reason }))
+        // Questions may have been left standing.
+        Ok(self.may()?.then_some(Word { by, reason }))
     }
 
     fn go_back(&mut self) -> io::Result<Next> {
@@ -213,7 +224,7 @@ impl Menu<'_> {
             let key = if one.current { "generation_current" } else { "generation" };
             self.say(key, &[("number", &number), ("at", &at), ("by", &one.meta.by)])?;
         }
-        let Some(line) = self.line("ask_generation")? else { return Ok(Next::End) };
+        let Some(line) = self.line("ask_generation", false)? else { return Ok(Next::End) };
         let Some(number) = line.parse().ok().filter(|n| all.iter().any(|one| one.meta.number == *n)) else {
             return self.say("not_done", &[]).map(|()| Next::Menu);
         };
@@ -235,7 +246,7 @@ impl Menu<'_> {
         let token = sheet.token.to_string();
         let moves = if sheet.moves.is_empty() { "–".to_owned() } else { sheet.moves.join(", ") };
         self.say("reset", &[("names", &moves), ("token", &token)])?;
-        let Some(line) = self.line("ask_token")? else { return Ok(Next::End) };
+        let Some(line) = self.line("ask_token", false)? else { return Ok(Next::End) };
         if line.parse() != Ok(sheet.token.clone()) {
             return self.say("not_done", &[]).map(|()| Next::Menu);
         }

@@ -5,6 +5,7 @@
 
 mod menu;
 mod page;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::Duration,
 };
 
@@ -20,17 +22,20 @@ use anyhow::Context as _;
 pub use self::{
     menu::{Hands, run},
     page::{Page, serve},
+    talk::{Standard, Talk},
 };
 use super::{
     applying::{self, Place},
     factors::SealedWord,
-    paths, resetting, updating,
+    paths, resetting,
+    stick::{Pause, Stick, StickError},
+    updating,
 };
 use crate::{
     apply::{self, Listed},
     disks::{self, RecoveryKey, Token},
     inventory::{self, Roots},
-    plan::KEY_LABEL,
+    plan::guard,
     state,
     sys::{Clock as _, Commands, Files as _, RealClock, RealCommands, RealFiles},
     update::{Version, Word},
@@ -43,6 +48,8 @@ const NO_KEY: &str = "cccccccc-cccccccc-cccccccc-cccccccc-cccccccc-cccccccc-cccc
 const LIMIT: Duration = Duration::from_secs(15);
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-rescue";
+/// The bus, which emergency mode has not.
+const BUS: &str = "/run/dbus/system_bus_socket";
 
 /// A unit that failed, and what it said last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +136,8 @@ impl Hands for Here {
     }
 
     fn go_back(&self, number: u64, word: &Word) -> anyhow::Result<()> {
-        applying::rollback(&self.place()?, Some(number), Some(word.reason.clone())).map(drop)
+        let word = guard::Word { who: word.by.clone(), reason: word.reason.clone() };
+        applying::rollback_on(&self.place()?, number, &word).map(drop)
     }
 
     fn sheet(&self) -> anyhow::Result<resetting::Sheet> {
@@ -157,17 +165,13 @@ impl Hands for Here {
 
     fn to_stick(&self) -> anyhow::Result<String> {
         RealFiles.make_dir(Path::new(RUN)).with_context(|| format!("cannot make {RUN}"))?;
-        let device = Path::new("/dev/disk/by-label").join(KEY_LABEL);
-        anyhow::ensure!(device.exists(), "no stick is there whose file system has the label {KEY_LABEL}");
         let name = format!("diagnose-{}.txt", RealClock.wall().timestamp().strftime("%Y%m%dT%H%M%SZ"));
         let file = Path::new(RUN).join(&name);
         let _ = fs::remove_file(&file);
         self.diagnosis(&file)?;
-        // In userspace: the kernel never looks at the stick's file system.
-        let (device, from, to) = (device.display().to_string(), file.display().to_string(), format!("::{name}"));
-        let out = RealCommands.run("mcopy", &["-o", "-i", &device, &from, &to], b"", Duration::from_mins(1))?;
+        let written = put(&RealCommands, &thread::sleep, Path::new(BUS).exists(), &name, &file);
         let _ = fs::remove_file(&file);
-        anyhow::ensure!(out.ok(), "the stick does not take it: {}", out.stderr.trim());
+        written?;
         Ok(name)
     }
 
@@ -178,6 +182,17 @@ impl Hands for Here {
     fn power_off(&self) -> anyhow::Result<()> {
         systemctl(&["poweroff"])
     }
+}
+
+/// Copies a file to the stick that is there, in the cage in which the console reads and writes sticks: neither this program nor the kernel looks
+/// at the stick's file system.
+fn put(commands: &dyn Commands, pause: Pause<'_>, has_bus: bool, name: &str, file: &Path) -> Result<(), StickError> {
+    let stick = Stick::open(commands, pause)?;
+    if !has_bus {
+        return stick.write_busless(name, file, &file.with_extension("said"));
+    }
+    let text = fs::read_to_string(file).map_err(|e| StickError::Program(e.to_string()))?;
+    stick.write(name, &text)
 }
 
 /// Shows the state of this machine, read-only, to whoever asks on the school's side. Says at which port, or why not.

@@ -31,6 +31,8 @@ pub struct Page {
     pub system: Option<String>,
     /// Whether this start is on probation.
     pub on_probation: bool,
+    /// Whether this mode was asked for: then the machine stays in it.
+    pub asked_for: bool,
     /// Whether the partition of the state is open.
     pub open: bool,
     /// Units that failed.
@@ -45,6 +47,7 @@ pub(super) fn look(commands: &dyn Commands, state: &Path) -> Page {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         system: known.as_ref().and_then(|k| k.running.as_ref().map(ToString::to_string)),
         on_probation: known.is_some_and(|k| k.on_probation),
+        asked_for: updating::rescue_asked(),
         open: state.join("generations").is_dir(),
         failed: failed(commands),
         disks: seen(commands, state),

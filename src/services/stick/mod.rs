@@ -4,6 +4,7 @@
 //! The kernel reads no file system of it. FAT is read by mtools in a transient unit that has neither network nor rights, of all
 //! devices only this one, and a limit on time and memory. Each command is one unit, and ends with it.
 
+mod busless;
 mod find;
 mod wipe;
 

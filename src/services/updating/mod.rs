@@ -13,7 +13,7 @@ use jiff::civil::DateTime;
 use nix::unistd::geteuid;
 
 use super::{
-    lock::Lock,
+    lock::{Busy, Lock},
     paths::{Paths, STATE},
     planning::applied_recorder,
     socket,
@@ -45,6 +45,12 @@ const DAY: Duration = Duration::from_hours(20);
 /// On the kernel's command line: rescue mode was asked for.
 const RESCUE: &str = "custodian.rescue";
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Whether rescue mode was asked for, at the loader; systemd's emergency mode, which nobody asked for, is another thing.
+pub fn rescue_asked() -> bool {
+    let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    options.split_whitespace().any(|o| o == RESCUE)
+}
 
 fn boot() -> anyhow::Result<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("which boot this is")?;
@@ -118,6 +124,18 @@ pub fn known(state: &Path) -> anyhow::Result<Known> {
     })
 }
 
+/// The version that waits for somebody. This is looked at again and again: nothing is asked that takes a program or the loader's partition, which
+/// is to be mounted while it is used and no longer.
+pub fn waiting(state: &Path) -> Option<Version> {
+    waits(&machine(String::new()), &Paths::new(state).updates())
+}
+
+fn waits(machine: &Machine<'_>, dir: &Path) -> Option<Version> {
+    machine.running().ok()?;
+    let candidate = read(machine.files, dir).ok()?.candidate?;
+    (candidate.stage != Stage::Trying).then_some(candidate.version)
+}
+
 /// Where a version is fetched from: a folder of this machine, or one on a server.
 ///
 /// # Errors
@@ -145,7 +163,18 @@ pub fn fetch_when_due(state: &Path) -> anyhow::Result<Option<Fetched>> {
     if !fetch_is_due(&read(&RealFiles, &Paths::new(state).updates())?, RealClock.wall()) {
         return Ok(None);
     }
-    act(state, |updates| Ok(Some(updates.fetch(url.as_str(), None)?)))
+    unless_busy(act(state, |updates| Ok(updates.fetch_unasked(url.as_str())?)), None)
+}
+
+/// What was done; something else, if another command is at work: whatever it was to be is done the next time.
+fn unless_busy<T>(done: anyhow::Result<T>, else_: T) -> anyhow::Result<T> {
+    match done {
+        Err(e) if e.is::<Busy>() => {
+            log::info!("not now: {e}");
+            Ok(else_)
+        }
+        done => done,
+    }
 }
 
 fn fetch_is_due(known: &State, now: WallNs) -> bool {
@@ -179,6 +208,8 @@ pub enum NotNow {
     Passphrase,
     /// The stick that opens the disks when it starts is not in.
     NoStick,
+    /// Another command is at work: a version is being fetched, say.
+    Busy,
     /// The version that runs is not as it should be: there would be nothing to go back to.
     NotGood(String),
 }
@@ -217,14 +248,21 @@ fn starts_alone(unlock: Option<Unlock>, stick: &Path) -> Result<(), NotNow> {
 /// # Errors
 /// If it cannot be done.
 pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
+    unless_busy(applied_when_due(state), Due::NotNow(NotNow::Busy))
+}
+
+fn applied_when_due(state: &Path) -> anyhow::Result<Due> {
     act(state, |updates| {
-        let (known, _, seen) = updates.look()?;
+        let (known, facts, seen) = updates.look()?;
         if seen != Seen::Nothing {
             log::info!("updates: {seen:?}");
         }
         // Said as long as it is so: this service has failed, and health says that.
         if let Some(version) = known.given_up() {
             return Err(UpdateError::GivenUp { version: version.clone() }.into());
+        }
+        if let Some(version) = known.not_started(&facts) {
+            return Err(UpdateError::NotStarted { version: version.clone() }.into());
         }
         let Some(candidate) = known.candidate else { return Ok(Due::Nothing) };
         let site = in_force(state);
@@ -246,7 +284,7 @@ pub fn apply_when_due(state: &Path) -> anyhow::Result<Due> {
         if against(RealClock.wall()).is_err() {
             return Ok(Due::Written(version));
         }
-        updates.machine.reboot()?;
+        updates.restart()?;
         Ok(Due::Restarts(version))
     })
 }
@@ -383,8 +421,7 @@ pub fn prove(state: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     // What is not started there is not proven, and nobody is thrown out of it.
-    let options = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    anyhow::ensure!(options.split_whitespace().all(|o| o != RESCUE), "rescue mode proves nothing");
+    anyhow::ensure!(!rescue_asked(), "rescue mode proves nothing");
     let proof = Proof { state, machine: &machine, trial: Cell::new(trial), said: RefCell::default() };
     let Err(why) = wait(&RealClock, &proof, PROBATION) else {
         return may_stay(&machine.running()?, &read(&RealFiles, &Paths::new(state).updates())?.refused);

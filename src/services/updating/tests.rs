@@ -90,6 +90,49 @@ fn a_command_that_is_at_work_on_an_update_stops_the_clock() {
 }
 
 #[test]
+fn the_page_that_says_what_waits_runs_nothing_and_mounts_nothing() {
+    let files = crate::sys::FakeFiles::new();
+    let commands = FakeCommands::new(|program, _: &[&str]| panic!("{program}"));
+    let machine = Machine {
+        commands: &commands,
+        files: &files,
+        os_release: "/os-release".into(),
+        boot: String::new(),
+        definitions: PathBuf::new(),
+        run: PathBuf::new(),
+    };
+    let dir = Path::new("/updates");
+    crate::sys::Files::make_dir(&files, dir).unwrap();
+    let write = |path: &Path, text: &str| crate::sys::Files::write(&files, path, text.as_bytes(), 0, None).unwrap();
+    let kept = |stage: &str| {
+        let candidate = serde_json::json!({ "version": "0.2.0", "sums": "0".repeat(64), "offered": 1, "stage": stage });
+        let state = serde_json::json!({
+            "format": 1, "min_reader": 1, "looked": null, "candidate": candidate, "good": null, "refused": [], "notes": [],
+        });
+        write(&dir.join(crate::update::FILE), &state.to_string());
+    };
+    kept("offered");
+    assert_eq!(waits(&machine, dir), None, "no image runs here");
+    write("/os-release".as_ref(), "IMAGE_VERSION=0.1.0\n");
+    for stage in ["offered", "consented", "writing", "applied"] {
+        kept(stage);
+        assert_eq!(waits(&machine, dir).map(|v| v.to_string()).as_deref(), Some("0.2.0"), "{stage}");
+    }
+    kept("trying");
+    assert_eq!(waits(&machine, dir), None);
+}
+
+#[test]
+fn a_command_that_is_at_work_makes_no_timer_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().join("lock");
+    let _held = Lock::take(&at, "").unwrap();
+    assert!(!unless_busy(Lock::take(&at, "another command is at work").map(|_| true), false).unwrap());
+    let none = unless_busy(Lock::take(&dir.path().join("none/lock"), "").map(|_| true), false);
+    assert!(none.unwrap_err().to_string().contains("cannot open"));
+}
+
+#[test]
 fn what_failed_or_was_refused_is_not_started_by_hand_nor_called_good() {
     let version = |v: &str| v.parse::<Version>().unwrap();
     let entry = |v: &str, tries| Entry { name: String::new(), version: version(v), tries };

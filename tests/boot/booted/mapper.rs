@@ -15,7 +15,8 @@ fn put_beneath(vm: &mut Vm) {
     vm.run(&format!(
         "set -e; modprobe --all dm-flakey dm-delay
          part=$(readlink --canonicalize /dev/disk/by-id/virtio-DATA1-part1)
-         systemctl stop custodian-record.service var-lib-custodian-volumes-a1.mount custodian-unlock-a1.service
+         systemctl stop custodian-record.service
+         systemctl stop var-lib-custodian-volumes-a1.mount custodian-unlock-a1.service
          dmsetup create beneath --table \"0 $(blockdev --getsz $part) linear $part 0\"
          systemd-cryptsetup attach custodian-a1 /dev/mapper/beneath none luks,discard,tpm2-device=auto
          mount -t xfs -o nodev,nosuid,noexec,noatime /dev/mapper/custodian-a1 {VOLUME}

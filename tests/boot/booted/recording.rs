@@ -7,7 +7,7 @@ use super::{SECOND, gaps, segments, wait_until_recording};
 use crate::{
     installed::installed,
     probe,
-    school::{CAMERAS, PULL_PORT, School, answers},
+    school::{CAMERAS, CAMERAS_CARD, PULL_PORT, SCHOOL_CARD, School, answers},
     vm::{Vm, free_port},
 };
 
@@ -20,9 +20,9 @@ fn page(vm: &mut Vm, path: &str) -> String {
 fn cameras_outside_are_recorded_pages_answer_inside_and_health_is_told_outside() {
     let school = School::open();
     let (pc, folder) = installed("recording");
-    let (web, pull) = (free_port(), free_port());
+    let (web, pull, stray) = (free_port(), free_port(), free_port());
     let mut how = school.power_on();
-    how.inwards = vec![(web, 8080), (pull, PULL_PORT)];
+    how.inwards = vec![(web, 8080), (pull, PULL_PORT), (stray, STRAY_PORT)];
     let mut vm = pc.start(&how);
     vm.wait_for_boot();
     wait_until_recording(&mut vm, &CAMERAS);
@@ -61,7 +61,39 @@ fn cameras_outside_are_recorded_pages_answer_inside_and_health_is_told_outside()
     let get = "GET / HTTP/1.0\r\nHost: recorder\r\n\r\n";
     assert!(!answers(pull, get).is_empty(), "monitoring's port is open");
     assert_eq!(String::from_utf8_lossy(&answers(web, get)), "", "the pages are not");
+
+    // The wires are as the site says, and the packet filter keeps away what somebody has left open at all addresses.
+    assert_eq!(group(&mut vm, SCHOOL_CARD), "551", "the school's side");
+    assert_eq!(group(&mut vm, CAMERAS_CARD), "552", "the cameras' side");
+    listen_everywhere(&mut vm);
+    assert!(vm.ask_port(STRAY_PORT, "hello\n", 100).starts_with(STRAY), "it answers in the machine");
+    assert_eq!(String::from_utf8_lossy(&answers(stray, "hello\n")), "", "from the school's network it is not there");
+    vm.run("nft delete table inet custodian");
+    let said = answers(stray, "hello\n");
+    assert!(String::from_utf8_lossy(&said).starts_with(STRAY), "without the packet filter it is: {said:?}");
     vm.cut();
+}
+
+/// Where nothing of ours listens.
+const STRAY_PORT: u16 = 8099;
+const STRAY: &str = "a stray service";
+
+/// The group of the link with that address, by which the packet filter knows its side.
+fn group(vm: &mut Vm, mac: &str) -> String {
+    let script = format!(
+        "nic=$(grep --files-with-matches {mac} /sys/class/net/*/address | cut -d/ -f5)\ncat /sys/class/net/$nic/netdev_group"
+    );
+    vm.run(&script).trim().to_owned()
+}
+
+/// A service that answers at all of the machine's addresses.
+fn listen_everywhere(vm: &mut Vm) {
+    let units = "/run/systemd/system/custodian-stray";
+    vm.put(&format!("{units}.socket"), format!("[Socket]\nListenStream=0.0.0.0:{STRAY_PORT}\nAccept=yes\n").as_bytes());
+    // It reads the line first: what ends with something unread takes its answer back.
+    let answer = format!("[Service]\nStandardInput=socket\nExecStart=/bin/sh -c 'read -r line; echo {STRAY}'\n");
+    vm.put(&format!("{units}@.service"), answer.as_bytes());
+    vm.run("systemctl daemon-reload && systemctl start custodian-stray.socket");
 }
 
 /// Puts what comes from the cameras through netem, which the kernel has for what leaves only: it is sent round by another device.

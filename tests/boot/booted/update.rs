@@ -13,7 +13,7 @@ use super::{segments, wait_until_recording, wait_until_well};
 use crate::{
     image::{self, KEYS, NEXT},
     installed::installed,
-    school::{CAMERAS, School},
+    school::{CAMERAS, School, site},
     vm::{PowerOn, Vm},
 };
 
@@ -31,15 +31,20 @@ fn status(vm: &mut Vm) -> Status {
     serde_json::from_str(&vm.ended("custodian update status --json").text()).expect("the state of updates")
 }
 
-/// Fetches a version, gives the school's consent, and lets the machine start with it.
-fn update(vm: &mut Vm, from: &str, version: &str) {
+/// Fetches a version, gives the school's consent, and lets the machine start with it: `how`.
+fn update(vm: &mut Vm, from: &str, version: &str, how: &str) {
     vm.run(&format!(
         "set -e; mkdir -p /run/updates; mountpoint --quiet /run/updates || mount -o ro /dev/disk/by-id/virtio-EXTRA /run/updates
          custodian update fetch --from /run/updates/{from}
          custodian update consent {version} --reason 'a test'
-         custodian update apply --restart"
+         {how}"
     ));
 }
+
+/// By hand, at once.
+const BY_HAND: &str = "custodian update apply --restart";
+/// As the timer does it, with the service's sandbox, in the site's hours.
+const BY_ITSELF: &str = "systemctl start --no-block custodian-update.service";
 
 #[test]
 fn an_update_comes_and_one_that_does_not_come_up_goes_by_itself() {
@@ -53,7 +58,7 @@ fn an_update_comes_and_one_that_does_not_come_up_goes_by_itself() {
     wait_until_recording(&mut vm, &CAMERAS);
     let before = segments(&mut vm, CAMERAS[0]).remove(0);
 
-    update(&mut vm, "good", &second);
+    update(&mut vm, "good", &second, BY_HAND);
     vm.wait_for_boot();
     vm.wait("the new version to be a good one", 600, |vm| {
         let status = status(vm);
@@ -63,7 +68,11 @@ fn an_update_comes_and_one_that_does_not_come_up_goes_by_itself() {
     wait_until_recording(&mut vm, &CAMERAS);
 
     // One whose kernel finds nothing to go on with. It is tried three times, each ends in a panic; nobody is at the machine.
-    update(&mut vm, "broken", &third);
+    // Any hour will do. The school consents to it as it does to every version.
+    let always = format!("{}[update]\nwindow = [\"00:00-24:00\"]\n", site(CAMERAS.len()));
+    vm.put("/var/lib/custodian/etc/site.toml", always.as_bytes());
+    vm.run("custodian apply --reason 'versions come at any hour'");
+    update(&mut vm, "broken", &third, BY_ITSELF);
     vm.wait_for_boot_within(600);
     assert_eq!(vm.count_lines("not syncing"), 3, "times that it was tried");
     wait_until_well(&mut vm);

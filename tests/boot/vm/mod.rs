@@ -39,6 +39,11 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).filter(|(a, b)| a != b).count() < 4000
 }
 
+/// Whether a screen is of one colour: somebody is about to draw on it. Three bytes are a pixel.
+fn is_blank(screen: &[u8]) -> bool {
+    screen.iter().zip(&screen[3.min(screen.len())..]).filter(|(a, b)| a != b).count() < 300
+}
+
 /// So many seconds.
 pub fn limit(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -179,7 +184,7 @@ impl Vm {
             let now = fs::read(file).unwrap();
             let last = std::mem::replace(&mut last, now.clone());
             thread::sleep(Duration::from_secs(1));
-            (same(&last, &now) && !same(before, &now)).then_some(now)
+            (same(&last, &now) && !same(before, &now) && !is_blank(&now)).then_some(now)
         })
     }
 

@@ -15,6 +15,7 @@ use super::{
     qmp::Qmp,
     wait_for,
 };
+use crate::school::{CAMERAS_CARD, SCHOOL_CARD};
 
 /// The serial number of the system disk, which is as small as may be.
 pub const SYSTEM: &str = "SYSTEM";
@@ -193,7 +194,7 @@ impl Pc {
             &mut command,
             "school",
             "10.0.2.0/24,host=10.0.2.2,dhcpstart=10.0.2.15",
-            "01",
+            SCHOOL_CARD,
             &how.school,
             &how.inwards,
         );
@@ -201,7 +202,7 @@ impl Pc {
             &mut command,
             "cameras",
             "10.20.1.0/24,host=10.20.1.254,dhcpstart=10.20.1.100",
-            "02",
+            CAMERAS_CARD,
             &how.cameras,
             &[],
         );
@@ -250,7 +251,7 @@ fn network(command: &mut Command, id: &str, net: &str, mac: &str, outwards: &[(S
         write!(netdev, ",hostfwd=tcp:127.0.0.1:{here}-:{there}").unwrap();
     }
     command.arg("-netdev").arg(netdev);
-    command.arg("-device").arg(format!("virtio-net-pci,netdev={id},mac=52:54:00:c0:57:{mac},romfile="));
+    command.arg("-device").arg(format!("virtio-net-pci,netdev={id},mac={mac},romfile="));
 }
 
 fn finish(mut command: Command) -> String {

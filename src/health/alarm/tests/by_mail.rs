@@ -116,7 +116,7 @@ async fn python_reads_what_was_meant_over_starttls_with_a_password() {
     assert!(number.starts_with('<') && number.ends_with("@school.test>"), "{number}");
     assert_eq!((header(&mail, "in-reply-to"), header(&mail, "references")), (None, None));
     let body = mail["body"].as_str().unwrap();
-    assert!(body.contains("Đầu ghi rec1, 2026-11-22 15:01:00 (Asia/Ho_Chi_Minh)"), "{body}");
+    assert!(body.contains("Máy ghi hình rec1, 2026-11-22 15:01:00 (Asia/Ho_Chi_Minh)"), "{body}");
     assert!(body.contains("[sự cố] Cổng chính 1 không được ghi") && body.contains("Cần làm: "), "{body}");
     // Its end answers to it, though another process tells it.
     office.restart();
