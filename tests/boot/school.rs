@@ -73,7 +73,7 @@ pub fn site(cameras: usize) -> String {
          cameras = {{ link = \"{CAMERAS_CARD}\", address = \"10.20.1.2/24\" }}\n"
     );
     for (volume, serial) in VOLUMES {
-        let volume = format!("name = \"{volume}\"\ndisk = \"virtio-{serial}\"\nsize = \"64 GB\"\n");
+        let volume = format!("name = \"{volume}\"\ndisk = \"virtio-{serial}\"\nsize = \"160 GB\"\n");
         write!(text, "[[recorder.a.volume]]\n{volume}").unwrap();
     }
     for (n, name) in CAMERAS.iter().enumerate().take(cameras) {

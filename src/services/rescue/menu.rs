@@ -168,7 +168,7 @@ impl Menu<'_> {
         let at = LANGUAGES.iter().position(|l| *l == self.lang).unwrap_or(0);
         self.lang = LANGUAGES[(at + 1) % LANGUAGES.len()];
         // One who cannot read what stands there needs it no longer.
-        write!(self.output, "\u{1b}[2J\u{1b}[H")?;
+        self.talk.write("\u{1b}[2J\u{1b}[H")?;
         self.overview().map(|()| Next::Menu)
     }
 

@@ -20,8 +20,8 @@ use crate::school::{CAMERAS_CARD, SCHOOL_CARD};
 /// The serial number of the system disk, which is as small as may be.
 pub const SYSTEM: &str = "SYSTEM";
 const SYSTEM_SIZE: u64 = 8_000_000_000;
-/// The disks for footage. Sparse files: two of these keep four cameras' day.
-const FOOTAGE: [(&str, u64); 2] = [("DATA1", 64_000_000_000), ("DATA2", 64_000_000_000)];
+/// The disks for footage. Sparse files: one of these keeps four cameras' day, as guests of the other too.
+const FOOTAGE: [(&str, u64); 2] = [("DATA1", 160_000_000_000), ("DATA2", 160_000_000_000)];
 
 /// All disks: serial number and bytes.
 pub fn disks() -> impl Iterator<Item = (&'static str, u64)> {
