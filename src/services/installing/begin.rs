@@ -70,6 +70,11 @@ fn only_one(looked: &Looked, order: &Order) -> Result<(), Refusal> {
     Err(Refusal::Second { name: disk.name.clone(), model: text(&disk.model), serial: text(&disk.serial) })
 }
 
+/// What the site wants the system disk for, if it does.
+fn named(looked: &Looked, wanted: &Wanted, order: &Order) -> Option<disks::Unfit> {
+    install::named(&wanted.site, looked.survey.inventory.disk(&order.system)?)
+}
+
 impl Installer<'_> {
     /// What is to become of the system disk, or why nothing is.
     pub(super) fn judge(
@@ -94,7 +99,7 @@ impl Installer<'_> {
             }
         }
         // If there is a system on it, somebody has read that, and has typed its code.
-        let named = self.named(looked, wanted, order);
+        let named = named(looked, wanted, order);
         let disk = disks::clear_install(&looked.survey, &order.system, named.as_ref(), &order.token, &self.version)?;
         disk.unused()?;
         Ok(Judged::New(disk))
@@ -124,10 +129,6 @@ impl Installer<'_> {
         })
     }
 
-    fn named(&self, looked: &Looked, wanted: &Wanted, order: &Order) -> Option<disks::Unfit> {
-        install::named(&wanted.site, looked.survey.inventory.disk(&order.system)?)
-    }
-
     /// What there is on a disk that has our table, if it may be gone on with or begun anew.
     fn found(
         &self,
@@ -136,7 +137,7 @@ impl Installer<'_> {
         wanted: &Wanted,
         recorder: &Recorder,
     ) -> anyhow::Result<Option<(BegunDisk, Found)>> {
-        let (survey, parted, named) = (&looked.survey, &looked.parted, self.named(looked, wanted, order));
+        let (survey, parted, named) = (&looked.survey, &looked.parted, named(looked, wanted, order));
         let begun = disks::resume(survey, parted, &order.system, named.as_ref(), &order.token, &self.version)?;
         let Some(begun) = begun else { return Ok(None) };
         let found = match begun.disk.seen(parted) {
