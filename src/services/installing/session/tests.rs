@@ -378,7 +378,6 @@ fn the_code_is_written_down_before_the_disk_starts() {
     let (system, footage) = codes();
     let said = |answers: &[&str], secrets: bool| {
         let mut person = Person::who_says(&[&["1", &*system, &footage, "294173"], answers].concat());
-        // The other way of having none is that the site asks for none.
         let papers = Papers { secrets: Some(SECRETS.into()).filter(|_| secrets), ..papers() };
         let hands = Fake { left: Some(SECRETS), ..Fake::new() };
         let ended = Session::run(&mut person, &hands, &papers, Some(Lang::En));
