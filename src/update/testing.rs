@@ -115,6 +115,12 @@ impl World {
         outside.signed = true;
     }
 
+    /// A file of it.
+    pub(crate) fn published(&self, name: &str) -> Option<Vec<u8>> {
+        let outside = self.outside.lock().unwrap();
+        outside.source.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone())
+    }
+
     pub(crate) fn sign(&self, right: bool) {
         self.outside.lock().unwrap().signed = right;
     }

@@ -159,7 +159,7 @@ fn a_loader_that_cannot_be_asked_makes_nothing_good() {
 fn what_is_not_signed_or_not_what_was_signed_is_not_offered() {
     let world = World::new("0.1.0");
     let none = |world: &World| {
-        assert!(matches!(fetch(world), Err(UpdateError::Program { .. } | UpdateError::NotFetched { .. })));
+        assert!(matches!(fetch(world), Err(UpdateError::NotSigned { .. } | UpdateError::NotFetched { .. })));
         assert!(look(world).0.candidate.is_none());
         assert!(world.files.list("/state/updates".as_ref()).unwrap().iter().all(|name| name == FILE));
     };
