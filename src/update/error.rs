@@ -96,6 +96,14 @@ pub enum UpdateError {
         /// Which.
         version: Version,
     },
+    /// What runs was not proven: what is good lies in the other slot.
+    #[error(
+        "version {version} runs and has not proven itself: the other slot, with the version that is good, is not written over"
+    )]
+    OnTrial {
+        /// Which.
+        version: Version,
+    },
     /// There is no update directory.
     #[error("{place} holds no whole version: SHA256SUMS must name custodian_VERSION.root.raw, .verity.raw and .efi")]
     NoVersion {

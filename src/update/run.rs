@@ -10,7 +10,7 @@ use super::{
     kept,
     machine::Machine,
     source::Source,
-    state::{Facts, Seen, Stage, Stamp, State, Tries, Word},
+    state::{Facts, Seen, Stage, Stamp, State, Trial, Tries, Word},
     sums::{Found, PARTS, SIGNATURE, SUMS, newest, sha256},
     version::Version,
 };
@@ -235,6 +235,10 @@ impl Updates<'_> {
     /// Writes the version that was consented to; it comes with the next start.
     pub fn apply(&self) -> Result<Version, UpdateError> {
         let (mut state, facts, _) = self.look()?;
+        // One that was started by hand, past custodian, is no candidate.
+        if self.machine.trial() == Trial::Counted {
+            return Err(UpdateError::OnTrial { version: facts.running });
+        }
         let version = state.begin(self.lies_here()?)?;
         // One that was tried before is in its slot still, and would not be written again. That goes before it is said that it is being written:
         // from then on an entry without tries is one that has failed anew.
