@@ -10,9 +10,10 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use url::Url;
 
-use super::{act_by, in_force};
+use super::{Lock, act_by, in_force, lock};
 use crate::{
     services::{
         paths::Paths,
@@ -20,7 +21,7 @@ use crate::{
     },
     sys::{Commands, Output, RealCommands},
     types::merkle::Hash,
-    update::{Bring, Fetched, PULL, Source, UpdateError, Version},
+    update::{Bring, Fetched, PULL, Source, UpdateError, Version, folder_url},
 };
 
 /// The folder on a stick.
@@ -100,6 +101,24 @@ impl Commands for Caged<'_> {
 fn fetch(state: &Path, from: Source<'_>, again: Option<&Version>) -> anyhow::Result<Fetched> {
     let caged = Caged { commands: &RealCommands, updates: Paths::new(state).updates() };
     act_by(&caged, state, |updates| Ok(updates.fetch_from(from, again)?))
+}
+
+/// Whether somebody is at work on this machine's updates.
+pub fn is_busy(state: &Path) -> bool {
+    let paths = Paths::new(state);
+    paths.updates().is_dir() && Lock::take(&lock(&paths), "").is_err()
+}
+
+/// Where a version is fetched from: a folder of this machine, or one on a server.
+///
+/// # Errors
+/// If it is neither.
+pub fn source(text: &str) -> anyhow::Result<String> {
+    if text.starts_with("https://") {
+        return Ok(text.to_owned());
+    }
+    let dir = fs::canonicalize(text).with_context(|| format!("{text} is neither a folder nor begins with https://"))?;
+    Ok(folder_url(&dir)?)
 }
 
 /// The server's folder that the site in force names.

@@ -26,7 +26,7 @@ use crate::{
     types::{WallNs, event, wire::Status},
     update::{
         DEFINITIONS, Entry, Fetched, Machine, Refusal, Seen, Stage, State, Trial, Tries, UpdateError, Updates, Verdict,
-        Version, Watch, Word, folder_url, read, wait,
+        Version, Watch, Word, read, wait,
     },
 };
 
@@ -34,7 +34,7 @@ mod fetching;
 #[cfg(test)]
 mod tests;
 
-pub use fetching::{OnStick, Tell, fetch_from_stick, fetch_now, fetched_so_far, server};
+pub use fetching::{OnStick, Tell, fetch_from_stick, fetch_now, fetched_so_far, is_busy, server, source};
 
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-update";
@@ -73,12 +73,6 @@ fn machine(boot: String) -> Machine<'static> {
 
 fn lock(paths: &Paths) -> PathBuf {
     paths.updates().join("lock")
-}
-
-/// Whether somebody is at work on this machine's updates.
-pub fn is_busy(state: &Path) -> bool {
-    let paths = Paths::new(state);
-    paths.updates().is_dir() && Lock::take(&lock(&paths), "").is_err()
 }
 
 /// Does something with this machine's updates; one at a time.
@@ -151,18 +145,6 @@ fn waits(machine: &Machine<'_>, dir: &Path) -> Option<Version> {
     machine.running().ok()?;
     let candidate = read(machine.files, dir).ok()?.candidate?;
     (candidate.stage != Stage::Trying).then_some(candidate.version)
-}
-
-/// Where a version is fetched from: a folder of this machine, or one on a server.
-///
-/// # Errors
-/// If it is neither.
-pub fn source(text: &str) -> anyhow::Result<String> {
-    if text.starts_with("https://") {
-        return Ok(text.to_owned());
-    }
-    let dir = fs::canonicalize(text).with_context(|| format!("{text} is neither a folder nor begins with https://"))?;
-    Ok(folder_url(&dir)?)
 }
 
 fn in_force(state: &Path) -> Option<Site> {
