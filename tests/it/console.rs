@@ -23,6 +23,8 @@ use nix::{
 };
 use tempfile::TempDir;
 
+mod updates;
+
 const PIN: &str = "294173";
 const COLUMNS: u16 = 80;
 const ROWS: u16 = 25;
@@ -31,7 +33,7 @@ const ROWS: u16 = 25;
 const OLD: &str = "[credentials.viewer]\nusername = \"u\"\npassword = \"xyzzy1\"\n";
 const NEW: &str = "[credentials.viewer]\nusername = \"u\"\npassword = \"hunter2\"\n";
 
-fn mtools(image: &Path, program: &str, args: &[&str], input: &[u8]) -> Output {
+pub(super) fn mtools(image: &Path, program: &str, args: &[&str], input: &[u8]) -> Output {
     let image = image.to_str().unwrap();
     let args: Vec<&str> = ["-i", image].iter().chain(args).copied().collect();
     let out = RealCommands.run(program, &args, input, Duration::from_secs(20));
@@ -39,7 +41,7 @@ fn mtools(image: &Path, program: &str, args: &[&str], input: &[u8]) -> Output {
 }
 
 /// A stick, as Windows formats it.
-fn stick(image: &Path, files: &[(&str, &[u8])]) {
+pub(super) fn stick(image: &Path, files: &[(&str, &[u8])]) {
     File::create(image).unwrap().set_len(80 << 20).unwrap();
     assert!(mtools(image, "mformat", &["-F", "-c", "2", "-v", "CUSTODIAN", "-T", "163840", "::"], b"").ok());
     for (name, text) in files {
@@ -53,8 +55,8 @@ fn listed(image: &Path) -> String {
 }
 
 /// Plays all but mtools and what reads the machine: a stick that is there, and units that are run without a cage.
-struct Played {
-    device: String,
+pub(super) struct Played {
+    pub(super) device: String,
 }
 
 impl Commands for Played {
@@ -74,6 +76,18 @@ impl Commands for Played {
             }
             other => panic!("{other}"),
         }
+    }
+
+    fn pour(
+        &self,
+        program: &str,
+        args: &[&str],
+        to: &mut dyn std::io::Write,
+        limit: Duration,
+    ) -> std::io::Result<Output> {
+        assert_eq!(program, "systemd-run");
+        let at = args.iter().position(|a| *a == "--").unwrap();
+        RealCommands.pour(args[at + 1], &args[at + 2..], to, limit)
     }
 }
 
@@ -145,12 +159,17 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With something more in its site.
+    fn with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["state", "state/etc", "units", "v1", "bin"] {
             fs::create_dir(at(name)).unwrap();
         }
-        fs::write(at("site.toml"), site("first", &["one", "two"], &at("v1"))).unwrap();
+        fs::write(at("site.toml"), site("first", &["one", "two"], &at("v1")) + more).unwrap();
         fs::write(at("secrets.toml"), OLD).unwrap();
         fs::set_permissions(at("secrets.toml"), fs::Permissions::from_mode(0o600)).unwrap();
         let mut apply = Command::new(env!("CARGO_BIN_EXE_custodian"));
@@ -201,9 +220,13 @@ impl Machine {
     }
 
     fn console(&self, lang: Lang) -> Person {
+        self.console_by(Command::new(env!("CARGO_BIN_EXE_custodian")), lang)
+    }
+
+    /// The console as a command starts it.
+    fn console_by(&self, mut console: Command, lang: Lang) -> Person {
         let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
-        let mut console = Command::new(env!("CARGO_BIN_EXE_custodian"));
         console.args(["--lang", lang.as_str(), "console", "--state"]).arg(self.at("state"));
         console.arg("--unit-dir").arg(self.at("units"));
         let path = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());

@@ -1,6 +1,7 @@
 //! `custodian console`: the pages at the machine itself. There is no log-in: what changes something asks for the PIN.
 
 mod dialog;
+mod fetching;
 mod keys;
 mod model;
 mod reapply;
