@@ -135,32 +135,35 @@ fn loop_a_state_that_cannot_be_read_is_made_anew_for_who_has_read_that_and_for_n
     if !possible() {
         return;
     }
-    let bench = Bench::new();
-    let mut first = bench.install_toml();
-    let (ended, said, _) = bench.run(&first, usize::MAX);
-    assert_eq!(ended, DONE, "{said}");
-    let part = format!("{}p6", bench.system.display());
-    let spoilt: [&dyn Fn(); 3] = [
+    let dd = |bench: &Bench, blocks: &str| {
+        let part = format!("{}p6", bench.system.display());
+        sh(&format!("dd if=/dev/zero of={part} bs=4096 {blocks} conv=notrunc,fsync status=none"));
+    };
+    let begun = "lib/custodian/install.json";
+    let spoilt: [&dyn Fn(&Bench); 3] = [
         // What another version has left.
-        &|| bench.within(6, |var| fs::write(var.join("lib/custodian/install.json"), "{\"format\":99}").unwrap()),
+        &|bench| bench.within(6, |var| fs::write(var.join(begun), "{\"format\":99}").unwrap()),
         // It has its label, and does not mount.
-        &|| sh(&format!("dd if=/dev/zero of={part} bs=4096 seek=1 count=60 conv=notrunc,fsync status=none")),
+        &|bench| dd(bench, "seek=1 count=60"),
         // It has run, and the block that says what it is is lost.
-        &|| {
-            bench.within(6, |var| fs::remove_file(var.join("lib/custodian/install.json")).unwrap());
-            sh(&format!("dd if=/dev/zero of={part} bs=4096 count=1 conv=notrunc,fsync status=none"));
+        &|bench| {
+            bench.within(6, |var| fs::remove_file(var.join(begun)).unwrap());
+            dd(bench, "count=1");
         },
     ];
     for (n, spoil) in spoilt.iter().enumerate() {
-        spoil();
+        let bench = Bench::new();
+        let first = bench.install_toml();
+        let (ended, said, _) = bench.run(&first, usize::MAX);
+        assert_eq!(ended, DONE, "{n}: {said}");
+        spoil(&bench);
         let (ended, said, changes) = bench.run(&first, usize::MAX);
         assert_eq!(ended, Ended::Refused, "{n}: {said}");
         assert!(said.contains("cannot open what it has left"), "{n}: {said}");
         assert!(changes.iter().all(|c| c.starts_with("mount ")), "{n}: {changes:#?}");
-        first = bench.install_toml();
-        let (ended, said, _) = bench.run(&first, usize::MAX);
+        let (ended, said, _) = bench.run(&bench.install_toml(), usize::MAX);
         assert_eq!(ended, DONE, "{n}: {said}");
-        assert!(bench.within(6, |var| var.join("lib/custodian/install.json").exists()), "{n}");
+        assert!(bench.within(6, |var| var.join(begun).exists()), "{n}");
     }
 }
 
