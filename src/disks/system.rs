@@ -101,6 +101,9 @@ pub struct BegunDisk {
     pub disk: LaidDisk,
     /// Whether a person has read what is on it now, so that it may as well be begun anew.
     pub anew: bool,
+    /// Whether it was begun with this very token. It is that of what is on it now too where a disk with a system on it was installed anew: all
+    /// such disks look the same.
+    pub same: bool,
 }
 
 /// The facts to show before a disk becomes the system's. `named`: what the site wants it for.
@@ -164,8 +167,8 @@ pub fn resume(
     let same = begun == Table::id(token);
     let disk = LaidDisk { device };
     match facts.check(Verb::Install, token) {
-        Ok(()) => Ok(Some(BegunDisk { disk, anew: true })),
-        Err(_) if same => Ok(Some(BegunDisk { disk, anew: false })),
+        Ok(()) => Ok(Some(BegunDisk { disk, anew: true, same })),
+        Err(_) if same => Ok(Some(BegunDisk { disk, anew: false, same })),
         Err(e) => Err(Refusal::Token(e).into()),
     }
 }

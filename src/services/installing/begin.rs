@@ -145,9 +145,11 @@ impl Installer<'_> {
             Seen::Other => Found::Locked,
             Seen::State => self.within(&begun.disk.state(), &self.daily(recorder.unlock, order.passphrase.as_ref())?),
         };
+        // An install.toml that stays in is for one installation: it says nothing about the system that has run since.
+        let anew = begun.anew && (order.asked || !begun.same);
         match found {
-            Found::Installed if !begun.anew => Err(Refusal::Installed(order.system.clone()).into()),
-            Found::Locked if !begun.anew => Err(Refusal::Locked(order.system.clone()).into()),
+            Found::Installed if !anew => Err(Refusal::Installed(order.system.clone()).into()),
+            Found::Locked if !anew => Err(Refusal::Locked(order.system.clone()).into()),
             found => Ok(Some((begun, found))),
         }
     }
