@@ -14,8 +14,8 @@ use custodian::{
     factors::{Factors, Pin, SealedCode},
     lang::t,
     services::stick::{Stick, StickError},
-    sys::{Commands, Output, RealClock, RealCommands, RealFiles},
-    types::Lang,
+    sys::{Clock as _, Commands, Output, RealClock, RealCommands, RealFiles},
+    types::{Lang, WallNs},
 };
 use nix::{
     poll::{PollFd, PollFlags, poll},
@@ -197,20 +197,22 @@ impl Machine {
         );
         play("udevadm", "");
         play("systemd-run", "while [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"");
-        play("systemctl", &format!("case $1 in\npoweroff) echo \"$@\" >> {dir}/systemctl.log;;\n*) exit 1;;\nesac"));
+        play(
+            "systemctl",
+            &format!(
+                "case \"$1 $2\" in\n'poweroff ') echo \"$@\" >> {dir}/systemctl.log;;\n\
+                 'is-active chronyd.service') [ -e {dir}/serves ];;\n\
+                 'stop chronyd.service'|'start chronyd.service') echo \"$@\" >> {dir}/clock.log;;\n*) exit 1;;\nesac"
+            ),
+        );
+        play(
+            "timedatectl",
+            &format!("case $1 in\nshow) cat {dir}/synchronised;;\nset-time) echo \"$@\" >> {dir}/clock.log;;\n*) exit 1;;\nesac"),
+        );
     }
 
     fn console(&self, lang: Lang) -> Person {
-        let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(Some(&size), None).unwrap();
-        let mut console = Command::new(env!("CARGO_BIN_EXE_custodian"));
-        console.args(["--lang", lang.as_str(), "console", "--state"]).arg(self.at("state"));
-        console.arg("--unit-dir").arg(self.at("units"));
-        let path = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
-        console.env("PATH", path).env("CUSTODIAN_SCREEN", "console").env("MTOOLS_SKIP_CHECK", "1");
-        let end = || Stdio::from(pty.slave.try_clone().unwrap());
-        let console = console.stdin(end()).stdout(end()).stderr(Stdio::null()).spawn().unwrap();
-        Person { console, terminal: File::from(pty.master), seen: Vec::new(), before: Vec::new(), lang }
+        Person::sits_down(&self.at("state"), &self.at("units"), &self.at("bin"), lang)
     }
 
     fn log(&self, name: &str) -> String {
@@ -223,7 +225,7 @@ impl Machine {
 }
 
 /// Somebody at the terminal.
-struct Person {
+pub(crate) struct Person {
     console: Child,
     terminal: File,
     seen: Vec<u8>,
@@ -233,8 +235,28 @@ struct Person {
 }
 
 impl Person {
-    fn t(&self, key: &str) -> String {
+    /// At a console with these programs in front of the real ones.
+    pub(crate) fn sits_down(state: &Path, units: &Path, bin: &Path, lang: Lang) -> Self {
+        let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
+        let mut console = Command::new(env!("CARGO_BIN_EXE_custodian"));
+        console.args(["--lang", lang.as_str(), "console", "--state"]).arg(state);
+        console.arg("--unit-dir").arg(units);
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        console.env("PATH", path).env("CUSTODIAN_SCREEN", "console").env("MTOOLS_SKIP_CHECK", "1");
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let console = console.stdin(end()).stdout(end()).stderr(Stdio::null()).spawn().unwrap();
+        Self { console, terminal: File::from(pty.master), seen: Vec::new(), before: Vec::new(), lang }
+    }
+
+    pub(crate) fn t(&self, key: &str) -> String {
         t(self.lang, &format!("console.{key}"), &[])
+    }
+
+    /// The first words of a text, which stand in one line whatever follows them.
+    pub(crate) fn first_words(&self, key: &str) -> String {
+        let text = self.t(key);
+        text.split('{').next().unwrap().chars().take(20).collect::<String>().trim().to_owned()
     }
 
     /// The page that is shown, line by line. It fits the screen.
@@ -263,7 +285,7 @@ impl Person {
     }
 
     /// Waits until the page says this.
-    fn sees(&mut self, words: &str) -> String {
+    pub(crate) fn sees(&mut self, words: &str) -> String {
         self.sees_one(&[words])
     }
 
@@ -284,7 +306,7 @@ impl Person {
         }
     }
 
-    fn types(&mut self, keys: &str) {
+    pub(crate) fn types(&mut self, keys: &str) {
         self.terminal.write_all(keys.as_bytes()).unwrap();
     }
 
@@ -440,4 +462,84 @@ fn what_is_wrong_on_a_stick_changes_nothing() {
     person.sees(&person.t("key_a"));
     assert_eq!(machine.generation(), "generations/1");
     assert!(!machine.at("allowed").exists() && !listed(&image).contains("receipt"));
+}
+
+#[test]
+fn the_clock_is_set_with_the_pin_and_not_beside_a_time_server() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let zone = jiff::tz::TimeZone::get("Asia/Ho_Chi_Minh").unwrap();
+    let written = |t: WallNs| t.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    for lang in Lang::ALL {
+        let machine = Machine::new();
+        fs::write(machine.at("serves"), "").unwrap();
+        fs::write(machine.at("synchronised"), "no\n").unwrap();
+        let mut person = machine.console(lang);
+        person.sees(&person.t("key_t"));
+        person.sees("first");
+        person.types("t");
+        let page = person.sees(&person.first_words("clock_unanswered"));
+        assert!(page.contains("(Asia/Ho_Chi_Minh)") && page.contains(&person.first_words("clock_servers_none")), "{page}");
+        // Nobody answers for the recorder, so the word may be needed.
+        assert!(page.contains(&person.first_words("clock_not_known")) && page.contains(&person.t("clock_right")), "{page}");
+
+        // What is no time is asked for again.
+        person.types("s");
+        person.sees("> _");
+        for bad in ["tomorrow", "2026-02-30 12:00", "0026-11-22 15:30"] {
+            person.types(&format!("{bad}\r"));
+            person.sees(&person.first_words("clock_bad"));
+        }
+        // A small step wants the PIN alone.
+        person.types(&format!("{}\r", written(RealClock.wall())));
+        person.sees(&person.t("pin_title"));
+        person.types("\x1b");
+        person.sees(&person.t("key_a"));
+
+        // A large one is asked about first.
+        let wanted = RealClock.wall().offset(2 * 3600 * 1_000_000_000);
+        person.types("t");
+        person.sees(&person.first_words("clock_unanswered"));
+        person.types("s");
+        person.sees("> _");
+        person.types(&format!("{}\r", written(wanted)));
+        let page = person.sees(&person.first_words("clock_far"));
+        assert!(page.contains("2:00:00") || page.contains("1:59:5"), "{page}");
+        person.types("s");
+        person.sees(&person.t("pin_title"));
+        person.types("294174\r");
+        person.sees(&person.t("factor_wrong_now"));
+        assert_eq!(machine.log("clock.log"), "", "nothing before the PIN");
+        person.types(&format!("{PIN}\r"));
+        person.sees(&person.first_words("clock_set_done"));
+        let log = machine.log("clock.log");
+        let lines: Vec<&str> = log.lines().collect();
+        let [stop, set, start] = lines[..] else { panic!("{log}") };
+        assert_eq!((stop, start), ("stop chronyd.service", "start chronyd.service"));
+        let set: f64 = set.strip_prefix("set-time @").unwrap().parse().unwrap();
+        let late = set - (wanted.0 / 1_000_000_000) as f64;
+        assert!((0.0..120.0).contains(&late), "the time that went by since is added: {late}");
+
+        // The word is asked for at once, without the PIN again, and goes to the recorder: there is none.
+        person.types("c");
+        person.sees(&person.first_words("clock_by"));
+        person.types("\r \rHoa\r");
+        person.sees(&person.first_words("clock_reason"));
+        person.types("my phone\r");
+        let page = person.sees(&person.first_words("clock_right_failed"));
+        assert!(page.contains("no recorder answers"), "{page}");
+        person.types("\x1b");
+        person.sees(&person.t("key_a"));
+
+        // Where a server's word keeps it, it cannot be set.
+        fs::write(machine.at("synchronised"), "yes\n").unwrap();
+        person.types("t");
+        let page = person.sees(&person.first_words("clock_steps_kept"));
+        let set = format!("s {}", person.t("clock_set"));
+        assert!(page.contains(&person.first_words("clock_kept")) && !page.lines().last().unwrap().contains(&set), "{page}");
+        person.types("s\x1b");
+        person.sees(&person.t("key_a"));
+        assert_eq!(machine.log("clock.log"), log);
+    }
 }
