@@ -219,8 +219,11 @@ mod tests {
 
     #[test]
     fn the_clock_is_set_with_the_time_service_out_of_the_way() {
-        let [stop, time, start] =
-            ["systemctl stop chronyd.service", "timedatectl set-time @1795336202.500000", "systemctl start chronyd.service"];
+        let [stop, time, start] = [
+            "systemctl stop chronyd.service",
+            "timedatectl set-time @1795336202.500000",
+            "systemctl start chronyd.service",
+        ];
         let all = [stop, time, start].map(str::to_owned).to_vec();
         assert_eq!(set_where("no\n", true, ""), (Ok(()), all.clone()));
         assert_eq!(set_where("no\n", false, ""), (Ok(()), vec![time.to_owned()]));

@@ -207,7 +207,9 @@ impl Machine {
         );
         play(
             "timedatectl",
-            &format!("case $1 in\nshow) cat {dir}/synchronised;;\nset-time) echo \"$@\" >> {dir}/clock.log;;\n*) exit 1;;\nesac"),
+            &format!(
+                "case $1 in\nshow) cat {dir}/synchronised;;\nset-time) echo \"$@\" >> {dir}/clock.log;;\n*) exit 1;;\nesac"
+            ),
         );
     }
 
@@ -480,9 +482,15 @@ fn the_clock_is_set_with_the_pin_and_not_beside_a_time_server() {
         person.sees("first");
         person.types("t");
         let page = person.sees(&person.first_words("clock_unanswered"));
-        assert!(page.contains("(Asia/Ho_Chi_Minh)") && page.contains(&person.first_words("clock_servers_none")), "{page}");
+        assert!(
+            page.contains("(Asia/Ho_Chi_Minh)") && page.contains(&person.first_words("clock_servers_none")),
+            "{page}"
+        );
         // Nobody answers for the recorder, so the word may be needed.
-        assert!(page.contains(&person.first_words("clock_not_known")) && page.contains(&person.t("clock_right")), "{page}");
+        assert!(
+            page.contains(&person.first_words("clock_not_known")) && page.contains(&person.t("clock_right")),
+            "{page}"
+        );
 
         // What is no time is asked for again.
         person.types("s");
@@ -537,7 +545,10 @@ fn the_clock_is_set_with_the_pin_and_not_beside_a_time_server() {
         person.types("t");
         let page = person.sees(&person.first_words("clock_steps_kept"));
         let set = format!("s {}", person.t("clock_set"));
-        assert!(page.contains(&person.first_words("clock_kept")) && !page.lines().last().unwrap().contains(&set), "{page}");
+        assert!(
+            page.contains(&person.first_words("clock_kept")) && !page.lines().last().unwrap().contains(&set),
+            "{page}"
+        );
         person.types("s\x1b");
         person.sees(&person.t("key_a"));
         assert_eq!(machine.log("clock.log"), log);
