@@ -19,7 +19,7 @@ use crate::{
     lang::t,
     services::{
         disks::Machine,
-        installing::{self, Accounts, Desk, Ended, Installer, MountedStick, Papers, Session},
+        installing::{self, Accounts, Desk, Ended, Installer, Lock, MountedStick, Papers, Session},
         paths,
     },
     site,
@@ -86,7 +86,7 @@ fn session(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         clock: &RealClock,
         version,
         loader: loader.with_context(|| format!("none of {LOADERS:?} is here"))?,
-        lock: PathBuf::from(RUN).join("lock"),
+        lock: Lock::at(PathBuf::from(RUN).join("lock")),
         accounts: Accounts::Real,
     };
     let papers = papers(&mounted.stick.data)?;
@@ -233,6 +233,10 @@ impl Desk for Terminal {
         out.flush()?;
         let mut line = String::new();
         Ok((io::stdin().lock().read_line(&mut line)? > 0).then_some(line))
+    }
+
+    fn wait(&mut self, how_long: Duration) {
+        thread::sleep(how_long);
     }
 
     fn copied(&mut self, done: u64, all: u64) {

@@ -34,6 +34,28 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A text is no passphrase. This is what every keyboard can type before the system has started, whatever layout it is taken for: systemd asks on a
+/// console that knows nothing but ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a passphrase has at least 8 characters: letters without accents, digits, signs, blanks; and no blank at its beginning or end"
+)]
+pub struct NoPassphrase;
+
+impl Secret {
+    /// A passphrase.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn passphrase(text: &str) -> Result<Self, NoPassphrase> {
+        let typed = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) && text.trim() == text;
+        if typed && text.len() >= SHORTEST_PASSPHRASE { Ok(Self::new(text)) } else { Err(NoPassphrase) }
+    }
+}
+
+/// So many characters, each of which is a byte.
+const SHORTEST_PASSPHRASE: usize = 8;
+
 /// systemd's letters for recovery keys: on the same keys in nearly all keyboard layouts.
 const MODHEX: &[u8; 16] = b"cbdefghijklnrtuv";
 

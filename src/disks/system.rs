@@ -64,6 +64,9 @@ pub enum Unfit {
         /// The volume.
         volume: VolumeName,
     },
+    /// The site wants it for backups.
+    #[error("site.toml names it for backups")]
+    Backups,
 }
 
 /// The proof that a disk may be overwritten with a system, and that a person has read what will be lost. Made only by [`clear_install`].
@@ -80,6 +83,17 @@ pub struct LaidDisk {
     device: PathBuf,
 }
 
+/// What is to be seen on a partition for the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// None was made to its end.
+    Nothing,
+    /// One.
+    State,
+    /// Something else, or what is left of one.
+    Other,
+}
+
 /// A system disk on which an installation was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BegunDisk {
@@ -89,12 +103,12 @@ pub struct BegunDisk {
     pub anew: bool,
 }
 
-/// The facts to show before a disk becomes the system's. `named`: the volume for which the site wants it.
-pub fn judge_install(survey: &Survey, by_id: &str, named: Option<&VolumeName>) -> Result<Facts, Unfit> {
+/// The facts to show before a disk becomes the system's. `named`: what the site wants it for.
+pub fn judge_install(survey: &Survey, by_id: &str, named: Option<&Unfit>) -> Result<Facts, Unfit> {
     let disk = find(survey, by_id)?;
     unused(survey, disk)?;
-    if let Some(volume) = named {
-        return Err(Unfit::Named { volume: volume.clone() });
+    if let Some(named) = named {
+        return Err(named.clone());
     }
     match &disk.content {
         Content::Ours(v) => return Err(Unfit::Footage { site: v.site.clone(), volume: v.volume.clone() }),
@@ -119,7 +133,7 @@ pub fn judge_install(survey: &Survey, by_id: &str, named: Option<&VolumeName>) -
 pub fn clear_install(
     survey: &Survey,
     by_id: &str,
-    named: Option<&VolumeName>,
+    named: Option<&Unfit>,
     token: &Token,
     version: &str,
 ) -> Result<SystemDisk, Unfit> {
@@ -139,7 +153,7 @@ pub fn resume(
     survey: &Survey,
     parted: &[Parted],
     by_id: &str,
-    named: Option<&VolumeName>,
+    named: Option<&Unfit>,
     token: &Token,
     version: &str,
 ) -> Result<Option<BegunDisk>, Unfit> {
@@ -187,6 +201,13 @@ pub fn lay(commands: &dyn Commands, disk: SystemDisk, run_dir: &Path) -> Result<
     Ok(LaidDisk { device })
 }
 
+impl SystemDisk {
+    /// Whether nobody uses it, which the kernel says.
+    pub fn unused(&self) -> Result<(), DiskError> {
+        exclusive(&self.device).map(drop)
+    }
+}
+
 impl LaidDisk {
     /// The EFI system partition.
     pub fn esp(&self) -> PathBuf {
@@ -208,11 +229,19 @@ impl LaidDisk {
         node(&self.device, STATE)
     }
 
-    /// Whether the state was made to its end.
-    pub fn has_state(&self, parted: &[Parted]) -> bool {
-        let at = self.state();
-        let part = parted.iter().flat_map(|p| &p.parts).find(|part| part.device == at);
-        part.is_some_and(|part| part.content.as_deref() == Some(STATE_LABEL))
+    /// What is to be seen on its partition for the state. That the EFI partition has a file system comes last of all: where it has one, a state
+    /// was made, and is damaged if it is not to be seen.
+    pub fn seen(&self, parted: &[Parted]) -> Seen {
+        let find = |at: PathBuf| parted.iter().flat_map(|p| &p.parts).find(|part| part.device == at);
+        let (state, esp) = (find(self.state()), find(self.esp()));
+        let kind = state.and_then(|part| part.kind.as_deref());
+        match state.and_then(|part| part.content.as_deref()) {
+            Some(STATE_LABEL) => Seen::State,
+            None if matches!(kind, None | Some("crypto_LUKS")) && esp.is_some_and(|part| part.kind.is_none()) => {
+                Seen::Nothing
+            }
+            _ => Seen::Other,
+        }
     }
 }
 

@@ -58,9 +58,9 @@ fn a_disk_with_footage_or_in_use_is_never_the_systems() {
     assert_eq!(judged(r#","ro":true"#, SIZE, |_| ""), Err(Refusal::ReadOnly.into()));
     assert_eq!(judged(r#","mountpoints":["/"]"#, SIZE, |_| ""), Err(Refusal::System.into()));
     assert!(matches!(judged(r#","mountpoints":["/mnt"]"#, SIZE, |_| ""), Err(Unfit::Refused(Refusal::Mounted { .. }))));
-    let volume = "a1".parse().unwrap();
-    let named = judge_install(&machine("", SIZE, |_| "").0, "ata-1", Some(&volume));
-    assert_eq!(named, Err(Unfit::Named { volume }));
+    for named in [Unfit::Named { volume: "a1".parse().unwrap() }, Unfit::Backups] {
+        assert_eq!(judge_install(&machine("", SIZE, |_| "").0, "ata-1", Some(&named)), Err(named));
+    }
     // Somebody's data may be lost, if they say so; footage never: not sealed, not unfinished, not beside other partitions.
     let one = r#","children":[{"name":"sda1","kname":"sda1","type":"part","size":1000}]"#;
     let two = r#","children":[{"name":"sda1","kname":"sda1","type":"part","size":1000},

@@ -1,8 +1,8 @@
 //! The questions that a machine and a recorder leave, one after the other, and the order that their answers give. Pure.
 
-use super::{Footage, FootageState, How, Order, SHORTEST_PASSPHRASE, Then, View, order::how};
+use super::{Footage, FootageState, How, Order, Then, View, order::how};
 use crate::{
-    disks::Token,
+    disks::{Secret, Token},
     factors::{Pin, PinError},
     site::{Recorder, Unlock},
     types::{Lang, VolumeName, code},
@@ -19,8 +19,6 @@ pub enum Question {
     Pin,
     /// A PIN, a space, and a passphrase.
     PinAndPassphrase,
-    /// Whether the secrets go from the stick.
-    Wipe,
 }
 
 /// Why a line is no answer.
@@ -32,10 +30,8 @@ pub enum Wrong {
     Codes(Vec<VolumeName>),
     /// It is no PIN.
     Pin(PinError),
-    /// The passphrase is too short.
+    /// It is no passphrase.
     Passphrase,
-    /// Neither yes nor no.
-    YesNo,
 }
 
 /// The questions for a recorder. `secrets`: whether there are any on the stick.
@@ -46,19 +42,15 @@ pub struct Questions<'a> {
     secrets: bool,
     system: Option<(String, Token)>,
     footage: Option<Vec<Footage>>,
-    pin: Option<(Pin, Option<String>)>,
-    wipe: Option<bool>,
+    pin: Option<(Pin, Option<Secret>)>,
 }
 
 impl<'a> Questions<'a> {
     /// None is answered yet.
     pub fn new(recorder: &'a Recorder, view: &'a View, secrets: bool) -> Self {
-        let mut new = Self { recorder, view, secrets, system: None, footage: None, pin: None, wipe: None };
+        let mut new = Self { recorder, view, secrets, system: None, footage: None, pin: None };
         // Without a new disk there is no code to give.
         new.footage = new.chosen(&[]).ok();
-        if !secrets {
-            new.wipe = Some(false);
-        }
         new
     }
 
@@ -70,11 +62,8 @@ impl<'a> Questions<'a> {
         if self.footage.is_none() {
             return Some(Question::Footage);
         }
-        if self.pin.is_none() {
-            let both = self.recorder.unlock == Unlock::Passphrase;
-            return Some(if both { Question::PinAndPassphrase } else { Question::Pin });
-        }
-        self.wipe.is_none().then_some(Question::Wipe)
+        let both = self.recorder.unlock == Unlock::Passphrase;
+        self.pin.is_none().then_some(if both { Question::PinAndPassphrase } else { Question::Pin })
     }
 
     /// Answers it.
@@ -96,18 +85,8 @@ impl<'a> Questions<'a> {
             Some(Question::PinAndPassphrase) => {
                 let (pin, passphrase) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
                 let pin = Pin::choose(pin).map_err(Wrong::Pin)?;
-                let passphrase = passphrase.trim();
-                if passphrase.len() < SHORTEST_PASSPHRASE {
-                    return Err(Wrong::Passphrase);
-                }
-                self.pin = Some((pin, Some(passphrase.to_owned())));
-            }
-            Some(Question::Wipe) => {
-                self.wipe = Some(match line {
-                    "1" => true,
-                    "2" => false,
-                    _ => return Err(Wrong::YesNo),
-                });
+                let passphrase = Secret::passphrase(passphrase.trim()).map_err(|_| Wrong::Passphrase)?;
+                self.pin = Some((pin, Some(passphrase)));
             }
         }
         Ok(())
@@ -138,7 +117,7 @@ impl<'a> Questions<'a> {
             pin,
             passphrase,
             sheet_code: None,
-            wipe_secrets: self.wipe? && self.secrets,
+            wipe_secrets: self.secrets,
             then: Then::Reboot,
             asked: true,
         })

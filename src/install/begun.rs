@@ -35,12 +35,19 @@ pub struct Begun {
     pub preparing: BTreeMap<VolumeName, String>,
     /// The leaders' sealed code.
     pub sealed: Option<String>,
+    /// The name of the recovery sheet on the stick.
+    #[serde(default)]
+    pub sheet: Option<String>,
+    /// Whether what opens it was written down.
+    #[serde(default)]
+    pub told: bool,
 }
 
 impl Begun {
     /// With nothing but the state's key.
     pub fn new(recorder: RecorderId, at: WallNs, state: Option<String>) -> Self {
-        Self { format: FORMAT, recorder, at, state, volumes: BTreeMap::new(), preparing: BTreeMap::new(), sealed: None }
+        let (volumes, preparing) = (BTreeMap::new(), BTreeMap::new());
+        Self { format: FORMAT, recorder, at, state, volumes, preparing, sealed: None, sheet: None, told: false }
     }
 
     fn path(state: &Path) -> PathBuf {

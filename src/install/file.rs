@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{SheetCode, Then};
 use crate::{
-    disks::Token,
+    disks::{NoPassphrase, Secret, Token},
     factors::Pin,
     types::{Lang, RecorderId},
 };
@@ -23,7 +23,7 @@ pub struct InstallFile {
     /// What the console asks for before it changes something.
     pub pin: Pin,
     /// What opens the disks each day, with `unlock = "passphrase"`.
-    pub passphrase: Option<String>,
+    pub passphrase: Option<Secret>,
     /// The code that opens the recovery sheet; without it one is made and shown.
     pub sheet_code: Option<SheetCode>,
     /// Whether the secrets go from the stick.
@@ -51,7 +51,8 @@ pub struct Mistake {
     pub what: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// Has no `Debug`: there are secrets in it.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     recorder: toml::Spanned<String>,
@@ -68,7 +69,7 @@ struct Raw {
     footage: Vec<RawNamed>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawNamed {
     serial: String,
@@ -83,7 +84,7 @@ pub fn parse(text: &str) -> Result<InstallFile, Vec<Mistake>> {
     let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
     let raw: Raw = toml::from_str(text).map_err(|e| {
         let at = e.span().map_or(0, |span| span.start);
-        vec![Mistake { line: line(at), what: e.message().to_owned() }]
+        vec![Mistake { line: line(at), what: without_values(e.message()) }]
     })?;
     let mut wrong = Vec::new();
     let mut miss = |at: usize, what: &str| wrong.push(Mistake { line: line(at), what: what.to_owned() });
@@ -118,9 +119,10 @@ pub fn parse(text: &str) -> Result<InstallFile, Vec<Mistake>> {
         }
         read
     });
-    if let Some(short) = raw.passphrase.as_ref().filter(|p| p.get_ref().len() < super::SHORTEST_PASSPHRASE) {
-        miss(short.span().start, "passphrase: at least 8 characters");
-    }
+    let passphrase = raw.passphrase.as_ref().and_then(|text| {
+        let read = Secret::passphrase(text.get_ref());
+        read.map_err(|e: NoPassphrase| miss(text.span().start, &format!("passphrase: {e}"))).ok()
+    });
     match (recorder, system, pin) {
         (Some(recorder), Some(system), Some(pin)) if wrong.is_empty() => Ok(InstallFile {
             recorder,
@@ -128,7 +130,7 @@ pub fn parse(text: &str) -> Result<InstallFile, Vec<Mistake>> {
             system,
             footage: footage.into_iter().flatten().collect(),
             pin,
-            passphrase: raw.passphrase.map(toml::Spanned::into_inner),
+            passphrase,
             sheet_code,
             wipe_secrets: raw.wipe_secrets,
             then: raw.then,
@@ -137,6 +139,15 @@ pub fn parse(text: &str) -> Result<InstallFile, Vec<Mistake>> {
             wrong.sort_by_key(|m| m.line);
             Err(wrong)
         }
+    }
+}
+
+/// What stands where something else is expected may be a secret without its quotes.
+fn without_values(message: &str) -> String {
+    match message.split_once(", expected ") {
+        Some((found, "a string")) if found.starts_with("invalid type") => "expected a text in quotes".to_owned(),
+        Some((found, expected)) if found.starts_with("invalid ") => format!("expected {expected}"),
+        _ => message.to_owned(),
     }
 }
 
@@ -177,8 +188,26 @@ mod tests {
         assert_eq!(lines(&GOOD.replace("then = \"poweroff\"", "thn = 1")), [5]);
         assert_eq!(lines(&GOOD.replace("pin = \"294173\"\n", "")), [1]);
         assert_eq!(lines(&GOOD.replace("294173", "111111")), [3]);
-        assert_eq!(lines(&GOOD.replace("\"294173\"", "294173")), [3]);
+        for what in ["pin", "passphrase", "sheet_code"] {
+            let bare = format!("{what} = 20262027\n{}", GOOD.replace("pin = \"294173\"\n", ""));
+            let said = format!("{:?}", parse(&bare).unwrap_err());
+            assert!(said.contains("line: 1") && said.contains("quotes") && !said.contains("2026"), "{said}");
+        }
         let said = format!("{:?}", parse(&GOOD.replace("pin = \"294173\"", "pin = \"294173")).unwrap_err());
         assert!(!said.contains("294173"), "{said}");
+        let text = format!("passphrase = \"open sesame\"\n{GOOD}");
+        let said = format!("{:?}", parse(&text).unwrap());
+        assert!(!said.contains("sesame"), "{said}");
+    }
+
+    #[test]
+    fn a_passphrase_is_what_any_keyboard_has() {
+        let passphrase = |text: &str| parse(&format!("passphrase = \"{text}\"\n{GOOD}"));
+        for good in ["open sesame", "12345678", "~!@#$%^&*()"] {
+            assert!(passphrase(good).is_ok(), "{good}");
+        }
+        for bad in ["1234567", "芝麻开门", "mật khẩu của tôi", " 12345678", "12345678 ", "1234\\t5678", ""] {
+            assert_eq!(passphrase(bad).unwrap_err()[0].line, 1, "{bad}");
+        }
     }
 }

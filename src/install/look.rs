@@ -3,7 +3,7 @@
 use crate::{
     disks::{self, Refusal, Token, Unfit, Verb, Wanted},
     inventory::{Content, Disk, Inventory, Parted, Survey, partition_label},
-    site::{Recorder, Site, VolumePlace},
+    site::{BackupPlace, Recorder, Site, VolumePlace},
     types::VolumeName,
 };
 
@@ -88,19 +88,27 @@ pub fn wanted(site: &Site, recorder: &Recorder, name: &VolumeName) -> Option<(Wa
     Some((wanted, by_id.clone()))
 }
 
+/// What the site wants a disk for, which is then not the system's. A disk of any recorder of the site is for footage: it may have been put
+/// into the wrong machine.
+pub fn named(site: &Site, disk: &Disk) -> Option<Unfit> {
+    let volumes = site.recorders().flat_map(|r| &r.volumes).filter_map(|v| match &v.place {
+        VolumePlace::Disk(id) => Some((id, Unfit::Named { volume: v.name.clone() })),
+        VolumePlace::Path(_) => None,
+    });
+    let backups = site.backup().into_iter().flat_map(|b| &b.to).filter_map(|place| match place {
+        BackupPlace::Disk(id) => Some((id, Unfit::Backups)),
+        BackupPlace::Directory(_) | BackupPlace::S3(_) => None,
+    });
+    volumes.chain(backups).find(|(id, _)| disk.by_id.contains(id)).map(|(_, why)| why)
+}
+
 /// Looks at all disks. `parted` as found with the survey.
 pub fn look(survey: &Survey, parted: &[Parted], site: &Site, recorder: &Recorder) -> View {
-    // A disk of any recorder of the site is for footage: it may have been put into the wrong machine.
-    let named = |disk: &Disk| {
-        let all = site.recorders().flat_map(|r| &r.volumes);
-        let of = all.into_iter().find(|v| matches!(&v.place, VolumePlace::Disk(id) if disk.by_id.contains(id)));
-        of.map(|v| v.name.clone())
-    };
     let candidate = |disk: &Disk| {
         let by_id = disk.by_id.first().cloned();
         let token = by_id.as_ref().map_or_else(
             || Err(Refusal::Unknown { why: "it has no name below /dev/disk/by-id".to_owned() }.into()),
-            |id| disks::judge_install(survey, id, named(disk).as_ref()).map(|facts| facts.token(Verb::Install)),
+            |id| disks::judge_install(survey, id, named(site, disk).as_ref()).map(|facts| facts.token(Verb::Install)),
         );
         Candidate { by_id, disk: disk.clone(), token }
     };

@@ -19,10 +19,7 @@ pub use ask::{Question, Questions, Wrong};
 pub use begun::{Begun, FILE as BEGUN};
 pub use copy::{CopyError, copy};
 pub use folders::{Folder, folders};
-pub use look::{Candidate, FootageDisk, FootageState, NoFootage, View, look, seen_as, wanted};
+pub use look::{Candidate, FootageDisk, FootageState, NoFootage, View, look, named, seen_as, wanted};
 pub use order::{Footage, How, Misfit, Order, Step, Then, order, steps};
 pub use receipt::Receipt;
 pub use sheet::SheetCode;
-
-/// A passphrase has at least so many characters.
-pub const SHORTEST_PASSPHRASE: usize = 8;

@@ -7,7 +7,7 @@ use super::{
     file::{InstallFile, Named},
 };
 use crate::{
-    disks::{Token, Unfit},
+    disks::{Secret, Token, Unfit},
     factors::Pin,
     inventory::Disk,
     site::{Recorder, Unlock},
@@ -41,10 +41,10 @@ pub struct Order {
     /// What the console asks for before it changes something.
     pub pin: Pin,
     /// What opens the disks each day, if a person does.
-    pub passphrase: Option<String>,
+    pub passphrase: Option<Secret>,
     /// The code that opens the recovery sheet; one is made where there is none.
     pub sheet_code: Option<SheetCode>,
-    /// Whether the secrets go from the stick.
+    /// Whether the secrets go from the stick. Where a person is asked: whether there are any, and they may.
     pub wipe_secrets: bool,
     /// What comes when all is done.
     pub then: Then,
@@ -99,12 +99,12 @@ pub enum Step {
     Generation,
     /// The recovery sheet, on the stick.
     Sheet,
-    /// What makes the machine start from the disk: last of all that is written to it.
+    /// The receipt, on the stick.
+    Receipt,
+    /// What makes the machine start from the disk: last of all that is written to it, and not before it is known what opens the sheet.
     Start,
     /// The secrets on the stick.
     Wipe,
-    /// The receipt, on the stick.
-    Receipt,
 }
 
 impl Step {
@@ -120,9 +120,9 @@ impl Step {
             Self::Factors => "factors",
             Self::Generation => "generation",
             Self::Sheet => "sheet",
+            Self::Receipt => "receipt",
             Self::Start => "start",
             Self::Wipe => "wipe",
-            Self::Receipt => "receipt",
         }
     }
 }
@@ -131,11 +131,10 @@ impl Step {
 pub fn steps(order: &Order) -> Vec<Step> {
     let mut steps = vec![Step::Table, Step::System, Step::Verity, Step::State, Step::Files];
     steps.extend(order.footage.iter().map(|f| Step::Footage { volume: f.volume.clone() }));
-    steps.extend([Step::Factors, Step::Generation, Step::Sheet, Step::Start]);
+    steps.extend([Step::Factors, Step::Generation, Step::Sheet, Step::Receipt, Step::Start]);
     if order.wipe_secrets {
         steps.push(Step::Wipe);
     }
-    steps.push(Step::Receipt);
     steps
 }
 

@@ -55,6 +55,7 @@ pub fn unfit(lang: Lang, unfit: &Unfit) -> String {
             t(lang, "install.footage_on_it", &[("volume", volume.as_str()), ("site", site)])
         }
         Unfit::Volume { found } => t(lang, "install.volume_on_it", &[("found", found)]),
+        Unfit::Backups => t(lang, "install.for_backups", &[]),
         Unfit::Named { volume } => t(lang, "install.named", &[("volume", volume.as_str())]),
     }
 }

@@ -102,8 +102,7 @@ pub fn unlocking(unlock: Unlock, key_file: Option<&Path>, passphrase: Option<&[u
         Unlock::Passphrase => {
             let text = passphrase.context("the site says unlock = \"passphrase\": give it with --passphrase-file")?;
             let text = text.strip_suffix(b"\n").unwrap_or(text);
-            anyhow::ensure!(text.len() >= 8, "a passphrase has at least 8 characters");
-            Unlocking::Passphrase(Secret::new(text))
+            Unlocking::Passphrase(Secret::passphrase(&String::from_utf8_lossy(text))?)
         }
     })
 }
@@ -300,7 +299,9 @@ mod tests {
         let said = |unlock, passphrase| format!("{:#}", unlocking(unlock, None, passphrase).unwrap_err());
         assert!(said(Unlock::UsbKey, None).contains("--key-file"));
         assert!(said(Unlock::Passphrase, None).contains("--passphrase-file"));
-        assert!(said(Unlock::Passphrase, Some(&b"1234567\n"[..])).contains("8 characters"));
+        for wrong in ["1234567\n", "芝麻开门", " 12345678"] {
+            assert!(said(Unlock::Passphrase, Some(wrong.as_bytes())).contains("8 characters"), "{wrong}");
+        }
         let Ok(Unlocking::Passphrase(secret)) = unlocking(Unlock::Passphrase, None, Some(b"open sesame\n")) else {
             panic!("a passphrase")
         };

@@ -2,11 +2,14 @@
 
 use std::{
     io::{self, Read, Write as _},
-    process::{Command, Stdio},
+    os::fd::AsFd as _,
+    process::{ChildStdout, Command, Stdio},
     sync::{Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// What a program said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,6 +35,14 @@ pub trait Commands: Send + Sync {
     /// `limit` is killed, which is an error of kind `TimedOut`; one that is not installed is one of kind `NotFound`; one that prints more than
     /// 64 MiB is one of kind `InvalidData`.
     fn run(&self, program: &str, args: &[&str], input: &[u8], limit: Duration) -> io::Result<Output>;
+
+    /// Runs a program without input to its end; what it prints goes to `to` as it comes, however much that is. One that prints nothing for as
+    /// long as `limit` is killed, which is an error of kind `TimedOut`; if `to` takes no more, the program is killed, and that is the error.
+    fn pour(&self, program: &str, args: &[&str], to: &mut dyn io::Write, limit: Duration) -> io::Result<Output> {
+        let out = self.run(program, args, b"", limit)?;
+        to.write_all(&out.stdout)?;
+        Ok(Output { stdout: Vec::new(), ..out })
+    }
 }
 
 /// The system's programs.
@@ -77,6 +88,51 @@ impl Commands for RealCommands {
             stdout: text(out)?,
             stderr: String::from_utf8_lossy(&text(err)?).trim().to_owned(),
         })
+    }
+
+    fn pour(&self, program: &str, args: &[&str], to: &mut dyn io::Write, limit: Duration) -> io::Result<Output> {
+        let mut child = Command::new(program)
+            .args(args)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
+        let err = collect(child.stderr.take());
+        let poured = child.stdout.take().map_or(Ok(()), |mut from| pour(&mut from, to, program, limit));
+        if let Err(e) = poured {
+            child.kill()?;
+            // As above.
+            thread::spawn(move || child.wait());
+            return Err(e);
+        }
+        // It has closed its output, and has nothing else to do.
+        let said = err.recv_timeout(limit).unwrap_or_else(|_| Err(too_long(program, limit)));
+        if said.is_err() {
+            child.kill()?;
+        }
+        let code = child.wait()?.code();
+        Ok(Output { code, stdout: Vec::new(), stderr: String::from_utf8_lossy(&said?).trim().to_owned() })
+    }
+}
+
+/// Takes all of a pipe elsewhere, piece by piece.
+fn pour(from: &mut ChildStdout, to: &mut dyn io::Write, program: &str, limit: Duration) -> io::Result<()> {
+    let wait = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        let ready = match poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], wait) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            other => other?,
+        };
+        if ready == 0 {
+            return Err(too_long(program, limit));
+        }
+        match from.read(&mut piece)? {
+            0 => return Ok(()),
+            n => to.write_all(&piece[..n])?,
+        }
     }
 }
 
@@ -143,5 +199,38 @@ mod tests {
         // What it has started lives on and keeps the pipe open.
         assert_eq!(run("sh", &["-c", "sleep 5 & exit 0"], "", 200).unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(run("no-such-program", &[], "", 20).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_a_program_prints_is_poured_however_much_it_is() {
+        struct Count {
+            seen: u64,
+            most: u64,
+        }
+        impl io::Write for Count {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.seen += bytes.len() as u64;
+                if self.seen > self.most { Err(io::ErrorKind::StorageFull.into()) } else { Ok(bytes.len()) }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let pour = |program, args: &[&str], most, ms| {
+            let mut to = Count { seen: 0, most };
+            (RealCommands.pour(program, args, &mut to, Duration::from_millis(ms)), to.seen)
+        };
+        let (out, seen) = pour("sh", &["-c", "head -c 100000000 /dev/zero; echo oops >&2; exit 3"], u64::MAX, 20_000);
+        assert_eq!(out.unwrap(), Output { code: Some(3), stdout: Vec::new(), stderr: "oops".into() });
+        assert_eq!(seen, 100_000_000, "more than is kept in memory");
+        let kind = |(out, _): (io::Result<Output>, u64)| out.unwrap_err().kind();
+        assert_eq!(kind(pour("cat", &["/dev/zero"], 1 << 20, 20_000)), io::ErrorKind::StorageFull);
+        assert_eq!(kind(pour("sleep", &["30"], u64::MAX, 20)), io::ErrorKind::TimedOut);
+        assert_eq!(kind(pour("sh", &["-c", "exec 1>&-; sleep 30"], u64::MAX, 20)), io::ErrorKind::TimedOut);
+        assert_eq!(kind(pour("no-such-program", &[], u64::MAX, 20)), io::ErrorKind::NotFound);
+        let fake = FakeCommands::new(|_: &str, _: &[&str]| Ok(Output { stdout: b"ab".to_vec(), ..Output::default() }));
+        let mut to = Vec::new();
+        assert_eq!(fake.pour("x", &[], &mut to, Duration::ZERO).unwrap(), Output::default());
+        assert_eq!(to, b"ab");
     }
 }

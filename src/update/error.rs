@@ -96,6 +96,14 @@ pub enum UpdateError {
         /// Which.
         version: Version,
     },
+    /// What runs was not proven: what is good lies in the other slot.
+    #[error(
+        "version {version} runs and has not proven itself: the other slot, with the version that is good, is not written over"
+    )]
+    OnTrial {
+        /// Which.
+        version: Version,
+    },
     /// There is no update directory.
     #[error("{place} holds no whole version: SHA256SUMS must name custodian_VERSION.root.raw, .verity.raw and .efi")]
     NoVersion {
@@ -155,6 +163,21 @@ pub enum UpdateError {
     /// The ledger does not take it.
     #[error("no word can be left for the ledger, so nothing was done")]
     Ledger(#[from] LedgerError),
+    /// Somebody else has signed the list, or it was changed.
+    #[error("SHA256SUMS is not signed by the vendor, or was changed: {said}")]
+    NotSigned {
+        /// What systemd-pull said.
+        said: String,
+    },
+    /// A file is not what the list says.
+    #[error("{file} is not what was signed: copy the version once more")]
+    Spoilt {
+        /// Its name.
+        file: String,
+    },
+    /// A file could not be brought.
+    #[error(transparent)]
+    Brought(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl UpdateError {

@@ -13,7 +13,7 @@ use super::{
 use crate::sys::{Commands, Files, Output};
 
 /// Fetches a file and checks it: systemd-importd's own helper, by which systemd-sysupdate fetches, too.
-const PULL: &str = "/usr/lib/systemd/systemd-pull";
+pub const PULL: &str = "/usr/lib/systemd/systemd-pull";
 const SYSUPDATE: &str = "/usr/lib/systemd/systemd-sysupdate";
 const BLESS: &str = "/usr/lib/systemd/systemd-bless-boot";
 /// Where the loader says which entry it has counted down: <https://systemd.io/BOOT_LOADER_INTERFACE/>. Nobody has to find its partition for that.
@@ -154,9 +154,7 @@ impl Machine<'_> {
     /// Checks the signature of a file that lies beside it, and leaves what was checked in `to`.
     pub(super) fn check(&self, folder: &Path, file: &str, to: &Path, most: u64) -> Result<(), UpdateError> {
         match self.pull(&format!("{}{file}", folder_url(folder)?), to, "signature", most) {
-            Err(UpdateError::NotFetched { said }) => {
-                Err(UpdateError::Program { what: "the list of its files is not signed as it must be", said })
-            }
+            Err(UpdateError::NotFetched { said }) => Err(UpdateError::NotSigned { said }),
             other => other,
         }
     }

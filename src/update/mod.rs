@@ -8,6 +8,9 @@ mod kept;
 mod machine;
 mod probation;
 mod run;
+mod source;
+#[cfg(test)]
+mod source_tests;
 mod state;
 mod sums;
 #[cfg(test)]
@@ -19,9 +22,10 @@ mod version;
 
 pub use error::UpdateError;
 pub use kept::{FILE, read};
-pub use machine::{Entry, Machine, folder_url};
+pub use machine::{Entry, Machine, PULL, folder_url};
 pub use probation::{Verdict, Watch, wait};
 pub use run::{Fetched, Updates};
+pub use source::{Bring, Source};
 pub use state::{Candidate, Facts, Good, Note, Refusal, Seen, Stage, State, Trial, Tries, Why, Word};
 pub use transfers::{DEFINITIONS, Target, judge};
 pub use version::{NoVersion, Version};

@@ -9,7 +9,8 @@ use super::{
     error::{UpdateError, failed},
     kept,
     machine::Machine,
-    state::{Facts, Seen, Stage, Stamp, State, Tries, Word},
+    source::Source,
+    state::{Facts, Seen, Stage, Stamp, State, Trial, Tries, Word},
     sums::{Found, PARTS, SIGNATURE, SUMS, newest, sha256},
     version::Version,
 };
@@ -108,13 +109,18 @@ impl Updates<'_> {
     /// Looks at an update directory, by its URL, and fetches the newest version if it may be offered; `again`: also if it was this one that was
     /// refused. What was offered before stays until the new version is here.
     pub fn fetch(&self, url: &str, again: Option<&Version>) -> Result<Fetched, UpdateError> {
-        self.fetch_as(url, again, false)
+        self.fetch_from(Source::Url(url), again)
+    }
+
+    /// The same, wherever the directory is.
+    pub fn fetch_from(&self, from: Source<'_>, again: Option<&Version>) -> Result<Fetched, UpdateError> {
+        self.fetch_as(from, again, false)
     }
 
     /// The same, of itself: nobody asked for it, so that there is nothing to fetch, or that the line is down, is no trouble. How long nothing
     /// could be looked at is known (`looked`). A version that waits with the school's consent is not replaced.
     pub fn fetch_unasked(&self, url: &str) -> Result<Option<Fetched>, UpdateError> {
-        match self.fetch_as(url, None, true) {
+        match self.fetch_as(Source::Url(url), None, true) {
             Ok(fetched) => Ok(Some(fetched)),
             Err(why) if why.is_answer() || matches!(why, UpdateError::NotFetched { .. }) => {
                 log::info!("nothing is fetched: {why}");
@@ -124,10 +130,10 @@ impl Updates<'_> {
         }
     }
 
-    fn fetch_as(&self, url: &str, again: Option<&Version>, unasked: bool) -> Result<Fetched, UpdateError> {
+    fn fetch_as(&self, from: Source<'_>, again: Option<&Version>, unasked: bool) -> Result<Fetched, UpdateError> {
         let (mut state, facts, _) = self.look()?;
         self.files.make_dir(&self.dir).map_err(failed("cannot make", &self.dir))?;
-        let fetched = self.fetch_to(&mut state, &facts.running, url, again, unasked);
+        let fetched = self.fetch_to(&mut state, &facts.running, from, again, unasked);
         if let Err(why) = &fetched {
             // What is half here only takes room.
             let new = self.dir.join(NEW);
@@ -144,15 +150,14 @@ impl Updates<'_> {
         &self,
         state: &mut State,
         running: &Version,
-        url: &str,
+        from: Source<'_>,
         again: Option<&Version>,
         unasked: bool,
     ) -> Result<Fetched, UpdateError> {
-        let url = format!("{}/", url.trim_end_matches('/'));
         let (new, offered) = (self.dir.join(NEW), self.offered());
         self.files.remove_dir(&new).map_err(failed("cannot remove", &new))?;
         self.files.make_dir(&new).map_err(failed("cannot make", &new))?;
-        let found = self.list(&url, &new)?;
+        let found = self.list(from, &new)?;
         state.may_offer(&found, running, again)?;
         let version = found.version.clone();
         // Whether the candidate's files are here.
@@ -167,10 +172,11 @@ impl Updates<'_> {
         if let Some(candidate) = consented.filter(|_| unasked) {
             return Err(UpdateError::Awaits { version: candidate.version.clone() });
         }
-        self.make_room(consented.is_none(), whole, state)?;
+        // A stick may be pulled out in the middle: nothing is given up for it.
+        let may_go = consented.is_none() && matches!(from, Source::Url(_));
+        self.make_room(may_go, whole, state)?;
         for part in &found.parts {
-            let (url, to) = (format!("{url}{}", part.name), new.join(&part.name));
-            self.machine.pull(&url, &to, &part.hash.to_string(), part.most)?;
+            from.part(&self.machine, part, &new)?;
         }
         self.files.remove_dir(&offered).map_err(failed("cannot remove", &offered))?;
         self.files.rename(&new, &offered).map_err(failed("cannot name", &offered))?;
@@ -180,9 +186,9 @@ impl Updates<'_> {
     }
 
     /// Fetches the list of a directory with its signature to a folder, and checks it.
-    fn list(&self, url: &str, to: &Path) -> Result<Found, UpdateError> {
+    fn list(&self, from: Source<'_>, to: &Path) -> Result<Found, UpdateError> {
         for name in [SUMS, SIGNATURE] {
-            self.machine.pull(&format!("{url}{name}"), &to.join(name), "no", LIST)?;
+            from.unjudged(&self.machine, name, &to.join(name), LIST)?;
         }
         // The signature is judged here, before anything of the list is believed, and of the files that have come: so a line that broke is not
         // taken for a forgery.
@@ -190,7 +196,7 @@ impl Updates<'_> {
         self.machine.check(to, SUMS, &checked, LIST)?;
         let bytes = self.files.read(&checked).map_err(failed("cannot read", &checked))?.unwrap_or_default();
         self.files.remove(&checked).map_err(failed("cannot remove", &checked))?;
-        newest(&bytes).ok_or_else(|| UpdateError::NoVersion { place: url.to_owned() })
+        newest(&bytes).ok_or_else(|| UpdateError::NoVersion { place: from.name() })
     }
 
     /// Sees to it that there is room for a version, if need be in the place of what was offered before and may go.
@@ -229,6 +235,10 @@ impl Updates<'_> {
     /// Writes the version that was consented to; it comes with the next start.
     pub fn apply(&self) -> Result<Version, UpdateError> {
         let (mut state, facts, _) = self.look()?;
+        // One that was started by hand, past custodian, is no candidate.
+        if self.machine.trial() == Trial::Counted {
+            return Err(UpdateError::OnTrial { version: facts.running });
+        }
         let version = state.begin(self.lies_here()?)?;
         // One that was tried before is in its slot still, and would not be written again. That goes before it is said that it is being written:
         // from then on an entry without tries is one that has failed anew.

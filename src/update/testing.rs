@@ -115,6 +115,12 @@ impl World {
         outside.signed = true;
     }
 
+    /// A file of it.
+    pub(crate) fn published(&self, name: &str) -> Option<Vec<u8>> {
+        let outside = self.outside.lock().unwrap();
+        outside.source.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone())
+    }
+
     pub(crate) fn sign(&self, right: bool) {
         self.outside.lock().unwrap().signed = right;
     }
@@ -139,37 +145,47 @@ impl World {
         self.outside.lock().unwrap().blind = blind;
     }
 
-    /// Starts the machine again, as the loader does: the newest entry that has tries left, counted down. The machine may come up or not;
-    /// if it does not, the watchdog starts it again.
+    /// Starts an entry as the loader does: one that counts is counted down, also if it was at nothing already.
+    fn start(&self, version: &Version, name: &str) {
+        *self.boot.lock().unwrap() += 1;
+        let counter =
+            name.strip_suffix(".efi").and_then(|n| n.split_once('+')).map(|(_, c)| c.split_once('-').unwrap());
+        if let Some((left, done)) = counter {
+            let (left, done) = (left.parse::<u32>().unwrap().saturating_sub(1), done.parse::<u32>().unwrap() + 1);
+            let now = format!("custodian_{version}+{left}-{done}.efi");
+            // One that was at its end keeps its name but for the number of starts.
+            self.files.rename(&Path::new(LOADER).join(name), &Path::new(LOADER).join(now)).unwrap();
+        }
+        self.outside.lock().unwrap().counted = counter.is_some();
+    }
+
+    /// Starts the machine again: the newest entry that has tries left. The machine may come up or not; if it does not, the watchdog starts it
+    /// again.
     pub(crate) fn restart(&self, comes_up: impl Fn(&str) -> bool) {
         loop {
-            *self.boot.lock().unwrap() += 1;
-            let (mut usable, mut spent) = (Vec::new(), Vec::new());
-            for name in self.entries() {
-                let counter = name.strip_suffix(".efi").and_then(|n| n.split_once('+')).map(|(_, c)| c.to_owned());
-                let version: Version = version_of(&name).unwrap().parse().unwrap();
-                match counter
-                    .map(|c| c.split_once('-').map(|(l, d)| (l.parse::<u32>().unwrap(), d.parse::<u32>().unwrap())))
-                {
-                    None => usable.push((version, name, None)),
-                    Some(Some((0, _))) => spent.push((version, name, None)),
-                    Some(Some((left, done))) => usable.push((version, name, Some((left - 1, done + 1)))),
-                    Some(None) => panic!("{name}"),
-                }
-            }
-            usable.sort_by(|a, b| a.0.cmp(&b.0));
-            spent.sort_by(|a, b| a.0.cmp(&b.0));
-            let (version, name, counter) = usable.pop().or_else(|| spent.pop()).unwrap();
-            if let Some((left, done)) = counter {
-                let now = format!("custodian_{version}+{left}-{done}.efi");
-                self.files.rename(&Path::new(LOADER).join(&name), &Path::new(LOADER).join(now)).unwrap();
-            }
-            self.outside.lock().unwrap().counted = counter.is_some();
+            let mut all: Vec<(bool, Version, String)> = self
+                .entries()
+                .into_iter()
+                .map(|name| (!name.contains("+0-"), version_of(&name).unwrap().parse().unwrap(), name))
+                .collect();
+            all.sort();
+            let (_, version, name) = all.pop().unwrap();
+            self.start(&version, &name);
             if comes_up(version.as_str()) {
                 self.runs(version.as_str());
                 return;
             }
         }
+    }
+
+    /// Starts this version once, as by hand. Says whether the loader has it.
+    pub(crate) fn restart_with(&self, version: &Version) -> bool {
+        let Some(name) = self.entries().into_iter().find(|n| version_of(n) == Some(version.as_str())) else {
+            return false;
+        };
+        self.start(version, &name);
+        self.runs(version.as_str());
+        true
     }
 
     /// systemd-bless-boot: the entry that runs does not count any more.

@@ -14,14 +14,17 @@ use custodian::{
     factors::{Factors, Pin, SealedCode},
     lang::t,
     services::stick::{Stick, StickError},
-    sys::{Clock as _, Commands, Output, RealClock, RealCommands, RealFiles},
-    types::{Lang, WallNs},
+    sys::{Commands, Output, RealClock, RealCommands, RealFiles},
+    types::Lang,
 };
 use nix::{
     poll::{PollFd, PollFlags, poll},
     pty::{Winsize, openpty},
 };
 use tempfile::TempDir;
+
+mod clock;
+mod updates;
 
 const PIN: &str = "294173";
 const COLUMNS: u16 = 80;
@@ -31,7 +34,7 @@ const ROWS: u16 = 25;
 const OLD: &str = "[credentials.viewer]\nusername = \"u\"\npassword = \"xyzzy1\"\n";
 const NEW: &str = "[credentials.viewer]\nusername = \"u\"\npassword = \"hunter2\"\n";
 
-fn mtools(image: &Path, program: &str, args: &[&str], input: &[u8]) -> Output {
+pub(super) fn mtools(image: &Path, program: &str, args: &[&str], input: &[u8]) -> Output {
     let image = image.to_str().unwrap();
     let args: Vec<&str> = ["-i", image].iter().chain(args).copied().collect();
     let out = RealCommands.run(program, &args, input, Duration::from_secs(20));
@@ -39,7 +42,7 @@ fn mtools(image: &Path, program: &str, args: &[&str], input: &[u8]) -> Output {
 }
 
 /// A stick, as Windows formats it.
-fn stick(image: &Path, files: &[(&str, &[u8])]) {
+pub(super) fn stick(image: &Path, files: &[(&str, &[u8])]) {
     File::create(image).unwrap().set_len(80 << 20).unwrap();
     assert!(mtools(image, "mformat", &["-F", "-c", "2", "-v", "CUSTODIAN", "-T", "163840", "::"], b"").ok());
     for (name, text) in files {
@@ -53,8 +56,8 @@ fn listed(image: &Path) -> String {
 }
 
 /// Plays all but mtools and what reads the machine: a stick that is there, and units that are run without a cage.
-struct Played {
-    device: String,
+pub(super) struct Played {
+    pub(super) device: String,
 }
 
 impl Commands for Played {
@@ -74,6 +77,18 @@ impl Commands for Played {
             }
             other => panic!("{other}"),
         }
+    }
+
+    fn pour(
+        &self,
+        program: &str,
+        args: &[&str],
+        to: &mut dyn std::io::Write,
+        limit: Duration,
+    ) -> std::io::Result<Output> {
+        assert_eq!(program, "systemd-run");
+        let at = args.iter().position(|a| *a == "--").unwrap();
+        RealCommands.pour(args[at + 1], &args[at + 2..], to, limit)
     }
 }
 
@@ -145,12 +160,17 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With something more in its site.
+    fn with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["state", "state/etc", "units", "v1", "bin"] {
             fs::create_dir(at(name)).unwrap();
         }
-        fs::write(at("site.toml"), site("first", &["one", "two"], &at("v1"))).unwrap();
+        fs::write(at("site.toml"), site("first", &["one", "two"], &at("v1")) + more).unwrap();
         fs::write(at("secrets.toml"), OLD).unwrap();
         fs::set_permissions(at("secrets.toml"), fs::Permissions::from_mode(0o600)).unwrap();
         let mut apply = Command::new(env!("CARGO_BIN_EXE_custodian"));
@@ -214,7 +234,12 @@ impl Machine {
     }
 
     fn console(&self, lang: Lang) -> Person {
-        Person::sits_down(&self.at("state"), &self.at("units"), &self.at("bin"), lang)
+        self.console_by(Command::new(env!("CARGO_BIN_EXE_custodian")), lang)
+    }
+
+    /// The console as a command starts it.
+    fn console_by(&self, console: Command, lang: Lang) -> Person {
+        Person::sits_down(console, &self.at("state"), &self.at("units"), &self.at("bin"), lang)
     }
 
     fn log(&self, name: &str) -> String {
@@ -237,11 +262,10 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// At a console with these programs in front of the real ones.
-    pub(crate) fn sits_down(state: &Path, units: &Path, bin: &Path, lang: Lang) -> Self {
+    /// At the console that a command starts, with these programs in front of the real ones.
+    pub(crate) fn sits_down(mut console: Command, state: &Path, units: &Path, bin: &Path, lang: Lang) -> Self {
         let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).unwrap();
-        let mut console = Command::new(env!("CARGO_BIN_EXE_custodian"));
         console.args(["--lang", lang.as_str(), "console", "--state"]).arg(state);
         console.arg("--unit-dir").arg(units);
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -464,93 +488,4 @@ fn what_is_wrong_on_a_stick_changes_nothing() {
     person.sees(&person.t("key_a"));
     assert_eq!(machine.generation(), "generations/1");
     assert!(!machine.at("allowed").exists() && !listed(&image).contains("receipt"));
-}
-
-#[test]
-fn the_clock_is_set_with_the_pin_and_not_beside_a_time_server() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    let zone = jiff::tz::TimeZone::get("Asia/Ho_Chi_Minh").unwrap();
-    let written = |t: WallNs| t.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
-    for lang in Lang::ALL {
-        let machine = Machine::new();
-        fs::write(machine.at("serves"), "").unwrap();
-        fs::write(machine.at("synchronised"), "no\n").unwrap();
-        let mut person = machine.console(lang);
-        person.sees(&person.t("key_t"));
-        person.sees("first");
-        person.types("t");
-        let page = person.sees(&person.first_words("clock_unanswered"));
-        assert!(
-            page.contains("(Asia/Ho_Chi_Minh)") && page.contains(&person.first_words("clock_servers_none")),
-            "{page}"
-        );
-        // Nobody answers for the recorder, so the word may be needed.
-        assert!(
-            page.contains(&person.first_words("clock_not_known")) && page.contains(&person.t("clock_right")),
-            "{page}"
-        );
-
-        // What is no time is asked for again.
-        person.types("s");
-        person.sees("> _");
-        for bad in ["tomorrow", "2026-02-30 12:00", "0026-11-22 15:30"] {
-            person.types(&format!("{bad}\r"));
-            person.sees(&person.first_words("clock_bad"));
-        }
-        // A small step wants the PIN alone.
-        person.types(&format!("{}\r", written(RealClock.wall())));
-        person.sees(&person.t("pin_title"));
-        person.types("\x1b");
-        person.sees(&person.t("key_a"));
-
-        // A large one is asked about first.
-        let wanted = RealClock.wall().offset(2 * 3600 * 1_000_000_000);
-        person.types("t");
-        person.sees(&person.first_words("clock_unanswered"));
-        person.types("s");
-        person.sees("> _");
-        person.types(&format!("{}\r", written(wanted)));
-        let page = person.sees(&person.first_words("clock_far"));
-        assert!(page.contains("2:00:00") || page.contains("1:59:5"), "{page}");
-        person.types("s");
-        person.sees(&person.t("pin_title"));
-        person.types("294174\r");
-        person.sees(&person.t("factor_wrong_now"));
-        assert_eq!(machine.log("clock.log"), "", "nothing before the PIN");
-        person.types(&format!("{PIN}\r"));
-        person.sees(&person.first_words("clock_set_done"));
-        let log = machine.log("clock.log");
-        let lines: Vec<&str> = log.lines().collect();
-        let [stop, set, start] = lines[..] else { panic!("{log}") };
-        assert_eq!((stop, start), ("stop chronyd.service", "start chronyd.service"));
-        let set: f64 = set.strip_prefix("set-time @").unwrap().parse().unwrap();
-        let late = set - (wanted.0 / 1_000_000_000) as f64;
-        assert!((0.0..120.0).contains(&late), "the time that went by since is added: {late}");
-
-        // The word is asked for at once, without the PIN again, and goes to the recorder: there is none.
-        person.types("c");
-        person.sees(&person.first_words("clock_by"));
-        person.types("\r \rHoa\r");
-        person.sees(&person.first_words("clock_reason"));
-        person.types("my phone\r");
-        let page = person.sees(&person.first_words("clock_right_failed"));
-        assert!(page.contains("no recorder answers"), "{page}");
-        person.types("\x1b");
-        person.sees(&person.t("key_a"));
-
-        // Where a server's word keeps it, it cannot be set.
-        fs::write(machine.at("synchronised"), "yes\n").unwrap();
-        person.types("t");
-        let page = person.sees(&person.first_words("clock_steps_kept"));
-        let set = format!("s {}", person.t("clock_set"));
-        assert!(
-            page.contains(&person.first_words("clock_kept")) && !page.lines().last().unwrap().contains(&set),
-            "{page}"
-        );
-        person.types("s\x1b");
-        person.sees(&person.t("key_a"));
-        assert_eq!(machine.log("clock.log"), log);
-    }
 }

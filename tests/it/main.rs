@@ -41,5 +41,6 @@ mod support;
 mod system_disk;
 mod units;
 mod update;
+mod update_units;
 mod verify;
 mod watchdog;

@@ -24,6 +24,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::trixie::{self, InTrixie};
 
+mod stick;
+
 /// The table of a disk: the loader's partition, two slots, the state. MiB at which each begins, and how many it has.
 const PARTS: [(&str, &str, u64, u64); 6] = [
     ("C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "custodian-esp", 1, 4),

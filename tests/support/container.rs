@@ -33,6 +33,13 @@ const WIRED: System = System {
     packages: "systemd,systemd-sysv,dbus,libpam-systemd,util-linux,procps,udev,iproute2,systemd-resolved,nftables,chrony,usbguard",
 };
 
+/// The image's release, with what fetches and checks a version of it.
+const UPDATED: System = System {
+    release: "trixie",
+    name: "machine-trixie-update",
+    packages: "systemd,systemd-sysv,dbus,libpam-systemd,util-linux,procps,systemd-container,gpg,gpgv",
+};
+
 /// Whether such a machine can be had here; says so if not.
 pub fn possible() -> bool {
     is_possible(&PLAIN)
@@ -41,6 +48,11 @@ pub fn possible() -> bool {
 /// The same for [`Machine::boot_wired`].
 pub fn wired_possible() -> bool {
     is_possible(&WIRED)
+}
+
+/// The same for [`Machine::boot_updated`].
+pub fn updated_possible() -> bool {
+    is_possible(&UPDATED)
 }
 
 fn is_possible(system: &System) -> bool {
@@ -97,6 +109,11 @@ impl Machine {
     /// Boots one in this network namespace (`ip netns`), whose links are its own to set up.
     pub fn boot_wired(dir: &Path, binds: &[(PathBuf, &str)], network: &str) -> Self {
         Self::begin(&WIRED, dir, binds, Some(network))
+    }
+
+    /// Boots one that can fetch versions of its system.
+    pub fn boot_updated(dir: &Path, binds: &[(PathBuf, &str)]) -> Self {
+        Self::begin(&UPDATED, dir, binds, None)
     }
 
     fn begin(system: &System, dir: &Path, binds: &[(PathBuf, &str)], network: Option<&str>) -> Self {

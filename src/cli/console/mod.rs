@@ -2,6 +2,7 @@
 
 mod clock;
 mod dialog;
+mod fetching;
 mod keys;
 mod model;
 mod reapply;

@@ -251,6 +251,11 @@ impl Dialog<'_> {
             StickError::Written(why) => say("written", &[("why", why)]),
             StickError::NotWiped(file) => say("not_wiped", &[("file", file)]),
             StickError::Program(why) => say("program", &[("why", why)]),
+            StickError::Lacks(file) => say("lacks", &[("file", file)]),
+            StickError::Longer(file) => say("longer", &[("file", file)]),
+            StickError::NoUpdate => say("no_update", &[]),
+            StickError::Here(why) => say("here", &[("why", why)]),
+            StickError::Left => say("left", &[]),
         }
     }
 

@@ -55,11 +55,22 @@ impl Console<'_> {
         };
         let (lang, shown) = manners(Some(self.dialog.lang), self.place.site().as_ref());
         let text = update::text(&known, lang, &shown);
-        let Some((version, acts)) = acts(&known) else {
-            return self.dialog.read(&title, Paint::Title, &text, &[]).map(|_| ());
-        };
-        let keys: Vec<(char, String)> = acts.iter().map(|act| (act.key().0, self.dialog.t(act.key().1, &[]))).collect();
+        let about = acts(&known);
+        let server = updating::server(&self.place.state).filter(|_| known.running.is_some());
+        let acts = about.iter().flat_map(|(_, acts)| acts).map(|act| act.key());
+        let sources = [
+            known.running.is_some().then_some(('s', "update_stick")),
+            server.is_some().then_some(('f', "update_server")),
+        ];
+        let keys = acts.chain(sources.into_iter().flatten()).map(|(key, words)| (key, self.dialog.t(words, &[])));
+        let keys: Vec<(char, String)> = keys.collect();
         let Some(key) = self.dialog.read(&title, Paint::Title, &text, &keys)? else { return Ok(()) };
+        match (key, server) {
+            ('s', _) => return self.fetch_from_stick(),
+            ('f', Some(server)) => return self.fetch_now(&server),
+            _ => {}
+        }
+        let Some((version, acts)) = about else { return Ok(()) };
         let Some(act) = acts.into_iter().find(|act| act.key().0 == key) else { return Ok(()) };
         let values = [("version", version.as_str())];
         let mut reason = String::new();

@@ -6,7 +6,7 @@ use crate::{
     inventory::{PARTITION_TYPE, Roots},
     services::{
         disks::Machine,
-        installing::{Accounts, Stick},
+        installing::{Accounts, Lock, Stick},
     },
     site,
     sys::{FakeClock, FakeCommands, Output},
@@ -20,17 +20,18 @@ const SITE: &str = "[site]\nname = \"A\"\nid = \"hoa\"\ntimezone = \"Asia/Ho_Chi
 const LSBLK: &str = r#"{"blockdevices":[
  {"name":"nvme0n1","kname":"nvme0n1","type":"disk","size":10000000000,"serial":"S4EV","model":"Samsung","tran":"nvme"},
  {"name":"sdb","kname":"sdb","type":"disk","size":10000000000,"serial":"5QJ0","model":"WDC","tran":"sata",
-  "children":[{"name":"sdb1","kname":"sdb1","type":"part","size":9000000000}]}]}"#;
+  "children":[{"name":"sdb1","kname":"sdb1","type":"part","size":9000000000}]},
+ {"name":"sdc","kname":"sdc","type":"disk","size":8000000000,"serial":"1","model":"Flash","tran":"usb","rm":true}]}"#;
 
-/// A machine with an empty disk and an encrypted volume, which its TPM opens.
-#[test]
-fn a_volume_that_the_tpm_opens_wants_its_recovery_key_all_the_same() {
+/// The recovery keys that are wanted on a machine with an empty disk, an encrypted volume, which opens by itself, and another stick; and what
+/// cryptsetup was asked.
+fn wanted_keys(unlock: &str) -> (anyhow::Result<Vec<Recover>>, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     for folder in ["by-id", "sys"] {
         fs::create_dir(at(folder)).unwrap();
     }
-    for (name, id) in [("nvme0n1", "nvme-SSD"), ("sdb", "ata-OLD")] {
+    for (name, id) in [("nvme0n1", "nvme-SSD"), ("sdb", "ata-OLD"), ("sdc", "usb-OTHER")] {
         fs::File::create(at(name)).unwrap().set_len(10_000_000_000).unwrap();
         symlink(at(name), at("by-id").join(id)).unwrap();
     }
@@ -40,6 +41,7 @@ fn a_volume_that_the_tpm_opens_wants_its_recovery_key_all_the_same() {
         match program {
             "lsblk" => ok(LSBLK.to_owned()),
             "blkid" => match Path::new(args[3]).file_name().unwrap().to_str().unwrap() {
+                "sdc" => ok("ID_FS_TYPE=vfat\nID_FS_LABEL=CUSTODIAN\n".to_owned()),
                 "sdb" => ok("ID_PART_TABLE_TYPE=gpt\n".to_owned()),
                 "sdb1" => ok(format!(
                     "ID_FS_TYPE=crypto_LUKS\nID_FS_LABEL=a1\nID_FS_SUBSYSTEM=custodian:hoa\n\
@@ -65,11 +67,12 @@ fn a_volume_that_the_tpm_opens_wants_its_recovery_key_all_the_same() {
         clock: &clock,
         version: "1.2.3".into(),
         loader: at("loader"),
-        lock: at("lock"),
+        lock: Lock::at(at("lock")),
         accounts: Accounts::None,
     };
-    let Ok(site) = site::parse(SITE, "site.toml") else { panic!("the site is wrong") };
-    let wanted = Wanted { site, text: SITE.into(), secrets: None };
+    let text = SITE.replace("tpm", unlock);
+    let Ok(site) = site::parse(&text, "site.toml") else { panic!("the site is wrong") };
+    let wanted = Wanted { site, text, secrets: None };
     let recorder = wanted.site.recorder(&"a".parse().unwrap()).unwrap();
     let looked = installer.look().unwrap();
     let view = install::look(&looked.survey, &looked.parted, &wanted.site, recorder);
@@ -87,7 +90,20 @@ fn a_volume_that_the_tpm_opens_wants_its_recovery_key_all_the_same() {
         then: Then::Reboot,
         asked: true,
     };
-    let keys = installer.wanted_keys(&wanted, recorder, &order).unwrap();
-    assert_eq!(keys, [Recover { volume: "a1".parse().unwrap(), disk: "ata-OLD".into() }]);
-    assert!(asked.lock().unwrap().is_empty(), "what the TPM says is of no matter: {asked:?}");
+    let keys = installer.wanted_keys(&wanted, recorder, &order);
+    let asked = asked.lock().unwrap().clone();
+    (keys, asked)
+}
+
+#[test]
+fn a_volume_that_the_tpm_opens_wants_its_recovery_key_all_the_same() {
+    let (keys, asked) = wanted_keys("tpm");
+    assert_eq!(keys.unwrap(), [Recover { volume: "a1".parse().unwrap(), disk: "ata-OLD".into() }]);
+    assert!(asked.is_empty(), "what the TPM says is of no matter: {asked:?}");
+}
+
+#[test]
+fn a_second_key_stick_is_pulled_out_first() {
+    let (keys, _) = wanted_keys("usb-key");
+    assert!(matches!(keys.unwrap_err().downcast_ref(), Some(Refusal::TwoSticks(disk)) if disk == "sdc"));
 }

@@ -8,16 +8,12 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Course, Done, Installer, Looked, Tell, begin::named, make_plan};
+use super::{Course, Done, Installer, Looked, Tell, Told, make_plan, papers::stamp};
 use crate::{
     apply::{self, Cameras, Env, Look, Manager, ManagerError, Outcome, Request},
-    disks::{OpenState, RecoveryKey, Unlocking},
+    disks::{LaidDisk, OpenState, RecoveryKey, Secret, Unlocking},
     factors::{FILE as FACTORS, Factors, SealedCode},
-    install::{
-        self, Begun, Footage, How, Order, Receipt, SheetCode, Step,
-        receipt::{Copied, DiskLine, FootageLine, fingerprints},
-        sheet,
-    },
+    install::{self, Begun, Footage, How, Order, SheetCode, Step, receipt::Copied},
     inventory::{self, Content},
     plan::{KEY_FILE, Recover, Touched},
     services::{
@@ -30,14 +26,14 @@ use crate::{
     },
     site::Recorder,
     sys::{Files as _, RealFiles},
-    types::WallNs,
 };
 
 /// Who has put the first generation in force.
 const BY: &str = "installer";
 
 impl Installer<'_> {
-    /// Carries an order out. `recover`: the recovery keys of volumes that are kept, see [`Self::wanted_keys`].
+    /// Carries an order out. `recover`: the recovery keys of volumes that are kept, see [`Self::wanted_keys`]. When it has come to its end no other
+    /// console begins, until this one has left.
     ///
     /// # Errors
     /// What the first step that fails says. It can be given again.
@@ -48,23 +44,30 @@ impl Installer<'_> {
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
-        let _alone = self.alone()?;
+        self.lock.keep(|| self.all(wanted, order, recover, tell))
+    }
+
+    fn all(
+        &self,
+        wanted: &Wanted,
+        order: &Order,
+        recover: &[(Recover, RecoveryKey)],
+        tell: &mut dyn Tell,
+    ) -> anyhow::Result<Done> {
         // Hours may have gone by since a person was shown the disks, and `sdX` may be another one by now.
         let looked = self.look()?;
         let recorder = wanted.site.recorder(&order.recorder).context("the site has no such recorder")?;
+        let judged = self.judge(&looked, order, wanted, recorder)?;
+        let boot = self.boot()?;
+        // A key file is made here, so this comes after all that may refuse.
         let unlocking = disks::unlocking(
             recorder.unlock,
             Some(&self.stick.data.join(KEY_FILE)),
-            order.passphrase.as_deref().map(str::as_bytes),
+            order.passphrase.as_ref().map(Secret::bytes),
         )?;
         let mut course = Course { tell, order, steps: install::steps(order), done: Vec::new() };
-        let named = named(&looked, wanted, &order.system);
-        let ready = course.step(&Step::Table, |_| {
-            let ready = self.begin(&looked, order, named.as_ref(), &unlocking)?;
-            let changed = ready.changed;
-            Ok((ready, changed))
-        })?;
-        let mut copied = Copied::default();
+        let ready = course.step(&Step::Table, |_| self.lay(judged))?;
+        let mut copied = Copied { uki: Some(boot.hash), ..Copied::default() };
         for (step, from, to, hash) in [
             (Step::System, &self.stick.root, ready.disk.root(), &mut copied.root),
             (Step::Verity, &self.stick.verity, ready.disk.verity(), &mut copied.verity),
@@ -75,74 +78,20 @@ impl Installer<'_> {
         let state = course.step(&Step::State, |_| self.state(&ready, &unlocking))?;
         let device = state.file_system.display().to_string();
         let within = self.machine.mounted_as(&["-t", "ext4", "-o", "nodev,nosuid,noexec", &device], |at| {
-            let work = Within { installer: self, wanted, recorder, unlocking: &unlocking, at };
-            let done = work.all(&mut course, &state, recover);
+            let work = Within { installer: self, wanted, recorder, unlocking: &unlocking, disk: &ready.disk, at };
+            let done = work.all(&mut course, &state, recover, &looked, copied);
             nix::unistd::syncfs(File::open(at)?)?;
             done
         });
         self.close(&unlocking);
-        let (begun, code, sheet) = within?;
-        copied.uki = Some(course.step(&Step::Start, |_| self.start(&ready.disk))?);
-        if order.wipe_secrets {
+        let wipe = within?;
+        let before =
+            course.step(&Step::Start, |_| self.start(&ready.disk, &boot).map(|changed| (!changed, changed)))?;
+        if wipe {
             course.step(&Step::Wipe, |_| super::wipe(&self.stick.data).map(|changed| ((), changed)))?;
         }
-        let mut receipt = self.receipt(&looked, wanted, recorder, order, copied, &begun)?;
-        let receipt_file = course.step(&Step::Receipt, |_| Ok((receipt_name(order, receipt.at), true)))?;
-        receipt.steps.clone_from(&course.done);
-        let at = shown(receipt.at, wanted);
-        self.onto_stick(&format!("{receipt_file}.txt"), receipt.text(&at, order.lang).as_bytes())?;
-        self.onto_stick(&format!("{receipt_file}.json"), (serde_json::to_string_pretty(&receipt)? + "\n").as_bytes())?;
-        Ok(Done { receipt, code, sheet, receipt_file: format!("{receipt_file}.txt") })
+        Ok(Done { before })
     }
-
-    /// Writes a file to the stick, whole or not at all as far as FAT can.
-    pub(super) fn onto_stick(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let path = self.stick.data.join(name);
-        RealFiles.write(&path, bytes, 0o600, None).with_context(|| format!("{name} cannot be written to the stick"))?;
-        Ok(nix::unistd::syncfs(File::open(&self.stick.data)?)?)
-    }
-
-    fn receipt(
-        &self,
-        looked: &Looked,
-        wanted: &Wanted,
-        recorder: &Recorder,
-        order: &Order,
-        copied: Copied,
-        begun: &Begun,
-    ) -> anyhow::Result<Receipt> {
-        let line = |by_id: &str| {
-            let disk = looked.survey.inventory.disk(by_id).with_context(|| format!("disk {by_id} is gone"))?;
-            anyhow::Ok(DiskLine::of(by_id, disk))
-        };
-        let footage =
-            |f: &Footage| Ok(FootageLine { volume: f.volume.clone(), disk: line(&f.by_id)?, kept: f.how == How::Keep });
-        Ok(Receipt {
-            format: 1,
-            version: self.version.clone(),
-            site: wanted.site.id().to_owned(),
-            school: wanted.site.name().to_owned(),
-            site_sha256: crate::plan::digest(&wanted.text),
-            recorder: order.recorder.clone(),
-            at: self.clock.wall(),
-            unlock: recorder.unlock.as_str().to_owned(),
-            system: line(&order.system)?,
-            copied,
-            footage: order.footage.iter().map(footage).collect::<anyhow::Result<_>>()?,
-            recovery: fingerprints(begun),
-            steps: Vec::new(),
-        })
-    }
-}
-
-fn receipt_name(order: &Order, at: WallNs) -> String {
-    format!("receipt-{}-{}", order.recorder, at.timestamp().strftime("%Y%m%dT%H%M%SZ"))
-}
-
-fn shown(at: WallNs, wanted: &Wanted) -> String {
-    let zone = wanted.site.timezone();
-    let name = zone.iana_name().unwrap_or("UTC");
-    format!("{} ({name})", at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S"))
 }
 
 /// What is done while the new state is mounted.
@@ -151,6 +100,7 @@ struct Within<'a> {
     wanted: &'a Wanted,
     recorder: &'a Recorder,
     unlocking: &'a Unlocking,
+    disk: &'a LaidDisk,
     /// Where: it will be `/var`.
     at: &'a Path,
 }
@@ -161,7 +111,9 @@ impl Within<'_> {
         course: &mut Course<'_, '_>,
         state: &OpenState,
         recover: &[(Recover, RecoveryKey)],
-    ) -> anyhow::Result<(Begun, SheetCode, String)> {
+        looked: &Looked,
+        copied: Copied,
+    ) -> anyhow::Result<bool> {
         let order = course.order;
         let dir = Installer::state_dir(self.at);
         let mut begun = course.step(&Step::Files, |_| self.files(&dir, order, state))?;
@@ -172,8 +124,41 @@ impl Within<'_> {
         self.recover(&dir, order, recover, &mut begun)?;
         course.step(&Step::Factors, |_| Ok(((), self.factors(&dir, order, &mut begun)?)))?;
         course.step(&Step::Generation, |_| Ok(((), self.generation(&dir)?)))?;
-        let (code, name) = course.step(&Step::Sheet, |_| Ok((self.sheet(order, &begun)?, true)))?;
-        Ok((begun, code, name))
+        // Where nobody is asked it may be started again and again from the stick: the code that was noted once stays the right one.
+        let on_stick = |name: &String| self.installer.stick.data.join(name).exists();
+        if begun.told && !order.asked && begun.sheet.as_ref().is_some_and(on_stick) {
+            for step in [Step::Sheet, Step::Receipt] {
+                course.step(&step, |_| Ok(((), false)))?;
+            }
+            return Ok(order.wipe_secrets);
+        }
+        let (code, sheet) = course.step(&Step::Sheet, |_| Ok((self.sheet(&dir, order, &mut begun)?, true)))?;
+        let done = course.done.clone();
+        let write = || self.installer.receipt(looked, self.wanted, self.recorder, order, copied, &begun, done);
+        let receipt = course.step(&Step::Receipt, |_| Ok((write()?, true)))?;
+        let wipe = course.tell.told(&Told { code: &code, sheet: &sheet, receipt: &receipt })?;
+        begun.told = true;
+        begun.write(&RealFiles, &dir)?;
+        Ok(wipe)
+    }
+
+    /// Writes the recovery sheet, and on the next ones over those that this very installation has written, never over another one's. The disk
+    /// does not start until it is known what opens it.
+    fn sheet(&self, dir: &Path, order: &Order, begun: &mut Begun) -> anyhow::Result<(SheetCode, String)> {
+        let installer = self.installer;
+        if begun.told {
+            begun.told = false;
+            begun.write(&RealFiles, dir)?;
+            installer.stop(self.disk)?;
+        }
+        let name = match &begun.sheet {
+            Some(name) => name.clone(),
+            None => installer.free_name(&format!("recovery-{}-{}", order.recorder, stamp(begun.at)), "html"),
+        };
+        begun.sheet = Some(name.clone());
+        begun.write(&RealFiles, dir)?;
+        let code = installer.sheet(&name, self.wanted, order, begun)?;
+        Ok((code, name))
     }
 
     fn machine(&self, dir: &Path) -> Machine<'_> {
@@ -361,24 +346,6 @@ impl Within<'_> {
     fn tell(&self, dir: &Path) -> anyhow::Result<()> {
         let change = in_force::Change { by: BY.to_owned(), at: self.installer.clock.wall() };
         in_force::tell(&RealFiles, dir, &Paths::new(dir).ledger_spool(), change)
-    }
-
-    fn sheet(&self, order: &Order, begun: &Begun) -> anyhow::Result<(SheetCode, String)> {
-        let code = match &order.sheet_code {
-            Some(code) => code.clone(),
-            None => SheetCode::make()?,
-        };
-        let at = shown(self.installer.clock.wall(), self.wanted);
-        let heading = sheet::Heading {
-            site: self.wanted.site.name(),
-            recorder: order.recorder.as_str(),
-            at: &at,
-            disk: &order.system,
-        };
-        let page = sheet::page(heading, &sheet::rows(begun, order.lang), &code, order.lang)?;
-        let name = format!("recovery-{}.html", order.recorder);
-        self.installer.onto_stick(&name, page.as_bytes())?;
-        Ok((code, name))
     }
 }
 

@@ -5,33 +5,32 @@
 //!
 //! - the partition table says by the identity of the state's partition with which token it was begun;
 //! - what must not be lost, the keys, lies on the state partition before anything depends on it ([`crate::install::Begun`]);
+//! - what opens the recovery sheet has been written down before the disk starts, which removes those keys;
 //! - a disk for footage is a volume when its seal is written, and none before;
-//! - the disk starts when the last file on the EFI partition has its name, which is after all else.
+//! - the disk starts when the last file on the EFI partition has its name;
+//! - secrets go from the stick after all else.
 
 mod begin;
 mod carry;
 mod end;
+mod lock;
+mod papers;
 mod session;
 mod start;
 mod stick;
 
-use std::{
-    fs::{File, OpenOptions},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 pub use end::{is_in, leave, stay_in_memory, wipe};
-use nix::{
-    fcntl::{Flock, FlockArg},
-    unistd::{Group, User},
-};
+pub use lock::Lock;
+use nix::unistd::{Group, User};
 pub use session::{Desk, Ended, Hands, Papers, Session};
 pub use stick::{MountedStick, Stick, find};
 
 use super::{disks::Machine, planning::Wanted};
 use crate::{
-    install::{self, Order, Receipt, SheetCode, Step, View},
+    install::{self, Order, SheetCode, Step, View},
     inventory::{self, Parted, Survey},
     plan::{self, Held, Input, Measured, Plan, Refused},
     site::{Recorder, Unlock},
@@ -74,6 +73,23 @@ pub trait Tell {
     fn copied(&mut self, done: u64, all: u64);
     /// It has ended, and has changed something or found it done.
     fn ended(&mut self, step: &Step, changed: bool);
+    /// Sheet and receipt are on the stick, and the disk does not start yet: shows the code, and hears that it was written down. Gives
+    /// whether the secrets are to go from the stick.
+    ///
+    /// # Errors
+    /// If nobody says so.
+    fn told(&mut self, told: &Told<'_>) -> anyhow::Result<bool>;
+}
+
+/// What is told before the disk starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The code that opens the recovery sheet, to be shown once.
+    pub code: &'a SheetCode,
+    /// The sheet's name on the stick.
+    pub sheet: &'a str,
+    /// The receipt's name on the stick.
+    pub receipt: &'a str,
 }
 
 /// What installs.
@@ -89,7 +105,7 @@ pub struct Installer<'a> {
     /// The boot loader.
     pub loader: PathBuf,
     /// Who has this lock installs.
-    pub lock: PathBuf,
+    pub lock: Lock,
     /// See [`Accounts`].
     pub accounts: Accounts,
 }
@@ -126,22 +142,31 @@ pub enum Refusal {
         /// The disk.
         by_id: String,
     },
+    /// Another disk has a system of ours too.
+    #[error(
+        "disk {name} ({model}, {serial}) has a system of custodian too: with two of them in it the machine does not start"
+    )]
+    Second {
+        /// Its kernel name.
+        name: String,
+        /// Its model.
+        model: String,
+        /// Its serial number.
+        serial: String,
+    },
+    /// The key for each day would be on a stick, and another one has the name too.
+    #[error("disk {0} has a file system that is named CUSTODIAN too")]
+    TwoSticks(String),
     /// What was begun on the disk cannot be opened.
     #[error("the state that was begun on disk {0} cannot be opened")]
     Locked(String),
 }
 
 /// What was done.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    /// The receipt.
-    pub receipt: Receipt,
-    /// The code that opens the recovery sheet, to be shown once, and the name of its file on the stick.
-    pub code: SheetCode,
-    /// The sheet's name on the stick.
-    pub sheet: String,
-    /// The receipt's name on the stick.
-    pub receipt_file: String,
+    /// The machine started from its disk before already.
+    pub before: bool,
 }
 
 impl Installer<'_> {
@@ -169,13 +194,6 @@ impl Installer<'_> {
         }
         let inventory = install::seen_as(&looked.survey.inventory, view);
         Ok(make_plan(wanted, recorder, &inventory).map_err(|e| Refusal::Plan(Box::new(e)))?)
-    }
-
-    /// Only one at a time, whichever console it is at.
-    fn alone(&self) -> anyhow::Result<Flock<File>> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.lock);
-        let file = file.with_context(|| self.lock.display().to_string())?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| Refusal::Busy.into())
     }
 
     fn state_dir(at: &Path) -> PathBuf {

@@ -21,17 +21,36 @@ const LOADER: &str = "timeout 0\neditor no\n";
 const FALLBACK: &str = "EFI/BOOT/BOOTX64.EFI";
 const OPTIONS: &str = "nodev,nosuid,noexec";
 
+/// What starts, in memory: it is written when a person has taken their time.
+pub(super) struct Boot {
+    uki: Vec<u8>,
+    loader: Vec<u8>,
+    /// SHA-256 of the first.
+    pub hash: Hash,
+}
+
 impl Installer<'_> {
-    /// Makes the disk start. Gives the SHA-256 of what starts, and whether something was changed.
-    pub(super) fn start(&self, disk: &LaidDisk) -> anyhow::Result<(Hash, bool)> {
-        let uki = fs::read(&self.stick.uki).with_context(|| self.stick.uki.display().to_string())?;
-        let loader = fs::read(&self.loader).with_context(|| self.loader.display().to_string())?;
+    pub(super) fn boot(&self) -> anyhow::Result<Boot> {
+        let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
+        let (uki, loader) = (read(&self.stick.uki)?, read(&self.loader)?);
         let hash = Hash(Sha256::digest(&uki).into());
+        Ok(Boot { uki, loader, hash })
+    }
+
+    /// Takes away what makes the disk start.
+    pub(super) fn stop(&self, disk: &LaidDisk) -> anyhow::Result<()> {
+        disks::format_esp(self.machine.commands, disk)?;
+        let esp = disk.esp();
+        File::open(&esp).and_then(|file| file.sync_all()).with_context(|| esp.display().to_string())
+    }
+
+    /// Makes the disk start. Whether something was changed.
+    pub(super) fn start(&self, disk: &LaidDisk, boot: &Boot) -> anyhow::Result<bool> {
         let name = format!("EFI/Linux/custodian_{}.efi", self.version);
         let files: [(&str, &[u8]); 3] =
-            [(FALLBACK, &loader), ("loader/loader.conf", LOADER.as_bytes()), (name.as_str(), &uki)];
+            [(FALLBACK, &boot.loader), ("loader/loader.conf", LOADER.as_bytes()), (name.as_str(), &boot.uki)];
         if self.starts(disk, &files).unwrap_or(false) {
-            return Ok((hash, false));
+            return Ok(false);
         }
         disks::format_esp(self.machine.commands, disk)?;
         let device = disk.esp().display().to_string();
@@ -49,7 +68,7 @@ impl Installer<'_> {
             self.starts(disk, &files)?,
             "the EFI partition gives back something else than was written to it"
         );
-        Ok((hash, true))
+        Ok(true)
     }
 
     /// Whether all of the files are there. It is mounted anew, so that the disk answers and not the memory.

@@ -5,12 +5,13 @@
 //! devices only this one, and a limit on time and memory. Each command is one unit, and ends with it.
 
 mod busless;
+mod copy;
 mod find;
 mod wipe;
 
 use std::{io, time::Duration};
 
-pub use self::find::Pause;
+pub use self::{copy::Tell, find::Pause};
 use crate::sys::{Commands, Output};
 
 /// What a stick's partition, or its file system, must be called.
@@ -59,6 +60,21 @@ pub enum StickError {
     /// A program that this needs does not run.
     #[error("{0}")]
     Program(String),
+    /// A file that another one names is not there.
+    #[error("there is no {0} on the stick")]
+    Lacks(String),
+    /// It is longer than it may be.
+    #[error("{0} is longer than it may be")]
+    Longer(String),
+    /// There is no update directory.
+    #[error("there is no folder update with a SHA256SUMS in it on the stick")]
+    NoUpdate,
+    /// The disk of this machine does not take it.
+    #[error("it cannot be written here: {0}")]
+    Here(String),
+    /// The person has left.
+    #[error("it was broken off")]
+    Left,
 }
 
 /// A stick that was let in. It is kept out again when this is dropped.
@@ -125,9 +141,14 @@ impl<'a> Stick<'a> {
         }
     }
 
+    /// Of all devices only this one.
+    fn allowed(&self, access: Access) -> String {
+        format!("--property=DeviceAllow={} {}", self.device, access.letters())
+    }
+
     /// Runs a program of mtools that can do nothing but this.
     fn run(&self, access: Access, command: &[&str], input: &[u8]) -> io::Result<Output> {
-        let device = format!("--property=DeviceAllow={} {}", self.device, access.letters());
+        let device = self.allowed(access);
         let args: Vec<&str> =
             SANDBOX.iter().copied().chain([device.as_str(), "--"]).chain(command.iter().copied()).collect();
         self.commands.run("systemd-run", &args, input, LIMIT)

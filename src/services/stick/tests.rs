@@ -148,3 +148,38 @@ fn a_full_stick_is_no_receipt() {
     assert_eq!(write(full).0, Err(StickError::Written("Disk full".into())));
     assert!(matches!(write(|_| Ok(complained("read-only"))).0, Err(StickError::Written(_))));
 }
+
+#[test]
+fn a_large_file_is_copied_within_its_bounds_and_by_the_same_cage() {
+    let ours = part("sdb1", "CUSTODIAN", "vfat");
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("copied");
+    let copy = |answer: fn(&[&str]) -> io::Result<Output>, most: u64, goes_on: bool| {
+        let _ = std::fs::remove_file(&to);
+        let machine = Machine { answer, ..machine(STICK, &ours) };
+        machine.act(|stick| stick.copy("update/x.raw", &to, most, &mut |_| goes_on))
+    };
+    let bytes = |_: &[&str]| Ok(printed("version".as_bytes()));
+    let (copied, asked) = copy(bytes, 7, true);
+    let hash = crate::types::merkle::Hash(<sha2::Sha256 as sha2::Digest>::digest("version").into());
+    assert_eq!((copied, std::fs::read(&to).unwrap()), (Ok(hash), b"version".to_vec()));
+    let run = asked.iter().find(|a| a.starts_with("systemd-run")).unwrap();
+    let end =
+        " --property=RuntimeMaxSec=3h --property=DeviceAllow=/dev/sdb1 r -- mcopy -n -i /dev/sdb1 ::update/x.raw -";
+    assert!(run.ends_with(end) && run.contains("--property=DynamicUser=yes "), "{run}");
+    assert_eq!(asked.last().map(String::as_str), Some("usbguard block-device 7"));
+    let name = || "update/x.raw".to_owned();
+    assert_eq!(copy(bytes, 6, true).0, Err(StickError::Longer(name())));
+    assert_eq!(copy(bytes, 7, false).0, Err(StickError::Left));
+    let fails = |answer| copy(answer, 7, true).0;
+    assert_eq!(fails(|_| Ok(complained("File \"::update/x.raw\" not found"))), Err(StickError::Lacks(name())));
+    assert_eq!(fails(|_| Ok(complained("init :: non DOS media"))), Err(StickError::NotFat("–".into())));
+    assert!(matches!(fails(|_| Ok(complained("plain_io: Input/output error"))), Err(StickError::Gone(_))));
+    assert!(matches!(fails(|_| Err(io::ErrorKind::TimedOut.into())), Err(StickError::Gone(_))));
+    assert!(matches!(fails(|_| Ok(Output { code: Some(203), ..Output::default() })), Err(StickError::Program(_))));
+    // Nothing that lies there is written over.
+    std::fs::write(&to, "mine").unwrap();
+    let machine = Machine { answer: bytes, ..machine(STICK, &ours) };
+    let (copied, _) = machine.act(|stick| stick.copy("update/x.raw", &to, 7, &mut |_| true));
+    assert!(matches!(copied, Err(StickError::Here(_))) && std::fs::read(&to).unwrap() == b"mine");
+}

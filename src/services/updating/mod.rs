@@ -30,8 +30,11 @@ use crate::{
     },
 };
 
+mod fetching;
 #[cfg(test)]
 mod tests;
+
+pub use fetching::{OnStick, Tell, fetch_from_stick, fetch_now, fetched_so_far, server};
 
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-update";
@@ -72,11 +75,25 @@ fn lock(paths: &Paths) -> PathBuf {
     paths.updates().join("lock")
 }
 
+/// Whether somebody is at work on this machine's updates.
+pub fn is_busy(state: &Path) -> bool {
+    let paths = Paths::new(state);
+    paths.updates().is_dir() && Lock::take(&lock(&paths), "").is_err()
+}
+
 /// Does something with this machine's updates; one at a time.
 ///
 /// # Errors
 /// If this is not root or somebody else is at it; else what `act` says.
 pub fn act<T>(state: &Path, act: impl FnOnce(&Updates<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    act_by(&RealCommands, state, act)
+}
+
+fn act_by<T>(
+    commands: &dyn Commands,
+    state: &Path,
+    act: impl FnOnce(&Updates<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     anyhow::ensure!(
         state != Path::new(STATE) || geteuid().is_root(),
         "only root may update this machine: nothing was changed"
@@ -88,7 +105,7 @@ pub fn act<T>(state: &Path, act: impl FnOnce(&Updates<'_>) -> anyhow::Result<T>)
     let _lock = Lock::take(&lock(&paths), "another command is at work on an update")?;
     let free = |dir: &Path| RealDisk.space(dir).map(|space| space.free);
     act(&Updates {
-        machine: machine(boot()?),
+        machine: Machine { commands, ..machine(boot()?) },
         files: &RealFiles,
         clock: &RealClock,
         free: &free,
@@ -396,8 +413,7 @@ impl Watch for Proof<'_> {
 
     fn does_not_count(&self) -> bool {
         // Whoever is at work on an update has hours for it, and the machine is not to restart for that.
-        let paths = Paths::new(self.state);
-        if paths.updates().is_dir() && Lock::take(&lock(&paths), "").is_err() {
+        if is_busy(self.state) {
             return true;
         }
         let names = fs::read_dir(QUESTIONS).into_iter().flatten().flatten();

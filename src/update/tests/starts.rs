@@ -34,3 +34,51 @@ fn a_version_that_the_loader_does_not_start_is_restarted_for_once() {
     *world.boot.lock().unwrap() += 1;
     assert_eq!(not_started(&world), None);
 }
+
+/// systemd-bless-boot cannot rename the entry, or the power goes before: the next start counts again, and is proven again.
+#[test]
+fn a_good_version_that_still_counts_proves_itself_again_and_is_said_to_be_good_once() {
+    let world = World::new("0.1.0");
+    world.publish("0.2.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.2.0").unwrap();
+    apply(&world).unwrap();
+    for _ in 0..2 {
+        world.restart(|_| true);
+        world.with(|u| u.good()).unwrap();
+        assert_eq!(look(&world).1, Seen::Nothing);
+    }
+    assert!(world.entries().contains(&"custodian_0.2.0+1-2.efi".to_owned()), "{:?}", world.entries());
+    world.restart(|_| true);
+    world.with(|u| u.good()).unwrap();
+    world.bless();
+    world.restart(|_| true);
+    assert_eq!(world.running(), "0.2.0");
+    assert_eq!(world.told(), ["consented", "applied", "good"]);
+}
+
+/// Somebody starts a version that has failed, past custodian: the loader counts that start, too.
+#[test]
+fn one_that_failed_and_is_started_by_hand_stays_refused() {
+    let world = World::new("0.1.0");
+    world.publish("0.2.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.2.0").unwrap();
+    apply(&world).unwrap();
+    world.restart(|v| v != "0.2.0");
+    assert_eq!(look(&world).1, Seen::FellBack);
+    assert!(world.restart_with(&version("0.2.0")));
+    assert_eq!((world.running(), world.with(|u| u.machine.trial())), ("0.2.0".to_owned(), Trial::Counted));
+    world.with(|u| u.good()).unwrap();
+    let (state, seen) = look(&world);
+    assert_eq!((seen, state.fell_back(), &state.good), (Seen::Nothing, Some(&version("0.2.0")), &None));
+    assert_eq!(world.told(), ["consented", "applied", "fell-back"]);
+    // Nor is the version that is good written over meanwhile.
+    world.publish("0.3.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.3.0").unwrap();
+    assert!(matches!(apply(&world), Err(UpdateError::OnTrial { .. })));
+    assert!(world.entries().contains(&"custodian_0.1.0.efi".to_owned()), "{:?}", world.entries());
+    world.restart(|_| true);
+    assert_eq!(world.running(), "0.1.0");
+}

@@ -77,7 +77,11 @@ fn an_update_comes_and_one_that_does_not_come_up_goes_by_itself() {
     assert_eq!(vm.count_lines("not syncing"), 3, "times that it was tried");
     wait_until_well(&mut vm);
     wait_until_recording(&mut vm, &CAMERAS);
-    let now = status(&mut vm);
+    // It is seen by who looks every ten minutes, two minutes after the start for the first time.
+    let now = vm.wait("the machine to say what fell back", 400, |vm| {
+        let status = status(vm);
+        status.fell_back.is_some().then_some(status)
+    });
     assert_eq!((now.running.as_deref(), now.on_probation), (Some(&*second), false));
     assert_eq!(now.refused, [(third.clone(), "fell-back".to_owned())]);
     assert_eq!(now.fell_back.as_deref(), Some(&*third));

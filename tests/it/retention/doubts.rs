@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::fs::PermissionsExt as _,
+    process::Command,
     sync::atomic::{AtomicI64, Ordering},
 };
 
@@ -125,7 +126,8 @@ fn a_person_at_the_console_says_that_the_clock_is_right() {
         fs::write(bin.join(program), "#!/bin/sh\nexit 1\n").unwrap();
         fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let mut person = Person::sits_down(&site.path("state"), &site.path("units"), &bin, Lang::En);
+    let console = Command::new(env!("CARGO_BIN_EXE_custodian"));
+    let mut person = Person::sits_down(console, &site.path("state"), &site.path("units"), &bin, Lang::En);
     person.sees(&person.t("key_t"));
     person.types("t");
     person.sees(&person.first_words("clock_waits"));

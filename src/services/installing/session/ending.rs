@@ -11,9 +11,6 @@ use crate::{
     site::Unlock,
 };
 
-/// Where nobody is asked, nobody may be there to pull the stick.
-const SOON: Duration = Duration::from_mins(2);
-
 impl Session<'_> {
     pub(super) fn failed(&mut self, e: &anyhow::Error, begun: bool) -> Ended {
         // These come before anything is written.
@@ -23,6 +20,11 @@ impl Session<'_> {
             (Some(Refusal::NotBegun { volume, by_id }), _) => {
                 Some(t(self.lang, "install.not_begun", &[("volume", volume.as_str()), ("disk", by_id)]))
             }
+            (Some(Refusal::Second { name, model, serial }), _) => {
+                let disk = [("name", name.as_str()), ("model", model), ("serial", serial)];
+                Some(t(self.lang, "install.second", &disk))
+            }
+            (Some(Refusal::TwoSticks(disk)), _) => Some(t(self.lang, "install.two_sticks", &[("disk", disk)])),
             (Some(Refusal::Busy), _) => Some(t(self.lang, "install.busy", &[])),
             (_, Some(why)) => Some(text::unfit(self.lang, why)),
             _ => None,
@@ -41,22 +43,17 @@ impl Session<'_> {
         Ended::Failed
     }
 
-    pub(super) fn finished(&mut self, done: &Done, order: &Order, unlock: Unlock) -> Ended {
+    pub(super) fn finished(&mut self, done: Done, order: &Order, unlock: Unlock) -> Ended {
         self.say("finished", &[]);
-        self.say("receipt_is", &[("file", &done.receipt_file)]);
         if unlock == Unlock::UsbKey {
             self.say("key_is", &[]);
         }
-        // Who has chosen the code knows it.
-        if order.sheet_code.is_some() {
+        // Where nobody is asked nobody pulls the stick, and it has its use for the first start only: from the second on it would install again and again.
+        let stays = done.before && order.then == Then::Reboot;
+        if !order.asked && !stays {
             return Ended::Done { then: order.then, wait: Duration::ZERO };
         }
-        self.say("sheet_is", &[("file", &done.sheet), ("code", &done.code.reveal())]);
         self.say(if order.then == Then::Reboot { "pull" } else { "pull_off" }, &[]);
-        if order.asked {
-            return Ended::Done { then: order.then, wait: Duration::MAX };
-        }
-        self.say("pull_soon", &[]);
-        Ended::Done { then: order.then, wait: SOON }
+        Ended::Done { then: order.then, wait: Duration::MAX }
     }
 }

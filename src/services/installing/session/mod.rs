@@ -9,7 +9,7 @@ use std::{io, time::Duration};
 use self::show::Shown;
 use super::{Done, Installer, Looked, Refusal, Tell, is_in};
 use crate::{
-    disks::{self, RecoveryKey},
+    disks::{self, RecoveryKey, Secret},
     factors::PinError,
     install::{self, FootageState, Order, Question, Questions, Then, View, Wrong, file, text},
     lang::t,
@@ -30,6 +30,8 @@ pub trait Desk {
     fn ask(&mut self, prompt: &str) -> io::Result<Option<String>>;
     /// Shows how far a copy is.
     fn copied(&mut self, done: u64, all: u64);
+    /// Gives people some time to read.
+    fn wait(&mut self, how_long: Duration);
 }
 
 /// What is done to the machine.
@@ -58,6 +60,8 @@ pub trait Hands {
     /// # Errors
     /// If that cannot be tried.
     fn fits(&self, looked: &Looked, site: &Site, volume: &Recover, key: &RecoveryKey) -> anyhow::Result<bool>;
+    /// See [`Installer::left_secrets`].
+    fn left_secrets(&self, site: &Site, text: &str, passphrase: Option<&Secret>) -> Option<String>;
     /// See [`Installer::carry_out`].
     ///
     /// # Errors
@@ -92,6 +96,9 @@ impl Hands for Installer<'_> {
     fn fits(&self, looked: &Looked, site: &Site, volume: &Recover, key: &RecoveryKey) -> anyhow::Result<bool> {
         let locked = disks::locked(&looked.survey, &volume.disk, site.id(), &volume.volume);
         Ok(locked.map_or(Ok(false), |disk| disk.fits(self.machine.commands, key))?)
+    }
+    fn left_secrets(&self, site: &Site, text: &str, passphrase: Option<&Secret>) -> Option<String> {
+        Installer::left_secrets(self, site, text, passphrase)
     }
     fn carry_out(
         &self,
@@ -201,7 +208,7 @@ impl<'a> Session<'a> {
         }
         let version = self.hands.version().to_owned();
         self.say("title", &[("version", &version)]);
-        let wanted = self.site(papers)?;
+        let wanted = self.site(papers, file.as_ref().and_then(|f| f.passphrase.as_ref()))?;
         // What is written is for the school; what is shown may be English because this screen has no other letters.
         let written = match &file {
             Some(file) => file.language.unwrap_or(wanted.site.language()),
@@ -263,7 +270,7 @@ impl<'a> Session<'a> {
     }
 
     /// Site and secrets, or all that is wrong with them.
-    fn site(&mut self, papers: &Papers) -> Answer<Wanted> {
+    fn site(&mut self, papers: &Papers, passphrase: Option<&Secret>) -> Answer<Wanted> {
         let Some(bytes) = &papers.site else { return self.refuse("no_site", &[]) };
         let text = self.utf8("site.toml", bytes)?;
         let secrets = match &papers.secrets {
@@ -272,6 +279,10 @@ impl<'a> Session<'a> {
         };
         let mut wrong: Vec<Errors> = Vec::new();
         let site = site::parse(&text, "site.toml").map_err(|e| wrong.push(e)).ok();
+        // They may have gone from the stick already.
+        let wanting = secrets.is_none() && site.as_ref().is_some_and(|site| Secrets::default().cover(site).is_err());
+        let left = site.as_ref().filter(|_| wanting).and_then(|s| self.hands.left_secrets(s, &text, passphrase));
+        let secrets = secrets.or(left);
         let read = secrets.as_deref().map_or(Ok(Secrets::default()), |s| site::secrets::parse(s, "secrets.toml"));
         let read = read.map_err(|e| wrong.push(e)).ok();
         if let Some((site, read)) = site.as_ref().zip(read.as_ref()) {
@@ -377,7 +388,6 @@ impl<'a> Session<'a> {
                 Err(Wrong::Pin(PinError::Simple)) => self.say("simple_pin", &[]),
                 Err(Wrong::Pin(PinError::Malformed)) => self.say("wrong_pin", &[]),
                 Err(Wrong::Passphrase) => self.say("wrong_passphrase", &[]),
-                Err(Wrong::YesNo) => self.say("wrong_choice", &[]),
             }
         }
         match questions.order(written) {
@@ -386,7 +396,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn prompt(&mut self, question: Question, view: &View) -> String {
+    fn prompt(&self, question: Question, view: &View) -> String {
         let (key, volumes) = match question {
             Question::System => ("ask_system", String::new()),
             Question::Footage => {
@@ -395,10 +405,6 @@ impl<'a> Session<'a> {
             }
             Question::Pin => ("ask_pin", String::new()),
             Question::PinAndPassphrase => ("ask_pin_passphrase", String::new()),
-            Question::Wipe => {
-                self.say("ask_wipe", &[]);
-                ("ask_yes", String::new())
-            }
         };
         t(self.lang, &format!("install.{key}"), &[("volumes", &volumes)])
     }
@@ -408,6 +414,9 @@ impl<'a> Session<'a> {
         let prompt = t(self.lang, "install.ask_recovery", &values);
         loop {
             let line = self.ask(&prompt)?;
+            if line.is_empty() {
+                return self.refuse("no_recovery", &values);
+            }
             let fits = line.parse().ok().map(|key| (self.hands.fits(looked, site, volume, &key), key));
             match fits {
                 Some((Ok(true), key)) => return Ok(key),
@@ -419,11 +428,11 @@ impl<'a> Session<'a> {
 
     fn carry_out(&mut self, wanted: &Wanted, order: &Order, keys: &[(Recover, RecoveryKey)], unlock: Unlock) -> Ended {
         self.say("begins", &[]);
-        let mut shown = Shown { desk: self.desk, lang: self.lang, begun: false };
+        let mut shown = Shown { desk: self.desk, lang: self.lang, order, begun: false };
         let done = self.hands.carry_out(wanted, order, keys, &mut shown);
         let begun = shown.begun;
         match done {
-            Ok(done) => self.finished(&done, order, unlock),
+            Ok(done) => self.finished(done, order, unlock),
             Err(e) => {
                 log::error!(CAUSE = format!("{e:#}"); "the installation did not come to its end: {e:#}");
                 self.failed(&e, begun)

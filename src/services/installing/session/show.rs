@@ -1,12 +1,14 @@
 //! What is shown before and while it is installed.
 
+use std::time::Duration;
+
 use super::{Desk, Session};
 use crate::{
-    install::{FootageState, Question, Step, View, text},
+    install::{FootageState, Order, Question, Step, View, text},
     inventory::{Content, Disk},
     lang::{secrecy, t},
     plan::{self, Plan},
-    services::installing::{Looked, Tell},
+    services::installing::{Looked, Tell, Told},
     site::Recorder,
     types::{ByteSize, Lang},
 };
@@ -66,7 +68,7 @@ impl Session<'_> {
                     }
                 }
             }
-            Question::Pin | Question::PinAndPassphrase | Question::Wipe => {}
+            Question::Pin | Question::PinAndPassphrase => {}
         }
         if !lines.is_empty() {
             self.desk.say(&format!("\n{}", lines.join("\n")));
@@ -123,20 +125,29 @@ fn disk_line(disk: &Disk, lang: Lang) -> String {
     t(lang, "install.disk_line", &values)
 }
 
+/// Where nobody is asked, nobody may be there to write the code down.
+const SOON: Duration = Duration::from_mins(2);
+
 /// The steps as lines.
 pub(super) struct Shown<'a> {
     pub(super) desk: &'a mut dyn Desk,
     pub(super) lang: Lang,
+    pub(super) order: &'a Order,
     /// Whether a step was begun: whether something may be changed.
     pub(super) begun: bool,
+}
+
+impl Shown<'_> {
+    fn say(&mut self, key: &str, values: &[(&str, &str)]) {
+        self.desk.say(&t(self.lang, &format!("install.{key}"), values));
+    }
 }
 
 impl Tell for Shown<'_> {
     fn begins(&mut self, step: &Step, n: usize, of: usize) {
         self.begun = true;
         let what = text::step(self.lang, step);
-        let values = [("n", &*n.to_string()), ("of", &of.to_string()), ("what", &what)];
-        self.desk.say(&t(self.lang, "install.step", &values));
+        self.say("step", &[("n", &n.to_string()), ("of", &of.to_string()), ("what", &what)]);
     }
     fn copied(&mut self, done: u64, all: u64) {
         self.desk.copied(done, all);
@@ -144,5 +155,31 @@ impl Tell for Shown<'_> {
     fn ended(&mut self, _: &Step, changed: bool) {
         let key = if changed { "install.done" } else { "install.was_done" };
         self.desk.say(&format!("      {}", t(self.lang, key, &[])));
+    }
+    fn told(&mut self, told: &Told<'_>) -> anyhow::Result<bool> {
+        self.say("receipt_is", &[("file", told.receipt)]);
+        let order = self.order;
+        // Who has chosen the code knows it.
+        if order.sheet_code.is_some() {
+            return Ok(order.wipe_secrets);
+        }
+        self.say("sheet_is", &[("file", told.sheet), ("code", &told.code.reveal())]);
+        if !order.asked {
+            self.say("soon", &[]);
+            self.desk.wait(SOON);
+            return Ok(order.wipe_secrets);
+        }
+        let (key, prompt) = if order.wipe_secrets { ("ask_wipe", "ask_yes") } else { ("ask_written", "ask_one") };
+        self.say(key, &[]);
+        let prompt = t(self.lang, &format!("install.{prompt}"), &[]);
+        loop {
+            let line = self.desk.ask(&prompt)?;
+            match line.as_deref().map(str::trim) {
+                Some("1") => return Ok(order.wipe_secrets),
+                Some("2") if order.wipe_secrets => return Ok(false),
+                Some(_) => self.say("wrong_choice", &[]),
+                None => anyhow::bail!("nobody says that the code was written down"),
+            }
+        }
     }
 }

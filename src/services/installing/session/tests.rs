@@ -10,11 +10,10 @@ use std::{
 
 use super::*;
 use crate::{
-    install::{Receipt, SheetCode, receipt::Copied, receipt::DiskLine},
+    install::{SheetCode, Step},
     inventory::{self, PARTITION_TYPE, Roots, SEAL},
-    services::installing::{Done, make_plan},
+    services::installing::{Done, Told, make_plan},
     sys::{FakeCommands, Output},
-    types::WallNs,
 };
 
 const SITE: &str = r#"[site]
@@ -114,14 +113,29 @@ const KEY: &str = "cccjbcbj-dcdjecej-fcfjgcgj-hchjicij-jcjjkckj-lcljncnj-rcrjtct
 struct Fake {
     fails_at: usize,
     stick: bool,
+    /// secrets.toml, where an installation that was cut short has left it.
+    left: Option<&'static str>,
+    /// What started before already.
+    before: bool,
     /// Volumes whose recovery keys are wanted.
     wants: Vec<Recover>,
     ordered: RefCell<Vec<Order>>,
+    /// Whether the secrets were to go.
+    wiped: RefCell<Vec<bool>>,
 }
 
 impl Fake {
     fn new() -> Self {
-        Self { fails_at: usize::MAX, stick: true, wants: Vec::new(), ordered: RefCell::default() }
+        let wiped = RefCell::default();
+        Self {
+            fails_at: usize::MAX,
+            stick: true,
+            left: None,
+            before: false,
+            wants: Vec::new(),
+            ordered: RefCell::default(),
+            wiped,
+        }
     }
 }
 
@@ -147,7 +161,7 @@ impl Hands for Fake {
     }
     fn carry_out(
         &self,
-        wanted: &Wanted,
+        _: &Wanted,
         order: &Order,
         keys: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
@@ -155,31 +169,22 @@ impl Hands for Fake {
         assert_eq!(keys.iter().map(|(of, _)| of.clone()).collect::<Vec<_>>(), self.wants);
         self.ordered.borrow_mut().push(order.clone());
         let steps = install::steps(order);
+        anyhow::ensure!(self.fails_at > 0, "/dev/nvme0n1 is in use");
+        let code = SheetCode::read("7k3q-0xv9-hm2c-4tda").unwrap();
         for (n, step) in steps.iter().enumerate() {
+            if *step == Step::Start {
+                let wipe = tell.told(&Told { code: &code, sheet: "recovery-a.html", receipt: "receipt-a.txt" })?;
+                self.wiped.borrow_mut().push(wipe);
+            }
             tell.begins(step, n + 1, steps.len());
             anyhow::ensure!(n < self.fails_at, "/dev/nvme0n1: Input/output error");
             tell.copied(1, 2);
             tell.ended(step, n != 1);
         }
-        let system =
-            DiskLine { by_id: order.system.clone(), model: None, serial: None, size: crate::types::ByteSize(1) };
-        let receipt = Receipt {
-            format: 1,
-            version: "1.2.3".into(),
-            site: wanted.site.id().into(),
-            school: wanted.site.name().into(),
-            site_sha256: plan::digest(&wanted.text),
-            recorder: order.recorder.clone(),
-            at: WallNs(0),
-            unlock: "none".into(),
-            system,
-            copied: Copied::default(),
-            footage: Vec::new(),
-            recovery: Vec::new(),
-            steps: Vec::new(),
-        };
-        let code = SheetCode::read("7k3q-0xv9-hm2c-4tda").unwrap();
-        Ok(Done { receipt, code, sheet: "recovery-a.html".into(), receipt_file: "receipt-a.txt".into() })
+        Ok(Done { before: self.before })
+    }
+    fn left_secrets(&self, _: &Site, _: &str, _: Option<&Secret>) -> Option<String> {
+        self.left.map(str::to_owned)
     }
     fn stick_is_in(&self) -> bool {
         self.stick
@@ -214,6 +219,9 @@ impl Desk for Person {
     fn copied(&mut self, done: u64, all: u64) {
         writeln!(self.saw, "      [{done}/{all}]").unwrap();
     }
+    fn wait(&mut self, how_long: Duration) {
+        writeln!(self.saw, "<{} s>", how_long.as_secs()).unwrap();
+    }
 }
 
 fn papers() -> Papers {
@@ -243,7 +251,8 @@ fn from_the_stick_to_recording_in_six_answers() {
         assert_eq!(person.asked, 6);
         insta::assert_snapshot!(format!("whole_{lang}"), person.saw);
         let ordered = hands.ordered.borrow();
-        assert!(ordered[0].wipe_secrets && ordered[0].system == "nvme-SSD" && ordered[0].lang == lang);
+        assert!(ordered[0].system == "nvme-SSD" && ordered[0].lang == lang);
+        assert_eq!(*hands.wiped.borrow(), [true]);
     }
 }
 
@@ -265,14 +274,12 @@ fn what_is_typed_wrongly_is_asked_again() {
             "123456",
             "29417",
             "294173",
-            "3",
-            "2",
         ];
         let mut person = Person::who_says(&lines);
         let hands = Fake { fails_at: 5, ..Fake::new() };
         assert_eq!(Session::run(&mut person, &hands, &papers(), None), Ended::Failed, "{}", person.saw);
         insta::assert_snapshot!(format!("mistakes_{lang}"), person.saw);
-        assert!(!hands.ordered.borrow()[0].wipe_secrets);
+        assert!(hands.wiped.borrow().is_empty());
     }
 }
 
@@ -316,24 +323,39 @@ fn what_cannot_be_is_refused_before_anything_is_asked_for_it() {
 #[test]
 fn who_pulls_the_stick_is_told_so() {
     let (system, footage) = codes();
-    let mut person = Person::who_says(&["1", &system, &footage, "294173", "2"]);
+    let mut person = Person::who_says(&["1", &system, &footage, "294173"]);
     let hands = Fake { fails_at: 1, stick: false, ..Fake::new() };
     assert_eq!(Session::run(&mut person, &hands, &papers(), Some(Lang::En)), Ended::Failed);
     assert!(person.saw.ends_with("the installation goes on where it was.\n"), "{}", person.saw);
     assert!(person.saw.contains("The stick was pulled."), "{}", person.saw);
     // Where English is all that can be shown, what is written is in the school's language all the same.
     assert_eq!(hands.ordered.borrow()[0].lang, Lang::Vi);
-    // Before the table there is nothing to go on with.
-    let mut person = Person::who_says(&["1", &system, &footage, "294173", "2"]);
+    // Before the first step there is nothing to go on with.
+    let mut person = Person::who_says(&["1", &system, &footage, "294173"]);
     let hands = Fake { fails_at: 0, ..Fake::new() };
-    assert_eq!(Session::run(&mut person, &hands, &papers(), Some(Lang::En)), Ended::Failed);
+    assert_eq!(Session::run(&mut person, &hands, &papers(), Some(Lang::En)), Ended::Refused);
+    assert!(person.saw.ends_with("Nothing was changed.\n"), "{}", person.saw);
+}
+
+#[test]
+fn a_disk_for_backups_is_not_the_systems() {
+    let to = "[backup]\nrecipients = [\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"]\nat = \"02:30\"\n\
+              to = [{ kind = \"disk\", disk = \"ata-TEACHER\" }]\n[recorder.a]";
+    let papers = Papers { site: Some(SITE.replace("[recorder.a]", to).into()), ..papers() };
+    for (lang, _) in LANGS {
+        let mut person = Person::who_says(&["1", "t6yk-yz10-hjzk-gs8r"]);
+        assert_eq!(Session::run(&mut person, &Fake::new(), &papers, Some(lang)), Ended::Refused, "{}", person.saw);
+        assert!(!person.saw.contains("t6yk-yz10-hjzk-gs8r  sdc"), "{}", person.saw);
+        let why = t(lang, "install.for_backups", &[]);
+        assert!(why != "install.for_backups" && person.saw.contains(&why), "{}", person.saw);
+    }
 }
 
 #[test]
 fn a_volume_that_is_kept_wants_its_recovery_key_and_a_file_has_none() {
     let (system, footage) = codes();
     let wants = || vec![Recover { volume: "a2".parse().unwrap(), disk: "ata-OLD".into() }];
-    let mut person = Person::who_says(&["1", &system, &footage, "294173", "2", "x", &KEY.replace('c', "v"), KEY]);
+    let mut person = Person::who_says(&["1", &system, &footage, "294173", "x", &KEY.replace('c', "v"), KEY, "2"]);
     let hands = Fake { wants: wants(), ..Fake::new() };
     let ended = Session::run(&mut person, &hands, &papers(), Some(Lang::En));
     assert_eq!(ended, Ended::Done { then: Then::Reboot, wait: Duration::MAX }, "{}", person.saw);
@@ -348,4 +370,68 @@ fn a_volume_that_is_kept_wants_its_recovery_key_and_a_file_has_none() {
     assert_eq!(Session::run(&mut person, &hands, &papers, Some(Lang::En)), Ended::Refused, "{}", person.saw);
     assert!(person.saw.contains("install without it, with the recovery key at hand"), "{}", person.saw);
     assert!(hands.ordered.borrow().is_empty());
+}
+
+/// Where the code of the sheet is shown, nothing starts and no password goes before somebody has said that it is written down.
+#[test]
+fn the_code_is_written_down_before_the_disk_starts() {
+    let (system, footage) = codes();
+    let said = |answers: &[&str], secrets: bool| {
+        let mut person = Person::who_says(&[&["1", &*system, &footage, "294173"], answers].concat());
+        let papers = Papers { secrets: Some(SECRETS.into()).filter(|_| secrets), ..papers() };
+        let hands = Fake { left: Some(SECRETS), ..Fake::new() };
+        let ended = Session::run(&mut person, &hands, &papers, Some(Lang::En));
+        (ended, hands.wiped.take(), person.saw)
+    };
+    let done = Ended::Done { then: Then::Reboot, wait: Duration::MAX };
+    assert_eq!(said(&["", "3", "yes", "2"], true).0, done);
+    assert_eq!(said(&["2"], true).1, [false]);
+    assert_eq!(said(&["1"], true).1, [true]);
+    // Nobody answers: what was begun is gone on with next time, with another code.
+    let (ended, wiped, saw) = said(&[], true);
+    assert_eq!((ended, wiped), (Ended::Failed, vec![]), "{saw}");
+    assert!(!saw.contains("make the machine start from its disk"), "{saw}");
+    // They have gone from the stick already, and are where the first attempt has left them.
+    let (ended, wiped, saw) = said(&["2", "1"], false);
+    assert_eq!((ended, wiped), (done, vec![false]), "{saw}");
+    assert!(saw.contains("type 1"), "{saw}");
+}
+
+#[test]
+fn where_nobody_is_asked_the_code_is_shown_before_the_disk_starts_and_a_stick_that_stays_in_installs_once() {
+    let (system, footage) = codes();
+    let run = |more: &str, before: bool| {
+        let install = format!(
+            "recorder = \"a\"\npin = \"294173\"\n{more}\n[system]\nserial = \"S4EV\"\ntoken = \"{system}\"\n\
+             [[footage]]\nserial = \"5QJ0A1CD\"\ntoken = \"{footage}\"\n"
+        );
+        let papers = Papers { install: Some(install.into()), ..papers() };
+        let (mut person, hands) = (Person::default(), Fake { before, ..Fake::new() });
+        let ended = Session::run(&mut person, &hands, &papers, Some(Lang::En));
+        (ended, hands.wiped.take(), person.saw)
+    };
+    let ended = |then, wait| Ended::Done { then, wait };
+    let (how, _, saw) = run("", false);
+    assert_eq!(how, ended(Then::Reboot, Duration::ZERO), "{saw}");
+    let at = |what: &str| saw.find(what).unwrap_or_else(|| panic!("{what}: {saw}"));
+    assert!(at("7k3q-0xv9") < at("<120 s>") && at("<120 s>") < at("make the machine start from its disk"), "{saw}");
+    let chosen = "sheet_code = \"etjx-5zwc-n8fr-6g4d\"\nwipe_secrets = true";
+    let (how, wiped, saw) = run(chosen, false);
+    assert_eq!((how, wiped), (ended(Then::Reboot, Duration::ZERO), vec![true]), "{saw}");
+    assert!(!saw.contains("<120 s>") && !saw.contains("7k3q"), "{saw}");
+    // All was done before: started again it would only be done once more.
+    assert_eq!(run(chosen, true).0, ended(Then::Reboot, Duration::MAX));
+    assert_eq!(run("then = \"poweroff\"", true).0, ended(Then::Poweroff, Duration::ZERO));
+}
+
+#[test]
+fn who_has_no_recovery_key_can_leave() {
+    let (system, footage) = codes();
+    for (lang, _) in LANGS {
+        let mut person = Person::who_says(&["1", &system, &footage, "294173", "x", ""]);
+        let wants = vec![Recover { volume: "a2".parse().unwrap(), disk: "ata-OLD".into() }];
+        let hands = Fake { wants, ..Fake::new() };
+        assert_eq!(Session::run(&mut person, &hands, &papers(), Some(lang)), Ended::Refused, "{}", person.saw);
+        assert!(person.saw.contains("custodian disk erase") && hands.ordered.borrow().is_empty(), "{}", person.saw);
+    }
 }
