@@ -1,4 +1,8 @@
 //! Versions that are brought from a stick: a machine in memory, sticks that are pulled out, power that fails.
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a type with a lifetime is no such function"
+)]
 
 use std::{
     cell::Cell,

@@ -141,8 +141,7 @@ pub fn known(state: &Path) -> anyhow::Result<Known> {
     })
 }
 
-/// The version that waits for somebody. This is looked at again and again: nothing is asked that takes a program or the loader's partition, which
-/// is to be mounted while it is used and no longer.
+/// The version that waits for somebody. For a page that is drawn again and again: no program is run, and the loader's partition not mounted.
 pub fn waiting(state: &Path) -> Option<Version> {
     waits(&machine(String::new()), &Paths::new(state).updates())
 }

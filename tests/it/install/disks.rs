@@ -136,7 +136,7 @@ fn loop_a_state_that_cannot_be_read_is_made_anew_for_who_has_read_that_and_for_n
         return;
     }
     let bench = Bench::new();
-    let first = bench.install_toml();
+    let mut first = bench.install_toml();
     let (ended, said, _) = bench.run(&first, usize::MAX);
     assert_eq!(ended, DONE, "{said}");
     let part = format!("{}p6", bench.system.display());
@@ -157,7 +157,8 @@ fn loop_a_state_that_cannot_be_read_is_made_anew_for_who_has_read_that_and_for_n
         assert_eq!(ended, Ended::Refused, "{n}: {said}");
         assert!(said.contains("cannot open what it has left"), "{n}: {said}");
         assert!(changes.iter().all(|c| c.starts_with("mount ")), "{n}: {changes:#?}");
-        let (ended, said, _) = bench.run(&bench.install_toml(), usize::MAX);
+        first = bench.install_toml();
+        let (ended, said, _) = bench.run(&first, usize::MAX);
         assert_eq!(ended, DONE, "{n}: {said}");
         assert!(bench.within(6, |var| var.join("lib/custodian/install.json").exists()), "{n}");
     }
