@@ -207,7 +207,7 @@ fn troubles(model: &Model, lang: Lang, columns: usize) -> Vec<Vec<Line>> {
 
 /// The keys that can be pressed here: what can be done, and below it the languages.
 fn keys(lang: Lang, columns: usize) -> Vec<Line> {
-    let does = ["a", "d", "k", "u", "p"].map(|key| (key.to_owned(), t(lang, &format!("console.key_{key}"), &[])));
+    let does = ["a", "d", "k", "u", "t", "p"].map(|key| (key.to_owned(), t(lang, &format!("console.key_{key}"), &[])));
     let languages = Lang::ALL.iter().enumerate().map(|(n, lang)| ((n + 1).to_string(), t(*lang, "lang.name", &[])));
     [in_rows(does.into_iter(), columns), in_rows(languages, columns)].concat()
 }

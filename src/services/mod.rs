@@ -2,6 +2,7 @@
 
 pub mod applying;
 pub mod backup;
+pub mod clock;
 pub mod console;
 pub mod demo;
 pub mod diagnose;

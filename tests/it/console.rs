@@ -23,6 +23,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
+mod clock;
 mod updates;
 
 const PIN: &str = "294173";
@@ -216,7 +217,20 @@ impl Machine {
         );
         play("udevadm", "");
         play("systemd-run", "while [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"");
-        play("systemctl", &format!("case $1 in\npoweroff) echo \"$@\" >> {dir}/systemctl.log;;\n*) exit 1;;\nesac"));
+        play(
+            "systemctl",
+            &format!(
+                "case \"$1 $2\" in\n'poweroff ') echo \"$@\" >> {dir}/systemctl.log;;\n\
+                 'is-active chronyd.service') [ -e {dir}/serves ];;\n\
+                 'stop chronyd.service'|'start chronyd.service') echo \"$@\" >> {dir}/clock.log;;\n*) exit 1;;\nesac"
+            ),
+        );
+        play(
+            "timedatectl",
+            &format!(
+                "case $1 in\nshow) cat {dir}/synchronised;;\nset-time) echo \"$@\" >> {dir}/clock.log;;\n*) exit 1;;\nesac"
+            ),
+        );
     }
 
     fn console(&self, lang: Lang) -> Person {
@@ -224,16 +238,8 @@ impl Machine {
     }
 
     /// The console as a command starts it.
-    fn console_by(&self, mut console: Command, lang: Lang) -> Person {
-        let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(Some(&size), None).unwrap();
-        console.args(["--lang", lang.as_str(), "console", "--state"]).arg(self.at("state"));
-        console.arg("--unit-dir").arg(self.at("units"));
-        let path = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
-        console.env("PATH", path).env("CUSTODIAN_SCREEN", "console").env("MTOOLS_SKIP_CHECK", "1");
-        let end = || Stdio::from(pty.slave.try_clone().unwrap());
-        let console = console.stdin(end()).stdout(end()).stderr(Stdio::null()).spawn().unwrap();
-        Person { console, terminal: File::from(pty.master), seen: Vec::new(), before: Vec::new(), lang }
+    fn console_by(&self, console: Command, lang: Lang) -> Person {
+        Person::sits_down(console, &self.at("state"), &self.at("units"), &self.at("bin"), lang)
     }
 
     fn log(&self, name: &str) -> String {
@@ -246,7 +252,7 @@ impl Machine {
 }
 
 /// Somebody at the terminal.
-struct Person {
+pub(crate) struct Person {
     console: Child,
     terminal: File,
     seen: Vec<u8>,
@@ -256,8 +262,27 @@ struct Person {
 }
 
 impl Person {
-    fn t(&self, key: &str) -> String {
+    /// At the console that a command starts, with these programs in front of the real ones.
+    pub(crate) fn sits_down(mut console: Command, state: &Path, units: &Path, bin: &Path, lang: Lang) -> Self {
+        let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
+        console.args(["--lang", lang.as_str(), "console", "--state"]).arg(state);
+        console.arg("--unit-dir").arg(units);
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        console.env("PATH", path).env("CUSTODIAN_SCREEN", "console").env("MTOOLS_SKIP_CHECK", "1");
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let console = console.stdin(end()).stdout(end()).stderr(Stdio::null()).spawn().unwrap();
+        Self { console, terminal: File::from(pty.master), seen: Vec::new(), before: Vec::new(), lang }
+    }
+
+    pub(crate) fn t(&self, key: &str) -> String {
         t(self.lang, &format!("console.{key}"), &[])
+    }
+
+    /// The first words of a text, which stand in one line whatever follows them.
+    pub(crate) fn first_words(&self, key: &str) -> String {
+        let text = self.t(key);
+        text.split('{').next().unwrap().chars().take(20).collect::<String>().trim().to_owned()
     }
 
     /// The page that is shown, line by line. It fits the screen.
@@ -286,7 +311,7 @@ impl Person {
     }
 
     /// Waits until the page says this.
-    fn sees(&mut self, words: &str) -> String {
+    pub(crate) fn sees(&mut self, words: &str) -> String {
         self.sees_one(&[words])
     }
 
@@ -307,7 +332,7 @@ impl Person {
         }
     }
 
-    fn types(&mut self, keys: &str) {
+    pub(crate) fn types(&mut self, keys: &str) {
         self.terminal.write_all(keys.as_bytes()).unwrap();
     }
 

@@ -1,5 +1,6 @@
 //! `custodian console`: the pages at the machine itself. There is no log-in: what changes something asks for the PIN.
 
+mod clock;
 mod dialog;
 mod fetching;
 mod keys;
@@ -122,6 +123,7 @@ impl Console<'_> {
             'd' => self.details(),
             'k' => self.keys(),
             'p' => self.power_off(),
+            't' => self.clock(),
             'u' => self.updates(),
             _ => Ok(()),
         }
