@@ -28,9 +28,12 @@ fn committed(site: &Site, volume: &str) -> Option<Committed> {
     Some(committed)
 }
 
-fn newest(site: &Site, volume: &str, camera: &CameraId) -> Option<WallNs> {
-    let committed = committed(site, volume)?;
+fn newest_of(committed: &Committed, camera: &CameraId) -> Option<WallNs> {
     committed.streams.iter().find(|s| s.camera == *camera && s.stream == StreamKind::Main).map(|s| s.newest)
+}
+
+fn newest(site: &Site, volume: &str, camera: &CameraId) -> Option<WallNs> {
+    newest_of(&committed(site, volume)?, camera)
 }
 
 /// A camera on each volume.
@@ -54,7 +57,9 @@ fn evidence_of_commits_gets_newer_while_cameras_are_recorded_and_stays_when_the_
     for (volume, camera) in &on {
         let mut seen: Vec<(WallNs, WallNs)> = Vec::new();
         wait_for("three commits", limit(40), || {
-            let (at, newest) = (committed(&site, volume)?.at, newest(&site, volume, camera)?);
+            // Of one reading: the next one may be of the next commit.
+            let committed = committed(&site, volume)?;
+            let (at, newest) = (committed.at, newest_of(&committed, camera)?);
             let now = RealClock.wall();
             assert!(newest <= at.offset(SECOND) && at <= now, "{newest} {at} {now}");
             if seen.last().is_none_or(|(before, _)| *before != at) {
