@@ -45,6 +45,16 @@ fn look(world: &World) -> (State, Seen) {
     (state, seen)
 }
 
+/// A machine on which the next version is written, with the school's consent.
+fn applied() -> World {
+    let world = World::new("0.1.0");
+    world.publish("0.2.0", "");
+    fetch(&world).unwrap();
+    consent(&world, "0.2.0").unwrap();
+    apply(&world).unwrap();
+    world
+}
+
 fn stage(world: &World) -> Option<Stage> {
     look(world).0.candidate.map(|c| c.stage)
 }
@@ -85,11 +95,7 @@ fn an_update_comes_up_and_stays() {
 
 #[test]
 fn one_that_does_not_come_up_is_remembered_and_never_offered_again_by_itself() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     world.restart(|v| v != "0.2.0");
     assert_eq!(world.running(), "0.1.0");
     let (state, seen) = look(&world);
@@ -117,11 +123,7 @@ fn one_that_does_not_come_up_is_remembered_and_never_offered_again_by_itself() {
 
 #[test]
 fn one_that_comes_up_and_is_not_good_is_tried_again_and_then_left() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     for _ in 0..3 {
         world.restart(|_| true);
         assert_eq!((stage(&world), world.running()), (Some(Stage::Trying), "0.2.0".to_owned()));
@@ -132,11 +134,7 @@ fn one_that_comes_up_and_is_not_good_is_tried_again_and_then_left() {
 
 #[test]
 fn a_loader_that_cannot_be_asked_makes_nothing_good() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     world.restart(|_| true);
     world.blind(true);
     let (state, seen) = look(&world);
@@ -285,11 +283,7 @@ fn a_person_can_refuse_until_it_runs() {
 /// The other slot may be started for once without the new version being taken for one that failed.
 #[test]
 fn the_older_slot_started_by_hand_refuses_nothing() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     // As by `bootctl set-oneshot`: another boot, of the version before, and nothing counted.
     *world.boot.lock().unwrap() += 1;
     assert_eq!((look(&world).1, stage(&world)), (Seen::Nothing, Some(Stage::Applied)));

@@ -139,11 +139,7 @@ fn cuts_while_one_that_failed_is_written_again_are_no_failures() {
 
 #[test]
 fn a_refused_version_stays_refused_until_it_is_here_again() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     world.restart(|v| v != "0.2.0");
     look(&world);
     world.lose(".efi");

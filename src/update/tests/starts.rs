@@ -5,11 +5,7 @@ use super::*;
 /// A loader that prefers another entry is not fought with.
 #[test]
 fn a_version_that_the_loader_does_not_start_is_restarted_for_once() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     let not_started = |world: &World| {
         let (state, facts, _) = world.with(|u| u.look()).unwrap();
         state.not_started(&facts).map(ToString::to_string)
@@ -38,11 +34,7 @@ fn a_version_that_the_loader_does_not_start_is_restarted_for_once() {
 /// systemd-bless-boot cannot rename the entry, or the power goes before: the next start counts again, and is proven again.
 #[test]
 fn a_good_version_that_still_counts_proves_itself_again_and_is_said_to_be_good_once() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     for _ in 0..2 {
         world.restart(|_| true);
         world.with(|u| u.good()).unwrap();
@@ -60,11 +52,7 @@ fn a_good_version_that_still_counts_proves_itself_again_and_is_said_to_be_good_o
 /// Somebody starts a version that has failed, past custodian: the loader counts that start, too.
 #[test]
 fn one_that_failed_and_is_started_by_hand_stays_refused() {
-    let world = World::new("0.1.0");
-    world.publish("0.2.0", "");
-    fetch(&world).unwrap();
-    consent(&world, "0.2.0").unwrap();
-    apply(&world).unwrap();
+    let world = applied();
     world.restart(|v| v != "0.2.0");
     assert_eq!(look(&world).1, Seen::FellBack);
     assert!(world.restart_with(&version("0.2.0")));
