@@ -135,7 +135,7 @@ fn encrypted_disks_open_by_their_keys_and_by_no_other() {
     let opens = |vm: &mut Vm, how: &str| {
         vm.ended(&format!("cryptsetup open --test-passphrase --type luks2 {how} {part}")).code == 0
     };
-    vm.run("mkdir --mode=700 /run/luks; head -c 64 /dev/urandom >/run/luks/custodian.key; printf 'một câu dài' >/run/luks/words; printf wrong-words >/run/luks/wrong");
+    vm.run("mkdir --mode=700 /run/luks; head -c 64 /dev/urandom >/run/luks/custodian.key; printf 'mot cau dai' >/run/luks/words; printf wrong-words >/run/luks/wrong");
     for (unlock, given, daily) in [
         ("passphrase", "--passphrase-file /run/luks/words", "--key-file /run/luks/words"),
         ("usb-key", "--key-file /run/luks/custodian.key", "--key-file /run/luks/custodian.key"),
