@@ -24,7 +24,7 @@ def arguments(argv):
     p.add_argument("--out", type=Path, default=target / "out", help="where the results go (%(default)s)")
     p.add_argument("--cache", type=Path, default=target / "cache", help="packages, tools, trees: kept, may be removed (%(default)s)")
     p.add_argument("--keys", type=Path, default=target / "keys", help="the vendor's keys; made there if missing (%(default)s)")
-    p.add_argument("--mirror", metavar="URL", help="of Debian, or an archive of it of some time (https://snapshot.debian.org/archive/debian/TIME/); else the one that this machine's apt is set up with")
+    p.add_argument("--mirror", metavar="URL", help="of Debian, or an archive of it of some time (https://ARCHIVE/debian/TIME/); else the one that this machine's apt is set up with")
     p.add_argument("--update-lock", action="store_true", help="take the mirror's present packages into image/packages.lock, and end")
     p.add_argument("--check", action="store_true", help="build this commit twice, in two folders, and compare every byte; with --binary: of the image alone")
     p.add_argument("--update-only", action="store_true", help="no stick: the update directory of a further version")

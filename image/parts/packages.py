@@ -15,7 +15,7 @@ HEAD = """\
 # Made by `image/build --update-lock`; `image/build` takes these and no others.
 # Debian as of {when}: what mirrors have no longer, an archive has of that time (docs/design/image.md, Rebuilding).
 """
-# An archive of all that there ever was, such as snapshot.debian.org: of Debian and its security updates at one time.
+# An archive of all that there ever was: of Debian and its security updates at one time.
 ARCHIVE = re.compile(r"(.*/)debian(/[0-9]{8}T[0-9]{6}Z)/?")
 # Debian's kernel wants something that makes an initrd. Ours is made by mkosi; a package that holds nothing says that there is one.
 DUMMY = """\
@@ -124,7 +124,7 @@ class Apt:
         raise Failed(
             "the mirror has these no longer:\n" + "\n".join(gone) + "\nEither take what the mirror has now: image/build --update-lock, read the change, "
             "commit it. Or take the very files from an archive of the time that image/packages.lock names, or of the day after: "
-            "--mirror https://snapshot.debian.org/archive/debian/TIME/"
+            "--mirror https://ARCHIVE/debian/TIME/"
         )
 
     def candidate(self, name):

@@ -231,7 +231,7 @@ fn an_archive_of_debian_is_a_mirror_too() {
     let script = "
 import tempfile
 from parts.packages import ARCHIVE, Apt, HEAD, LOCK, archives, as_of
-print(*archives('https://snapshot.debian.org/archive/debian/20261126T120000Z/'))
+print(*archives('https://archive.example/debian/20261126T120000Z/'))
 print(*archives('http://mirror.example/debian'))
 dir = Path(tempfile.mkdtemp())
 for name, date in (('a_InRelease', 'Wed, 25 Nov 2026 23:59:59 UTC'), ('b_Release', 'Thu, 26 Nov 2026 02:30:00 UTC'), ('c_Packages', 'Fri, 27 Nov 2026 00:00:00 UTC')):
@@ -244,7 +244,7 @@ print(head[0] == HEAD.split('as of ')[0], bool(ARCHIVE.fullmatch('http://x/debia
 ";
     let said = python(script);
     let lines: Vec<&str> = said.lines().collect();
-    let archive = "https://snapshot.debian.org/archive/";
+    let archive = "https://archive.example/";
     assert_eq!(lines[0], format!("{archive}debian/20261126T120000Z/ {archive}debian-security/20261126T120000Z"));
     assert_eq!(lines[1], "http://mirror.example/debian http://mirror.example/debian-security");
     assert_eq!(lines[2], "20261126T023000Z");
