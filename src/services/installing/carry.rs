@@ -32,22 +32,11 @@ use crate::{
 const BY: &str = "installer";
 
 impl Installer<'_> {
-    /// Carries an order out. `recover`: the recovery keys of volumes that are kept, see [`Self::wanted_keys`]. When it has come to its end no other
-    /// console begins, until this one has left.
+    /// Carries an order out; nobody else may be at it. `recover`: the recovery keys of volumes that are kept, see [`Self::wanted_keys`].
     ///
     /// # Errors
     /// What the first step that fails says. It can be given again.
-    pub fn carry_out(
-        &self,
-        wanted: &Wanted,
-        order: &Order,
-        recover: &[(Recover, RecoveryKey)],
-        tell: &mut dyn Tell,
-    ) -> anyhow::Result<Done> {
-        self.lock.keep(|| self.all(wanted, order, recover, tell))
-    }
-
-    fn all(
+    pub(super) fn carry_out(
         &self,
         wanted: &Wanted,
         order: &Order,

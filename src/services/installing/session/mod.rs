@@ -62,7 +62,7 @@ pub trait Hands {
     fn fits(&self, looked: &Looked, site: &Site, volume: &Recover, key: &RecoveryKey) -> anyhow::Result<bool>;
     /// See [`Installer::left_secrets`].
     fn left_secrets(&self, site: &Site, text: &str, passphrase: Option<&Secret>) -> Option<String>;
-    /// See [`Installer::carry_out`].
+    /// See [`Installer::carry_out`]. Once it has come to its end no other console begins, until this one has left.
     ///
     /// # Errors
     /// What the first step that fails says.
@@ -107,7 +107,7 @@ impl Hands for Installer<'_> {
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
-        Installer::carry_out(self, wanted, order, recover, tell)
+        self.lock.keep(|| Installer::carry_out(self, wanted, order, recover, tell))
     }
     fn stick_is_in(&self) -> bool {
         is_in(&self.machine.roots.sys, &self.stick.disk)
