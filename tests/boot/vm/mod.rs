@@ -22,15 +22,24 @@ pub use self::{
     pc::{Pc, PowerOn, SYSTEM, disks},
 };
 
+/// Between two looks at this machine.
+const PACE: Duration = Duration::from_millis(50);
+/// And into the emulated one: a command there is work that the rest of it waits for.
+const PACE_WITHIN: Duration = Duration::from_secs(1);
+
 /// Waits until `ready` has something to say. Panics after `limit`, naming what was waited for.
-pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, limit: Duration, ready: impl FnMut() -> Option<T>) -> T {
+    wait_at(PACE, what, limit, ready)
+}
+
+fn wait_at<T>(pace: Duration, what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
     let start = RealClock.monotonic().0;
     loop {
         if let Some(t) = ready() {
             return t;
         }
         assert!(RealClock.monotonic().0 - start < limit.as_nanos().try_into().unwrap(), "waited {limit:?} for {what}");
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(pace);
     }
 }
 
@@ -82,7 +91,7 @@ impl Vm {
 
     /// Waits for something of this machine. It is an error if it goes off meanwhile.
     pub fn wait<T>(&mut self, what: &str, seconds: u64, mut ready: impl FnMut(&mut Self) -> Option<T>) -> T {
-        wait_for(what, limit(seconds), || {
+        wait_at(PACE_WITHIN, what, limit(seconds), || {
             let found = ready(self);
             if found.is_none()
                 && let Some(status) = self.qemu.try_wait().unwrap()
