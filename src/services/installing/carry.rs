@@ -49,6 +49,7 @@ impl Installer<'_> {
         let judged = self.judge(&looked, order, wanted, recorder)?;
         let boot = self.boot()?;
         // A key file is made here, so this comes after all that may refuse.
+        self.whole_key(recorder, order, &judged)?;
         let unlocking = disks::unlocking(
             recorder.unlock,
             Some(&self.stick.data.join(KEY_FILE)),

@@ -160,6 +160,9 @@ pub enum Refusal {
     /// What was begun on the disk cannot be opened.
     #[error("the state that was begun on disk {0} cannot be opened")]
     Locked(String),
+    /// The key for each day would be on the stick, and what is there is none.
+    #[error("custodian.key on the stick is too short for a key")]
+    ShortKey,
 }
 
 /// What was done.
