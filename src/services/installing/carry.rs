@@ -136,11 +136,7 @@ impl Within<'_> {
     /// does not start until it is known what opens it.
     fn sheet(&self, dir: &Path, order: &Order, begun: &mut Begun) -> anyhow::Result<(SheetCode, String)> {
         let installer = self.installer;
-        if begun.told {
-            begun.told = false;
-            begun.write(&RealFiles, dir)?;
-            installer.stop(self.disk)?;
-        }
+        self.untold(dir, begun)?;
         let name = match &begun.sheet {
             Some(name) => name.clone(),
             None => installer.free_name(&format!("recovery-{}-{}", order.recorder, stamp(begun.at)), "html"),
@@ -149,6 +145,16 @@ impl Within<'_> {
         begun.write(&RealFiles, dir)?;
         let code = installer.sheet(&name, self.wanted, order, begun)?;
         Ok((code, name))
+    }
+
+    /// The code that was written down last will not open all that there is: until another one is, the disk does not start.
+    fn untold(&self, dir: &Path, begun: &mut Begun) -> anyhow::Result<()> {
+        if !begun.told {
+            return Ok(());
+        }
+        begun.told = false;
+        begun.write(&RealFiles, dir)?;
+        self.installer.stop(self.disk)
     }
 
     fn machine(&self, dir: &Path) -> Machine<'_> {
@@ -218,6 +224,8 @@ impl Within<'_> {
                 machine.sheet(&by_id, Some(&wanted))?.init?
             }
         };
+        // It gets another recovery key, which is on no sheet yet.
+        self.untold(dir, begun)?;
         begun.preparing.insert(footage.volume.clone(), by_id.clone());
         begun.write(&RealFiles, dir).context("it cannot be written down")?;
         // The key is safe before the disk counts as a volume.
