@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Course, Done, Installer, Looked, Tell, Told, make_plan, papers::stamp};
+use super::{Course, Done, Installer, Looked, Tell, Told, keys, make_plan, papers::stamp};
 use crate::{
     apply::{self, Cameras, Env, Look, Manager, ManagerError, Outcome, Request},
     disks::{LaidDisk, OpenState, RecoveryKey, Secret, Unlocking},
@@ -124,9 +124,10 @@ impl Within<'_> {
         }
         let (code, sheet) = course.step(&Step::Sheet, |_| Ok((self.sheet(&dir, order, &mut begun)?, true)))?;
         let done = course.done.clone();
-        let write = || self.installer.receipt(looked, self.wanted, self.recorder, order, copied, &begun, done);
+        let keys = keys::pairs(&Paths::standard_at(&dir));
+        let write = || self.installer.receipt(looked, self.wanted, self.recorder, order, copied, &begun, &keys, done);
         let receipt = course.step(&Step::Receipt, |_| Ok((write()?, true)))?;
-        let wipe = course.tell.told(&Told { code: &code, sheet: &sheet, receipt: &receipt })?;
+        let wipe = course.tell.told(&Told { code: &code, sheet: &sheet, receipt: &receipt, keys: &keys })?;
         begun.told = true;
         begun.write(&RealFiles, &dir)?;
         Ok(wipe)
@@ -202,6 +203,8 @@ impl Within<'_> {
         if let Some(secrets) = &self.wanted.secrets {
             changed |= write("secrets.toml", secrets, 0o600, None)?;
         }
+        let clock = self.installer.clock;
+        changed |= keys::make(&Paths::standard_at(dir), accounts, clock, &self.wanted.site, &order.recorder)?;
         Ok((begun, changed || made))
     }
 
