@@ -87,7 +87,7 @@ fn encrypted() {
             (REPART, ""),
             ("partx --update /D/sda", ""),
             ("udevadm settle --timeout=20", ""),
-            ("cryptsetup luksFormat --type luks2 --batch-mode --key-file - /D/sda1", "<recovery>"),
+            ("cryptsetup luksFormat --type luks2 --batch-mode --key-file - --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /D/sda1", "<recovery>"),
             (added, input),
             ("cryptsetup open --type luks2 --key-file - /D/sda1 custodian-a1", "<recovery>"),
             ("mkfs.xfs -q -K /dev/mapper/custodian-a1", ""),

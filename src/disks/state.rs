@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{
     DiskError, Order, RecoveryKey, Unlocking,
     error::{run, try_run},
-    init::{Others, enroll},
+    init::{Others, enroll, format},
     table::STATE_LABEL,
 };
 use crate::sys::Commands;
@@ -59,8 +59,7 @@ pub(super) fn make(commands: &dyn Commands, part: &Path, order: &Order) -> Resul
         return Ok(OpenState { file_system: part.into(), recovery: None });
     }
     let recovery = RecoveryKey::make()?;
-    let format = ["luksFormat", "--type", "luks2", "--batch-mode", "--key-file", "-", &part];
-    run(commands, "cryptsetup", &format, recovery.secret().bytes())?;
+    format(commands, &part, &recovery)?;
     enroll(commands, &part, unlocking, &recovery, &order.run, Others::None)?;
     let open = open_state(commands, Path::new(&part), StateKey::Recovery(&recovery))?;
     let made =

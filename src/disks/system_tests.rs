@@ -180,7 +180,7 @@ fn the_state_is_made_and_its_label_comes_last() {
             plain,
             [
                 "wipefs --all --force --quiet /dev/sda6",
-                "cryptsetup luksFormat --type luks2 --batch-mode --key-file - /dev/sda6",
+                "cryptsetup luksFormat --type luks2 --batch-mode --key-file - --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/sda6",
                 added,
                 "cryptsetup open --type luks2 --allow-discards --key-file - /dev/sda6 custodian-state",
                 "mkfs.ext4 -q -F -L custodian-state /dev/mapper/custodian-state",
