@@ -136,7 +136,7 @@ fn to_end(
             return Err(too_long(program, limit));
         }
         // Whether it is needed still may take reading a disk: not each time.
-        if ended.is_none() && turn % ASK == 0 && enough() {
+        if ended.is_none() && turn.is_multiple_of(ASK) && enough() {
             ended = Some(waited);
             // What has ended meanwhile is waited for above, so that no other one has its number.
             if let Ok(pid) = i32::try_from(child.id()) {

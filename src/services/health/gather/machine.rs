@@ -69,9 +69,9 @@ pub(super) fn missing_links(site: &Site, recorder: &RecorderId, net: &Path) -> B
         Link::Name(name) => link.file_name().is_some_and(|n| n == name.as_str()),
         Link::Mac(mac) => fs::read_to_string(link.join("address")).is_ok_and(|text| text.trim() == mac),
     };
-    let sides = [(Side::School, &network.school), (Side::Cameras, &network.cameras)];
-    let missing = |wire: &Option<Wire>| wire.as_ref().is_some_and(|w| !links.iter().any(|link| is(&w.link, link)));
-    sides.into_iter().filter(|(_, wire)| missing(wire)).map(|(side, _)| side).collect()
+    let sides = [(Side::School, network.school.as_ref()), (Side::Cameras, network.cameras.as_ref())];
+    let missing = |wire: Option<&Wire>| wire.is_some_and(|w| !links.iter().any(|link| is(&w.link, link)));
+    sides.into_iter().filter(|(_, wire)| missing(*wire)).map(|(side, _)| side).collect()
 }
 
 #[cfg(test)]
