@@ -205,7 +205,10 @@ mod tests {
         make_key_file(&path).unwrap();
         assert_eq!((key.len(), fs::read(&path).unwrap()), (64, key));
         assert!(make_key_file(&dir.path().join("no/key")).is_err());
-        assert_eq!((Secret::key_file(vec![7; 31]), Secret::key_file(vec![7; 32])), (Err(NoKey), Ok(Secret(vec![7; 32]))));
+        assert_eq!(
+            (Secret::key_file(vec![7; 31]), Secret::key_file(vec![7; 32])),
+            (Err(NoKey), Ok(Secret(vec![7; 32])))
+        );
         // What a power cut has left of another attempt is no key, and no obstacle.
         let cut = dir.path().join("cut");
         fs::write(unfinished(&cut), "half").unwrap();

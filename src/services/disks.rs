@@ -288,14 +288,7 @@ impl Machine<'_> {
         self.account_as(event, volume, by_id, "", clock)
     }
 
-    fn account_as(
-        &self,
-        event: &str,
-        volume: &str,
-        by_id: &str,
-        more: &str,
-        clock: &dyn Clock,
-    ) -> anyhow::Result<()> {
+    fn account_as(&self, event: &str, volume: &str, by_id: &str, more: &str, clock: &dyn Clock) -> anyhow::Result<()> {
         let Some(spool) = &self.spool else { return Ok(()) };
         let (volume, event, detail) = (volume.to_owned(), event.to_owned(), format!("disk {by_id}{more}"));
         spool::leave(&RealFiles, spool, clock.wall(), What::Volume { volume, id: None, event, detail })

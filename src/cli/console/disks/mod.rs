@@ -53,11 +53,7 @@ impl Act {
 fn acts(sheet: &Sheet) -> Vec<Act> {
     let in_use = matches!(&sheet.erase, Err(Refusal::Mounted { .. } | Refusal::Held { .. }));
     let ours = matches!(&sheet.disk.content, Content::Ours(_)) && !sheet.disk.system;
-    let all = [
-        (Act::Prepare, sheet.init.is_ok()),
-        (Act::Release, ours && in_use),
-        (Act::Erase, sheet.erase.is_ok()),
-    ];
+    let all = [(Act::Prepare, sheet.init.is_ok()), (Act::Release, ours && in_use), (Act::Erase, sheet.erase.is_ok())];
     all.into_iter().filter(|(_, can)| *can).map(|(act, _)| act).collect()
 }
 
@@ -96,8 +92,7 @@ impl Console<'_> {
         let named = of_site.map(|(volume, _)| volume.name.to_string());
         let chosen = Chosen { by_id: by_id.to_owned(), sheet, named };
         let acts = acts(&chosen.sheet);
-        let keys: Vec<(char, String)> =
-            acts.iter().map(|act| (act.key().0, self.dialog.t(act.key().1, &[]))).collect();
+        let keys: Vec<(char, String)> = acts.iter().map(|act| (act.key().0, self.dialog.t(act.key().1, &[]))).collect();
         let text = self.about(&chosen);
         let Some(key) = self.dialog.read(title, Paint::Title, &text, &keys)? else { return Ok(()) };
         match (acts.into_iter().find(|act| act.key().0 == key), wanted) {
@@ -234,8 +229,10 @@ fn list(found: &Inventory, site: Option<&InForce>, shown: &Shown, lang: Lang) ->
         parts.push(crate::lang::t(lang, "inventory.no_disks", &[]));
     }
     let missing = site.into_iter().flat_map(InForce::volumes).filter(|(_, by_id)| found.disk(by_id).is_none());
-    let missing = missing.map(|(volume, by_id)| t("disks_missing", &[("volume", volume.name.as_str()), ("disk", by_id)]));
-    let problems = found.problems.iter().map(|problem| crate::lang::t(lang, "inventory.problem", &[("problem", problem)]));
+    let missing =
+        missing.map(|(volume, by_id)| t("disks_missing", &[("volume", volume.name.as_str()), ("disk", by_id)]));
+    let problems =
+        found.problems.iter().map(|problem| crate::lang::t(lang, "inventory.problem", &[("problem", problem)]));
     parts.extend(missing.chain(problems));
     if site.is_none() {
         parts.push(t("disks_no_site", &[]));

@@ -214,12 +214,8 @@ mod tests {
                 *key = None;
             }
         }
-        let wanted = Wanted {
-            site: "school".into(),
-            volume: "a1".parse().unwrap(),
-            size: ByteSize(0),
-            removable: false,
-        };
+        let wanted =
+            Wanted { site: "school".into(), volume: "a1".parse().unwrap(), size: ByteSize(0), removable: false };
         let mut dialog = Dialog { terminal: &mut terminal, lang: Lang::En };
         let done = written(&mut dialog, "ata-X_1", &wanted, &KEY.parse().unwrap());
         (done, terminal.shown)
