@@ -18,7 +18,7 @@ use crate::{
     plan,
     site::{Site, Unlock, VolumePlace},
     store::{layout, volume},
-    sys::{Clock, Commands, Owner, RealCommands, RealDisk, RealFiles},
+    sys::{Clock, Commands, Disk as _, Owner, RealCommands, RealDisk, RealFiles},
     types::{VolumeName, event},
 };
 
@@ -350,7 +350,7 @@ impl Preparing {
     fn begin(run: &Path, volume: &VolumeName) -> anyhow::Result<Self> {
         let dir = run.join(plan::PREPARING);
         let path = dir.join(volume.as_str());
-        fs::create_dir_all(&dir).and_then(|()| fs::write(&path, "")).with_context(|| path.display().to_string())?;
+        RealDisk.make_dir(&dir).and_then(|()| fs::write(&path, "")).with_context(|| path.display().to_string())?;
         Ok(Self(path))
     }
 }

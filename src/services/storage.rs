@@ -10,7 +10,7 @@ use crate::{
     disks::{self as verbs, RecoveryKey, Unlocking, Wanted},
     inventory::{self, Disk},
     plan,
-    site::{self, Site, Unlock, Volume, VolumePlace},
+    site::{self, BackupPlace, Site, Unlock, Volume, VolumePlace},
     sys::{Commands, RealFiles},
     types::{RecorderId, VolumeName},
 };
@@ -42,6 +42,12 @@ impl InForce {
     /// The volume of this recorder that a disk is to be, and the name by which the site calls that disk.
     pub fn of_disk(&self, disk: &Disk) -> Option<(&Volume, &str)> {
         self.volumes().find(|(_, by_id)| disk.by_id.iter().any(|name| name == by_id))
+    }
+
+    /// Whether backups go to a disk. In them may be footage that is nowhere else any more.
+    pub fn backs_up_to(&self, disk: &Disk) -> bool {
+        let places = self.site.backup().map(|backup| backup.to.as_slice()).unwrap_or_default();
+        places.iter().any(|place| matches!(place, BackupPlace::Disk(by_id) if disk.by_id.contains(by_id)))
     }
 
     /// What a disk is prepared as, and what opens it then.

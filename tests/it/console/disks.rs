@@ -18,6 +18,8 @@ use crate::support::{
 };
 
 const NAME: &str = "ata-X_1";
+/// The disk that backups go to.
+const BACKUPS: &str = "ata-Y_2";
 /// The smallest XFS is 300 MB; the images have holes.
 const MIB: u64 = 512;
 const MOUNT: &str = "var-lib-custodian-volumes-a1.mount";
@@ -61,7 +63,11 @@ impl World {
         let of_site = |v1: &Path| {
             let site = site("first", &["one"], v1)
                 .replace("[recorder.a]\n", &format!("[recorder.a]\nunlock = \"{unlock}\"\n"));
-            format!("{site}[[recorder.a.volume]]\nname = \"a1\"\ndisk = \"{NAME}\"\nsize = \"{MIB} MiB\"\n")
+            format!(
+                "{site}[[recorder.a.volume]]\nname = \"a1\"\ndisk = \"{NAME}\"\nsize = \"{MIB} MiB\"\n\
+                 [backup]\nrecipients = [\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"]\n\
+                 at = \"02:30\"\nto = [{{ kind = \"disk\", disk = \"{BACKUPS}\" }}]\n"
+            )
         };
         let machine = Machine::applied(&of_site, Self::here(&loops));
         let world = Self { machine, loops, device, made };
@@ -294,6 +300,47 @@ fn life(lang: Lang) {
     person.has_read(&erased);
     assert_eq!(world.content(), Content::Empty);
     assert_eq!(world.machine.log("state/factors.json").matches(REASON).count(), 1);
+    others(&world, &mut person);
+}
+
+/// Another disk in its place: one that the site does not name, the one that backups go to, and one without a name.
+fn others(world: &World, person: &mut Person) {
+    let by_id = |name: &str| world.loops.path().join("by-id").join(name);
+    let list = |person: &mut Person| {
+        person.sees(&person.t("key_a"));
+        person.types("s");
+        let choose = person.t("disks_choose");
+        person.reads_to(&choose)
+    };
+    let missing = person.of_disk("disks_missing");
+    for (before, name, said) in [(NAME, "ata-Z_3", "disks_unnamed"), ("ata-Z_3", BACKUPS, "disks_backups")] {
+        fs::rename(by_id(before), by_id(name)).unwrap();
+        sh(&format!("mkfs.ext4 -q -F {}", world.device.display()));
+        let page = list(person);
+        assert!(page.contains(name) && page.contains(&missing), "{page}");
+        person.types("1");
+        let erase = person.t("disks_erase");
+        let about = person.reads_to(&erase);
+        assert!(about.contains(&person.of_disk(said)) && !about.contains(&person.t("disks_prepare")), "{about}");
+        assert_eq!(about.contains(&format!("disk = \"{name}\"")), name != BACKUPS, "{about}");
+        person.types("e");
+        person.types_the_token();
+        person.types(&format!("{PIN}\r"));
+        if name == BACKUPS {
+            person.sees(&person.t("sealed_title"));
+            person.types("\x1b");
+        } else {
+            let erased = t(person.lang, "console.disks_erased", &[("disk", name)]);
+            person.has_read(&erased.chars().take(24).collect::<String>());
+        }
+    }
+    fs::remove_file(by_id(BACKUPS)).unwrap();
+    let page = list(person);
+    assert!(page.contains("ext4"), "what backups go to is not erased without the code: {page}");
+    person.types("1");
+    let nameless = person.first_words("disks_nameless");
+    person.has_read(&nameless);
+    person.sees(&person.t("key_a"));
 }
 
 #[test]

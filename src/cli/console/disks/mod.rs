@@ -29,6 +29,15 @@ struct Chosen {
     sheet: Sheet,
     /// The volume of the site in force that it is to be.
     named: Option<String>,
+    /// Whether the site in force has backups go there.
+    backups: bool,
+}
+
+impl Chosen {
+    /// Whether leadership has a word in what becomes of it.
+    fn may_be_footage(&self) -> bool {
+        self.backups || self.sheet.disk.content.may_be_footage()
+    }
 }
 
 /// What can be done about a disk.
@@ -90,7 +99,8 @@ impl Console<'_> {
             Err(e) => return self.failed_at(title, &e),
         };
         let named = of_site.map(|(volume, _)| volume.name.to_string());
-        let chosen = Chosen { by_id: by_id.to_owned(), sheet, named };
+        let backups = site.is_some_and(|site| site.backs_up_to(disk));
+        let chosen = Chosen { by_id: by_id.to_owned(), sheet, named, backups };
         let acts = acts(&chosen.sheet);
         let keys: Vec<(char, String)> = acts.iter().map(|act| (act.key().0, self.dialog.t(act.key().1, &[]))).collect();
         let text = self.about(&chosen);
@@ -112,8 +122,16 @@ impl Console<'_> {
         parts.push(match &chosen.named {
             Some(volume) => say("disks_named", &[("volume", volume)]),
             None if sheet.disk.system => say("disks_system", &[]),
+            None if chosen.backups => say("disks_backups", &[]),
             None => say("disks_unnamed", &[("disk", &chosen.by_id)]),
         });
+        match &sheet.erase {
+            Err(why) if acts(sheet).is_empty() && !sheet.disk.system && *why != Refusal::Empty => {
+                parts.push(say("disks_nothing", &[("why", &disk::in_words(why, &shown, lang))]));
+                return parts.join("\n\n");
+            }
+            _ => {}
+        }
         // Of what is ours or foreign the facts say so.
         match &sheet.init {
             Err(Refusal::NotInSite | Refusal::System | Refusal::Mounted { .. } | Refusal::Held { .. }) | Ok(_) => {}
@@ -165,7 +183,7 @@ impl Console<'_> {
     fn erase(&mut self, title: &str, machine: &Machine<'_>, chosen: &Chosen) -> io::Result<()> {
         let Ok(token) = &chosen.sheet.erase else { return Ok(()) };
         let (lang, shown) = manners(Some(self.dialog.lang), self.place.site().as_ref());
-        let guarded = chosen.sheet.disk.content.may_be_footage();
+        let guarded = chosen.may_be_footage();
         let why = self.dialog.t(if guarded { "disks_erase_why_footage" } else { "disks_erase_why" }, &[]);
         let text = format!("{}\n\n{why}", disk::facts(&chosen.sheet, &shown, lang));
         if !self.token(title, &text, token)? || !self.dialog.pin(&self.place.state, &why)? {
@@ -217,6 +235,7 @@ fn list(found: &Inventory, site: Option<&InForce>, shown: &Shown, lang: Lang) ->
             let volume = match site.and_then(|site| site.of_disk(disk)) {
                 Some((volume, _)) => t("disks_is", &[("volume", volume.name.as_str())]),
                 None if disk.system => String::new(),
+                None if site.is_some_and(|site| site.backs_up_to(disk)) => t("disks_is_backups", &[]),
                 None => t("disks_is_none", &[]),
             };
             let content = inventory::content(disk, shown, lang);
