@@ -53,6 +53,21 @@ impl Secret {
     }
 }
 
+/// A file is no key, by its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a file with so few bytes is no key")]
+pub struct NoKey;
+
+impl Secret {
+    /// What is in a key file.
+    ///
+    /// # Errors
+    /// If it is too short for a key.
+    pub fn key_file(bytes: Vec<u8>) -> Result<Self, NoKey> {
+        if bytes.len() as u64 >= SHORTEST { Ok(Self(bytes)) } else { Err(NoKey) }
+    }
+}
+
 /// So many characters, each of which is a byte.
 const SHORTEST_PASSPHRASE: usize = 8;
 
@@ -159,10 +174,14 @@ pub fn key_file(path: &Path) -> Result<KeyFile, DiskError> {
 
 /// A secret in a file that only root can read, in memory (`/run`), until it is dropped.
 #[derive(Debug)]
-pub(super) struct SecretFile(PathBuf);
+pub struct SecretFile(PathBuf);
 
 impl SecretFile {
-    pub(super) fn new(dir: &Path, secret: &Secret) -> Result<Self, DiskError> {
+    /// In this folder, under a name of its own.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn new(dir: &Path, secret: &Secret) -> Result<Self, DiskError> {
         let name: [u8; 8] = random().map_err(DiskError::Random)?;
         let path = dir.join(format!("custodian-key-{:016x}", u64::from_ne_bytes(name)));
         let file = Self(path);
@@ -171,7 +190,8 @@ impl SecretFile {
         Ok(file)
     }
 
-    pub(super) fn path(&self) -> String {
+    /// Where it is.
+    pub fn path(&self) -> String {
         self.0.display().to_string()
     }
 }
@@ -211,6 +231,10 @@ mod tests {
         make_key_file(&path).unwrap();
         assert_eq!((key.len(), fs::read(&path).unwrap()), (64, key));
         assert!(make_key_file(&dir.path().join("no/key")).is_err());
+        assert_eq!(
+            (Secret::key_file(vec![7; 31]), Secret::key_file(vec![7; 32])),
+            (Err(NoKey), Ok(Secret(vec![7; 32])))
+        );
         // What a power cut has left of another attempt is no key, and no obstacle.
         let cut = dir.path().join("cut");
         fs::write(unfinished(&cut), "half").unwrap();
