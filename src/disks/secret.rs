@@ -59,6 +59,12 @@ const SHORTEST_PASSPHRASE: usize = 8;
 /// systemd's letters for recovery keys: on the same keys in nearly all keyboard layouts.
 const MODHEX: &[u8; 16] = b"cbdefghijklnrtuv";
 
+/// How cryptsetup opens with the key of a file, or of standard input for `-`, and with nothing else: left to itself it tries first what a TPM
+/// gives, and where that opens any key is right.
+pub(super) fn by_key(file: &str) -> [&str; 3] {
+    ["--disable-external-tokens", "--key-file", file]
+}
+
 /// A key for the day when nothing else opens the disk: 256 bits in eight groups of eight letters, as
 /// systemd-cryptenroll(1) makes them. It is typed at the prompt for a passphrase, dashes included.
 #[derive(Debug, Clone, PartialEq, Eq)]

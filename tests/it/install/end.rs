@@ -8,6 +8,7 @@ use custodian::{
     sys::FakeClock,
     types::Lang,
 };
+use nix::sys::signal::{Signal, raise};
 
 use super::{Bench, DONE, FOOTAGE, NOW, SECRETS, SITE, SYSTEM, possible};
 
@@ -162,5 +163,42 @@ fn loop_a_volume_that_is_prepared_anew_wants_another_sheet() {
     assert_eq!(bench.sheets(), sheets);
     assert_ne!(fs::read(&sheets[0]).unwrap(), first);
     assert!(starts(&bench));
+}
+
+/// Says nothing, for the screen is gone as soon as something is copied: the kernel says so with SIGHUP.
+#[derive(Default)]
+struct Gone {
+    hangups: u32,
+}
+
+impl Desk for Gone {
+    fn say(&mut self, _: &str) {}
+    fn ask(&mut self, _: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+    fn copied(&mut self, _: u64, _: u64) {
+        raise(Signal::SIGHUP).unwrap();
+        // Whoever ignores it anyhow proves nothing; and what is started from here has to go on, too.
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+        assert_eq!(blocked & 1, 1, "SIGHUP is number 1: {status}");
+        self.hangups += 1;
+    }
+    fn wait(&mut self, _: Duration) {}
+}
+
+#[test]
+fn loop_an_installation_goes_on_when_its_screen_is_gone() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let papers =
+        Papers { site: Some(SITE.into()), secrets: Some(SECRETS.into()), install: Some(bench.install_toml().into()) };
+    let (programs, clock, mut desk) = (bench.programs(usize::MAX), FakeClock::at(NOW), Gone::default());
+    let ended = Session::run(&mut desk, &bench.installer(&programs, &clock), &papers, None);
+    assert_eq!(ended, DONE);
+    assert!(desk.hangups > 0);
     bench.check();
 }
