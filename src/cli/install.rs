@@ -58,6 +58,37 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Only one console at a time installs.
+fn lock() -> Lock {
+    Lock::at(PathBuf::from(RUN).join("lock"))
+}
+
+/// Waits until no console installs any more: what was begun is finished, also where nobody sees it.
+pub(super) fn until_it_is_finished() {
+    if let Err(e) = fs::create_dir_all(RUN).context(RUN).and_then(|()| lock().wait()) {
+        log::warn!(CAUSE = format!("{e:#}"); "whether something is installed cannot be seen: {e:#}");
+    }
+}
+
+/// What is drawn with, in memory: the stick that it lies on may be pulled. Else where it is.
+pub(super) fn in_memory(file: &Path) -> PathBuf {
+    installing::stay_in_memory();
+    copied(file, Path::new(RUN)).unwrap_or_else(|e| {
+        log::warn!(FILE:% = file.display(), CAUSE:% = e; "{} is read from the stick: {e}", file.display());
+        file.to_owned()
+    })
+}
+
+/// A copy of a file in a folder, whole or not at all: one that is in use there is not written to.
+fn copied(file: &Path, to: &Path) -> io::Result<PathBuf> {
+    let name = file.file_name().unwrap_or_default();
+    let (copy, draft) = (to.join(name), to.join(std::process::id().to_string()).with_extension("new"));
+    fs::create_dir_all(to)?;
+    fs::copy(file, &draft)?;
+    fs::rename(&draft, &copy)?;
+    Ok(copy)
+}
+
 /// The console begins anew when this ends: what was said is read first.
 fn pause(flag: Option<Lang>) {
     if io::stdin().is_terminal() {
@@ -86,7 +117,7 @@ fn session(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
         clock: &RealClock,
         version,
         loader: loader.with_context(|| format!("none of {LOADERS:?} is here"))?,
-        lock: Lock::at(PathBuf::from(RUN).join("lock")),
+        lock: lock(),
         accounts: Accounts::Real,
     };
     let papers = papers(&mounted.stick.data)?;
@@ -265,6 +296,22 @@ impl Desk for Terminal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_drawn_with_is_copied_whole_and_what_is_in_use_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (font, run) = (dir.path().join("unifont.bgf"), dir.path().join("run"));
+        let (old, new) = (vec![7; 3 << 20], vec![8; 1 << 20]);
+        fs::write(&font, &old).unwrap();
+        let copy = copied(&font, &run).unwrap();
+        assert_eq!((copy.as_path(), fs::read(&copy).unwrap()), (&*run.join("unifont.bgf"), old.clone()));
+        let in_use = fs::File::open(&copy).unwrap();
+        fs::write(&font, &new).unwrap();
+        assert_eq!(fs::read(copied(&font, &run).unwrap()).unwrap(), new);
+        assert_eq!(io::read_to_string(in_use).unwrap().into_bytes(), old);
+        assert_eq!(fs::read_dir(&run).unwrap().count(), 1, "nothing is left beside it");
+        assert!(copied(&dir.path().join("none"), &run).is_err());
+    }
 
     #[test]
     fn lines_end_at_words_and_keep_their_indent() {

@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use nix::unistd::ttyname;
 
+use super::install;
 pub(super) use crate::services::console::SCREEN;
 use crate::sys::{Clock as _, RealClock};
 
@@ -111,6 +112,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let program = env::current_exe().context("where this program is")?;
     let mut plain = way(&terminal, false, None);
     if let Way::Drawn(font) = way(&terminal, framebuffer().is_some(), font) {
+        // The C library, too, which this program and bterm share.
+        let font = if args.what == What::Install { install::in_memory(&font) } else { font };
         let began = RealClock.monotonic();
         let drawn = Command::new("bterm")
             .arg("-f")
@@ -122,7 +125,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .status();
         match drawn {
             Ok(status) if status.success() => return Ok(ExitCode::SUCCESS),
-            Ok(_) if RealClock.monotonic().since(began) > SOON => return Ok(ExitCode::FAILURE),
+            Ok(_) if RealClock.monotonic().since(began) > SOON => {
+                // The service is over when this ends, and takes along whoever is left of it.
+                if args.what == What::Install {
+                    install::until_it_is_finished();
+                }
+                return Ok(ExitCode::FAILURE);
+            }
             Ok(status) => log::warn!("bterm does not draw on this screen ({status}): English only"),
             Err(e) => log::warn!("bterm cannot be started: English only: {e}"),
         }

@@ -213,10 +213,16 @@ pub(super) fn text(known: &Known, lang: Lang, shown: &Shown) -> String {
 fn in_words(say: &Say, known: &Known, shown: &Shown) -> String {
     let state = &known.state;
     let mut lines = vec![match &known.running {
+        Some(version) if known.on_probation && state.is_proven(version) => {
+            say.t("proven_not_told", &[("version", version.as_str())])
+        }
         Some(version) if known.on_probation => say.t("runs_on_probation", &[("version", version.as_str())]),
         Some(version) => say.t("runs", &[("version", version.as_str())]),
         None => say.t("no_image", &[]),
     }];
+    if let Some(version) = known.running.as_ref().and_then(|running| state.left_behind(running)) {
+        lines.push(say.t("left_behind", &[("version", version.as_str())]));
+    }
     for entry in known.entries.iter().filter(|e| Some(&e.version) != known.running.as_ref()) {
         let version = entry.version.as_str();
         lines.push(match entry.tries {
@@ -261,7 +267,7 @@ mod tests {
     use super::*;
     use crate::{
         types::{WallNs, merkle::Hash},
-        update::{Entry, Refusal, State},
+        update::{Entry, Good, Refusal, State},
     };
 
     fn version(text: &str) -> Version {
@@ -313,6 +319,18 @@ mod tests {
                 assert!(!text.contains("update_cli.") && !text.contains('{'), "{lang}: {text}");
                 assert!(stage.is_none() || text.contains(&"07".repeat(32)) || stage == Some(Stage::Trying), "{text}");
                 assert!(all.insert(text));
+            }
+            // It is good, and the loader counts all the same; or the loader took the one before.
+            let of = |good: &str, on_probation| {
+                let mut known = known(Some(Stage::Offered));
+                known.on_probation = on_probation;
+                known.state.good = Some(Good { version: version(good), at: WallNs(0), boot: None });
+                in_words(&say, &known, &shown)
+            };
+            for (good, on_probation, key) in [("0.1.0", true, "proven_not_told"), ("0.2.0", false, "left_behind")] {
+                let line = say.t(key, &[("version", good)]);
+                assert!(of(good, on_probation).contains(&line) && !line.contains("update_cli."), "{lang} {key}");
+                assert!(!of("0.0.9", on_probation).contains(&line), "{lang} {key}");
             }
             for key in [
                 "offered",

@@ -18,7 +18,12 @@ use std::{
     time::Duration,
 };
 
-use super::{DiskError, EmptyDisk, RecoveryKey, Secret, error::run, secret::SecretFile, wipe::exclusive};
+use super::{
+    DiskError, EmptyDisk, RecoveryKey, Secret,
+    error::run,
+    secret::{SecretFile, by_key},
+    wipe::exclusive,
+};
 use crate::{
     inventory::{self, PARTITION_TYPE, SEAL, subsystem},
     sys::Commands,
@@ -75,7 +80,7 @@ pub fn prepare(commands: &dyn Commands, disk: EmptyDisk, order: &Order) -> Resul
         unlocking => {
             let recovery = encrypt(commands, &part, unlocking, &order.run)?;
             let name = inventory::mapping(&volume);
-            let open = ["open", "--type", "luks2", "--key-file", "-", &part, &name];
+            let open = [&["open", "--type", "luks2"], &by_key("-")[..], &[&part, &name]].concat();
             run(commands, "cryptsetup", &open, recovery.secret().bytes())?;
             (Some(name), Some(recovery))
         }
@@ -175,10 +180,18 @@ fn encrypt(
     run_dir: &Path,
 ) -> Result<RecoveryKey, DiskError> {
     let recovery = RecoveryKey::make()?;
-    let format = ["luksFormat", "--type", "luks2", "--batch-mode", "--key-file", "-", part];
-    run(commands, "cryptsetup", &format, recovery.secret().bytes())?;
+    format(commands, part, &recovery)?;
     enroll(commands, part, unlocking, &recovery, run_dir, Others::None)?;
     Ok(recovery)
+}
+
+/// Makes a LUKS2 header that a recovery key opens. Its 256 random bits need no stretching, which would cost seconds and a GiB of memory each time
+/// that it is used: the fewest rounds that cryptsetup takes, as systemd has for keys of its own.
+pub(super) fn format(commands: &dyn Commands, part: &str, recovery: &RecoveryKey) -> Result<(), DiskError> {
+    let quick = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"];
+    let format = ["luksFormat", "--type", "luks2", "--batch-mode", "--key-file", "-"];
+    run(commands, "cryptsetup", &[&format[..], &quick, &[part]].concat(), recovery.secret().bytes())?;
+    Ok(())
 }
 
 /// What other machines have that opens a volume.

@@ -11,6 +11,8 @@ use std::{
     path::Path,
 };
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::{DiskError, DoomedDisk, error::run};
 use crate::sys::Commands;
 
@@ -20,7 +22,8 @@ const EDGE: u64 = 32 << 20;
 /// Wipes a disk.
 pub fn wipe(commands: &dyn Commands, disk: DoomedDisk) -> Result<(), DiskError> {
     let DoomedDisk { device, partitions } = disk;
-    exclusive(&device)?;
+    let _quiet = alone(&device)?;
+    drop(exclusive(&device)?);
     let all: Vec<String> = partitions.iter().chain([&device]).map(|d| d.display().to_string()).collect();
     for target in &all {
         run(commands, "wipefs", &["--all", "--force", "--quiet", target], b"")?;
@@ -33,6 +36,14 @@ pub fn wipe(commands: &dyn Commands, disk: DoomedDisk) -> Result<(), DiskError> 
         return Err(e);
     }
     zero_edges(&device).map_err(|source| DiskError::Io { what: "cannot overwrite", path: device, source })
+}
+
+/// Keeps udev away from a disk, by its lock (systemd.io/BLOCK_DEVICE_LOCKING): each time that somebody has closed a disk which
+/// they may have written to, it lets the kernel read the partition table again, and for that moment no partition has a node.
+fn alone(device: &Path) -> Result<Flock<File>, DiskError> {
+    let open = File::open(device);
+    let locked = open.and_then(|file| Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e.into()));
+    locked.map_err(|source| DiskError::Io { what: "cannot lock", path: device.to_owned(), source })
 }
 
 /// Opens a disk as nobody else can at the same time: the kernel refuses where it or a part of it is mounted, swapped to,
@@ -83,7 +94,12 @@ mod tests {
         assert!(matches!(wipe(&failing, doomed()), Err(DiskError::Failed { .. })));
         assert_eq!(failing.asked().len(), 1);
         assert_eq!(std::fs::read(&device).unwrap(), full);
-        let commands = FakeCommands::new(|_, _| Ok(Output { code: Some(0), ..Output::default() }));
+        // udev leaves the disk alone meanwhile.
+        let disk = device.clone();
+        let commands = FakeCommands::new(move |_, _| {
+            assert!(Flock::lock(File::open(&disk).unwrap(), FlockArg::LockExclusiveNonblock).is_err());
+            Ok(Output { code: Some(0), ..Output::default() })
+        });
         wipe(&commands, doomed()).unwrap();
         let at = dir.path().display();
         assert_eq!(

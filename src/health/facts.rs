@@ -44,6 +44,8 @@ pub struct Facts {
     pub root: Option<RootLook>,
     /// Units that have failed, by name; none: the service manager does not say.
     pub failed_units: Option<BTreeSet<String>>,
+    /// The sides whose network card the site names and the machine does not have.
+    pub missing_links: BTreeSet<Side>,
     /// How often the service manager was seen to start the recorder again within the last hour; none: it does not say.
     pub recorder_restarts: Option<u64>,
     /// The verification that ended last.
@@ -65,6 +67,15 @@ pub struct Facts {
     pub wanted_since: BTreeMap<CameraId, WallNs>,
     /// The newest step of the clock: when, and by how many seconds.
     pub clock_step: Option<(WallNs, f64)>,
+}
+
+/// A side that a recorder has wires to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The school's.
+    School,
+    /// The cameras'.
+    Cameras,
 }
 
 /// Why there is no site.
@@ -174,6 +185,9 @@ pub struct Updates {
     /// The version that was tried and did not come up, as long as nobody has taken note.
     #[serde(default)]
     pub fell_back: Option<String>,
+    /// A version that was good, though an older one runs.
+    #[serde(default)]
+    pub left_behind: Option<String>,
 }
 
 /// A verification.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::units::{HEADER, Units, comes, escape_path, is_mount, literal, partition, writable};
+use super::units::{AFTER_SERVICES, HEADER, Units, comes, escape_path, is_mount, literal, partition, writable};
 use crate::{
     site::{Backup, BackupPlace, Site},
     types::RecorderId,
@@ -47,7 +47,7 @@ fn backup_disk(disk: &str, units: &mut Units) {
     let (partition, at) = (partition(disk), backup_mount_point(disk).display().to_string());
     let unit = format!("{}.mount", escape_path(&at));
     let mount = format!(
-        "{HEADER}[Unit]\nDescription=Disk {} for backups\n\n[Mount]\nWhat={}\nWhere={}\n\
+        "{HEADER}[Unit]\nDescription=Disk {} for backups\n{AFTER_SERVICES}\n[Mount]\nWhat={}\nWhere={}\n\
          Options=nofail,nodev,nosuid,noexec,noatime\nTimeoutSec=3min\n",
         literal(disk),
         literal(&partition),

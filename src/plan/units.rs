@@ -46,6 +46,11 @@ fn not_while_prepared(volume: &VolumeName) -> String {
     format!("ConditionPathExists=!/run/{PREPARING}/{volume}\n")
 }
 
+/// In the `[Unit]` of each mount: services stop before it is let go of, for all of them come after this target. A mount that is `nofail` has no such
+/// order otherwise, and a recorder that still writes keeps it busy. Nothing waits for it when it starts: the target was reached before these
+/// units are written.
+pub(super) const AFTER_SERVICES: &str = "Before=sysinit.target\n";
+
 /// How long a disk may take to show up before its mount is given up for this boot.
 const DEVICE_LIMIT: &str = "15s";
 
@@ -141,7 +146,7 @@ fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
     // `nofail` keeps the mount out of what booting waits for. That a device is waited for only so long can be said at the
     // device alone: systemd reads x-systemd.device-timeout= in fstab, but not here.
     let mount = format!(
-        "{HEADER}[Unit]\nDescription=Volume {name} for footage\n{}{opening}\n[Mount]\nWhat={}\nWhere={}\nType=xfs\n\
+        "{HEADER}[Unit]\nDescription=Volume {name} for footage\n{}{opening}{AFTER_SERVICES}\n[Mount]\nWhat={}\nWhere={}\nType=xfs\n\
          Options=nofail,nodev,nosuid,noexec,noatime\nTimeoutSec=3min\n",
         not_while_prepared(name),
         literal(&what),
@@ -276,6 +281,7 @@ main = "rtsp://10.0.0.1/1"
             "Where=/var/lib/custodian/volumes/a-1",
             "ConditionPathExists=!/run/custodian-preparing/a-1",
             "Options=nofail,nodev,nosuid,noexec,noatime",
+            "Before=sysinit.target",
         ] {
             assert!(mount.lines().any(|l| l == line), "{line} in {mount}");
         }

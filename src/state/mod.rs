@@ -10,7 +10,7 @@ mod problem;
 
 use std::{
     fs, io,
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt as _, symlink},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -34,6 +34,9 @@ const LIMIT: Duration = Duration::from_mins(5);
 const PATIENCE: &str = "timeout=300";
 /// A stick is there so many seconds after the start, if it is in.
 const STICK_PATIENCE: &str = "--timeout=30";
+
+/// A stick, as far as it matters whether it is another one: the number of its link, and when that was made.
+type Seen = (u64, i64, i64);
 
 /// What opens it each day, as the header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,10 +197,15 @@ impl Opener<'_> {
             Some((_, "usb-key")) => Daily::UsbKey,
             _ => Daily::Person,
         };
+        let mut tried = None;
         let by_itself = match daily {
             Daily::Tpm => self.attach(part, "none", "luks,discard,tpm2-device=auto,headless=yes", LIMIT),
             Daily::UsbKey => {
-                self.with_stick(|key| self.attach(part, &key.display().to_string(), "luks,discard,headless=yes", LIMIT))
+                // It may be slower than the start; where it is not in, mount says so.
+                let node = self.stick_node().display().to_string();
+                let _ = self.run("udevadm", &["wait", STICK_PATIENCE, &node], LIMIT);
+                tried = self.stick();
+                self.attach_by_stick(part)
             }
             Daily::Person => Err("a person opens it".to_owned()),
         };
@@ -214,7 +222,10 @@ impl Opener<'_> {
         } else {
             format!("luks,discard,tries=3,{PATIENCE}")
         };
-        let asked = self.attach(part, "none", &options, Duration::MAX);
+        let asked = match daily {
+            Daily::UsbKey => self.ask_and_look(part, &options, tried),
+            Daily::Tpm | Daily::Person => self.attach(part, "none", &options, Duration::MAX),
+        };
         asked.map_err(|last| StateError::Locked { device: part.device.clone(), why: format!("{why}; {last}") })
     }
 
@@ -227,6 +238,49 @@ impl Opener<'_> {
         if out.ok() { Ok(self.dev.join("mapper").join(LABEL)) } else { Err(out.stderr) }
     }
 
+    /// Asks a person, and looks for the stick meanwhile: one that is put in now opens it, and the question goes. `tried`: the one that did not.
+    fn ask_and_look(&self, part: &Part, options: &str, mut tried: Option<Seen>) -> Result<PathBuf, String> {
+        let (device, mut opened) = (part.device.display().to_string(), None);
+        let args = ["attach", LABEL, &device, "none", options];
+        let asked = self.commands.run_until(SYSTEMD_CRYPTSETUP, &args, &mut || {
+            let now = self.stick();
+            if now == tried {
+                return false;
+            }
+            tried = now;
+            if tried.is_none() {
+                return false;
+            }
+            match self.attach_by_stick(part) {
+                Ok(device) => opened = Some(device),
+                Err(why) => {
+                    log::warn!(CAUSE = why.as_str(); "the stick that was put in does not open the state: {why}")
+                }
+            }
+            opened.is_some()
+        });
+        if let Some(device) = opened {
+            log::info!("the stick was put in, and the state is open");
+            return Ok(device);
+        }
+        let out = asked.map_err(|e| format!("{SYSTEMD_CRYPTSETUP}: {e}"))?;
+        if out.ok() { Ok(self.dev.join("mapper").join(LABEL)) } else { Err(out.stderr) }
+    }
+
+    fn stick_node(&self) -> PathBuf {
+        self.dev.join("disk/by-label").join(KEY_LABEL)
+    }
+
+    /// The stick that is in: udev makes its link anew each time.
+    fn stick(&self) -> Option<Seen> {
+        let link = fs::symlink_metadata(self.stick_node()).ok()?;
+        Some((link.ino(), link.ctime(), link.ctime_nsec()))
+    }
+
+    fn attach_by_stick(&self, part: &Part) -> Result<PathBuf, String> {
+        self.with_stick(|key| self.attach(part, &key.display().to_string(), "luks,discard,headless=yes", LIMIT))
+    }
+
     /// Mounts the stick while its key is used. It is read only.
     fn with_stick(&self, work: impl FnOnce(&Path) -> Result<PathBuf, String>) -> Result<PathBuf, String> {
         let at = self.run.join("stick");
@@ -234,9 +288,6 @@ impl Opener<'_> {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e.to_string()),
             _ => {}
         }
-        // It may be slower than the start; where it is not in, mount says so.
-        let node = format!("/dev/disk/by-label/{KEY_LABEL}");
-        let _ = self.run("udevadm", &["wait", STICK_PATIENCE, &node], LIMIT);
         let (label, to) = (format!("LABEL={KEY_LABEL}"), at.display().to_string());
         let options = format!("ro,{KEY_STICK}");
         let out = self.run("mount", &["-t", "vfat", "-o", &options, &label, &to], LIMIT).map_err(|e| e.to_string())?;

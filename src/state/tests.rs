@@ -44,10 +44,26 @@ struct Machine {
     subsystem: &'static str,
     opens: fn(&str) -> bool,
     fsck: i32,
+    /// While a person is asked these sticks are put in, one after the other.
+    comes: &'static [&'static str],
+    dev: Mutex<PathBuf>,
     asked: Mutex<Vec<String>>,
 }
 
 impl Commands for Machine {
+    /// The person thinks, and sticks come meanwhile.
+    fn run_until(&self, program: &str, args: &[&str], enough: &mut dyn FnMut() -> bool) -> io::Result<Output> {
+        assert!(!enough(), "nothing is otherwise than it was");
+        for stick in self.comes {
+            put_in(&self.dev.lock().unwrap(), stick);
+            if enough() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            assert!(!enough(), "a stick is tried once");
+        }
+        self.run(program, args, b"", Duration::MAX)
+    }
+
     fn run(&self, program: &str, args: &[&str], input: &[u8], limit: Duration) -> io::Result<Output> {
         let line = format!("{program} {}", args.join(" "));
         let input = if input.is_empty() { String::new() } else { format!(" < {}", String::from_utf8_lossy(input)) };
@@ -68,7 +84,13 @@ impl Commands for Machine {
             _ => {}
         }
         self.asked.lock().unwrap().push(format!("{line}{input}"));
+        let stick = fs::read_link(self.dev.lock().unwrap().join("disk/by-label").join(KEY_LABEL));
+        let line = match &stick {
+            Ok(stick) if line.contains(KEY_FILE) => format!("{line} of {}", stick.display()),
+            _ => line,
+        };
         match program {
+            "mount" if !self.comes.is_empty() && stick.is_err() => said(32, String::new()),
             // A repair that is cut short is begun anew at each start.
             "fsck.ext4" if limit < Duration::MAX => Err(io::ErrorKind::TimedOut.into()),
             "fsck.ext4" => said(self.fsck, "found".into()),
@@ -77,6 +99,15 @@ impl Commands for Machine {
             _ => said(1, String::new()),
         }
     }
+}
+
+/// udev's link to a stick.
+fn put_in(dev: &Path, stick: &str) {
+    let labels = dev.join("disk/by-label");
+    fs::create_dir_all(&labels).unwrap();
+    // As udev does: made beside, and put in the place of the old one.
+    symlink(format!("../../{stick}"), labels.join(stick)).unwrap();
+    fs::rename(labels.join(stick), labels.join(KEY_LABEL)).unwrap();
 }
 
 fn opened(machine: &Machine, with: Option<&str>) -> (Result<PathBuf, StateError>, Vec<String>, Option<Problem>) {
@@ -89,6 +120,7 @@ fn opened_in(
     with: Option<&str>,
 ) -> (Result<PathBuf, StateError>, Vec<String>, Option<Problem>) {
     let run = dir.path().join("run");
+    *machine.dev.lock().unwrap() = dir.path().join("dev");
     let opener = Opener { commands: machine, dev: dir.path().join("dev"), run: run.clone() };
     let result = match with {
         Some(key) => opener.open_with(&key.parse().unwrap()),
@@ -102,7 +134,7 @@ fn opened_in(
 }
 
 fn machine(kind: &'static str, subsystem: &'static str, opens: fn(&str) -> bool) -> Machine {
-    Machine { kind, subsystem, opens, fsck: 0, asked: Mutex::default() }
+    Machine { kind, subsystem, opens, fsck: 0, comes: &[], dev: Mutex::default(), asked: Mutex::default() }
 }
 
 #[test]
@@ -142,11 +174,28 @@ fn what_opens_it_daily_comes_first_and_then_a_person() {
 }
 
 #[test]
+fn a_stick_that_is_put_in_while_a_person_is_asked_opens_it() {
+    // How often the stick's key was tried, and whether a person has answered.
+    let of = |comes, opens| {
+        let machine = Machine { comes, ..machine("crypto_LUKS", "custodian-state:usb-key", opens) };
+        let (device, asked, _) = opened(&machine, None);
+        let count = |what: &str| asked.iter().filter(|line| line.contains(what)).count();
+        assert_eq!((count("mount -t vfat"), count("umount")), (1 + comes.len(), comes.len()), "{asked:?}");
+        (device.map_err(|e| e.exit_code()), count("/run/stick/custodian.key"), count("timeout=300") > 0)
+    };
+    let device = || Ok(PathBuf::from("/dev/mapper/custodian-state"));
+    assert_eq!(of(&["own"], |line| line.ends_with("/own")), (device(), 1, false));
+    assert_eq!(of(&["other", "own"], |line| line.ends_with("/own")), (device(), 2, false));
+    assert_eq!(of(&["other"], |line| line.ends_with("timeout=300")), (device(), 1, true));
+    assert_eq!(of(&["other"], |_| false), (Err(4), 1, true));
+}
+
+#[test]
 fn a_recovery_key_asks_nobody() {
     let (device, asked, _) = opened(&machine("crypto_LUKS", "custodian-state:tpm", |_| true), Some(KEY));
     assert_eq!(device.unwrap(), Path::new("/dev/mapper/custodian-state"));
     let begin = ["open --test-passphrase --type luks2", "open --type luks2 --allow-discards"];
-    let opens = begin.map(|b| format!("cryptsetup {b} --key-file - /dev/sda1"));
+    let opens = begin.map(|b| format!("cryptsetup {b} --disable-external-tokens --key-file - /dev/sda1"));
     assert_eq!(asked.len(), 3, "{asked:?}");
     assert_eq!(asked[0], format!("{} < {KEY}", opens[0]));
     assert_eq!(asked[1], format!("{} custodian-state < {KEY}", opens[1]));

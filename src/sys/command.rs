@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 /// What a program said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +47,13 @@ pub trait Commands: Send + Sync {
         to.write_all(&out.stdout)?;
         Ok(Output { stdout: Vec::new(), ..out })
     }
+
+    /// Runs a program without input to its end, however long that takes, or until `enough` says that nobody needs it any more: that is asked
+    /// several times a second. The program is told to end by SIGTERM then, and that is an error of kind `Interrupted`.
+    fn run_until(&self, program: &str, args: &[&str], enough: &mut dyn FnMut() -> bool) -> io::Result<Output> {
+        let _ = enough;
+        self.run(program, args, b"", Duration::MAX)
+    }
 }
 
 /// The system's programs.
@@ -51,43 +62,11 @@ pub struct RealCommands;
 
 impl Commands for RealCommands {
     fn run(&self, program: &str, args: &[&str], input: &[u8], limit: Duration) -> io::Result<Output> {
-        let mut child = Command::new(program)
-            .args(args)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            let input = input.to_owned();
-            // A program that does not want its input closes it.
-            thread::spawn(move || stdin.write_all(&input));
-        }
-        let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
-        let (step, mut waited) = (Duration::from_millis(2), Duration::ZERO);
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if waited >= limit {
-                child.kill()?;
-                // One that hangs in the kernel on a dead disk does not die before the kernel lets go of it.
-                thread::spawn(move || child.wait());
-                return Err(too_long(program, limit));
-            }
-            thread::sleep(step);
-            waited += step;
-        };
-        // What it has started itself may live on and keep its output open.
-        let text = |from: mpsc::Receiver<io::Result<Vec<u8>>>| {
-            from.recv_timeout(limit).unwrap_or_else(|_| Err(too_long(program, limit)))
-        };
-        Ok(Output {
-            code: status.code(),
-            stdout: text(out)?,
-            stderr: String::from_utf8_lossy(&text(err)?).trim().to_owned(),
-        })
+        to_end(program, args, input, limit, &mut || false)
+    }
+
+    fn run_until(&self, program: &str, args: &[&str], enough: &mut dyn FnMut() -> bool) -> io::Result<Output> {
+        to_end(program, args, b"", Duration::MAX, enough)
     }
 
     fn pour(&self, program: &str, args: &[&str], to: &mut dyn io::Write, limit: Duration) -> io::Result<Output> {
@@ -115,6 +94,71 @@ impl Commands for RealCommands {
         let code = child.wait()?.code();
         Ok(Output { code, stdout: Vec::new(), stderr: String::from_utf8_lossy(&said?).trim().to_owned() })
     }
+}
+
+/// Whether a program is needed still is asked every so many steps of waiting.
+const ASK: u64 = 100;
+/// One that is told to end has so long for it.
+const GRACE: Duration = Duration::from_secs(5);
+
+fn to_end(
+    program: &str,
+    args: &[&str],
+    input: &[u8],
+    limit: Duration,
+    enough: &mut dyn FnMut() -> bool,
+) -> io::Result<Output> {
+    let mut child = Command::new(program)
+        .args(args)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let input = input.to_owned();
+        // A program that does not want its input closes it.
+        thread::spawn(move || stdin.write_all(&input));
+    }
+    let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
+    let (step, mut waited, mut turn) = (Duration::from_millis(2), Duration::ZERO, 1_u64);
+    let mut ended: Option<Duration> = None;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        let limit = ended.map_or(limit, |at| at + GRACE);
+        if waited >= limit {
+            child.kill()?;
+            // One that hangs in the kernel on a dead disk does not die before the kernel lets go of it.
+            thread::spawn(move || child.wait());
+            return Err(too_long(program, limit));
+        }
+        // Whether it is needed still may take reading a disk: not each time.
+        if ended.is_none() && turn.is_multiple_of(ASK) && enough() {
+            ended = Some(waited);
+            // What has ended meanwhile is waited for above, so that no other one has its number.
+            if let Ok(pid) = i32::try_from(child.id()) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            }
+        }
+        thread::sleep(step);
+        waited += step;
+        turn += 1;
+    };
+    if ended.is_some() {
+        return Err(io::Error::new(io::ErrorKind::Interrupted, format!("{program}: it is not needed any more")));
+    }
+    // What it has started itself may live on and keep its output open.
+    let text = |from: mpsc::Receiver<io::Result<Vec<u8>>>| {
+        from.recv_timeout(limit).unwrap_or_else(|_| Err(too_long(program, limit)))
+    };
+    Ok(Output {
+        code: status.code(),
+        stdout: text(out)?,
+        stderr: String::from_utf8_lossy(&text(err)?).trim().to_owned(),
+    })
 }
 
 /// Takes all of a pipe elsewhere, piece by piece.
@@ -199,6 +243,18 @@ mod tests {
         // What it has started lives on and keeps the pipe open.
         assert_eq!(run("sh", &["-c", "sleep 5 & exit 0"], "", 200).unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(run("no-such-program", &[], "", 20).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_program_that_nobody_needs_any_more_is_told_to_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ready, bye) = (dir.path().join("ready"), dir.path().join("bye"));
+        let script = format!("trap 'touch {}; exit 0' TERM; touch {}; sleep 60 & wait", bye.display(), ready.display());
+        let told = RealCommands.run_until("sh", &["-c", &script], &mut || ready.exists());
+        assert_eq!(told.unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert!(bye.exists(), "it could tidy up");
+        let by_itself = RealCommands.run_until("sh", &["-c", "echo done; exit 3"], &mut || false).unwrap();
+        assert_eq!((by_itself.code, &*by_itself.stdout), (Some(3), &b"done\n"[..]));
     }
 
     #[test]

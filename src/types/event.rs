@@ -150,6 +150,8 @@ events! {
     UPDATE_WRITTEN = "b1eb3374e8384af7b6aebaa4c46d3302";
     /// Another version of the system came up as it should, and stays.
     UPDATE_GOOD = "032c37710727465288e47a5deba2a50b";
+    /// A version that was good before is counted still: the loader was not told.
+    UPDATE_STILL_COUNTED = "b5a7f031533847f39063c0adff73a5da";
     /// This start was to prove another version, and did not: the machine restarts.
     UPDATE_NOT_GOOD = "14bf42c62f1443299abe3b4cb9516aa0";
     /// Another version of the system did not come up: the one before runs again.

@@ -62,6 +62,15 @@ fn entry(name: &str) -> Option<Entry> {
     Some(Entry { name: name.to_owned(), version: version.parse().ok()?, tries })
 }
 
+/// The version that runs, by os-release(5).
+pub fn running(files: &dyn Files, os_release: &Path) -> Result<Version, UpdateError> {
+    let none = || UpdateError::NoImage(os_release.to_owned());
+    let bytes = files.read(os_release).map_err(failed("cannot read", os_release))?;
+    let text = String::from_utf8(bytes.ok_or_else(none)?).map_err(|_| none())?;
+    let line = text.lines().find_map(|l| l.strip_prefix("IMAGE_VERSION="));
+    line.and_then(|v| v.trim().trim_matches(['"', '\'']).parse().ok()).ok_or_else(none)
+}
+
 impl Machine<'_> {
     fn run(&self, what: &'static str, program: &str, args: &[&str], limit: Duration) -> Result<Output, UpdateError> {
         let failed = |said: String| UpdateError::Program { what, said };
@@ -74,11 +83,7 @@ impl Machine<'_> {
 
     /// The version that runs.
     pub fn running(&self) -> Result<Version, UpdateError> {
-        let none = || UpdateError::NoImage(self.os_release.clone());
-        let bytes = self.files.read(&self.os_release).map_err(failed("cannot read", &self.os_release))?;
-        let text = String::from_utf8(bytes.ok_or_else(none)?).map_err(|_| none())?;
-        let line = text.lines().find_map(|l| l.strip_prefix("IMAGE_VERSION="));
-        line.and_then(|v| v.trim().trim_matches(['"', '\'']).parse().ok()).ok_or_else(none)
+        running(self.files, &self.os_release)
     }
 
     /// Whether the loader counts this boot and was not told yet that it is a good one. A program that fails has not said that it does not:

@@ -22,7 +22,7 @@ mod version;
 
 pub use error::UpdateError;
 pub use kept::{FILE, read};
-pub use machine::{Entry, Machine, PULL, folder_url};
+pub use machine::{Entry, Machine, PULL, folder_url, running};
 pub use probation::{Verdict, Watch, wait};
 pub use run::{Fetched, Updates};
 pub use source::{Bring, Source};

@@ -288,16 +288,24 @@ impl Updates<'_> {
         if was.as_ref() == Some(version) { self.clear() } else { Ok(()) }
     }
 
-    /// The version that runs is as it should be: from now on it may be called a good one.
-    pub fn good(&self) -> Result<(), UpdateError> {
+    /// The version that runs is as it should be: from now on it may be called a good one. Says whether an earlier start has proven that already,
+    /// so that the loader was not told, or could not be.
+    pub fn good(&self) -> Result<bool, UpdateError> {
         let (mut state, facts, _) = self.look()?;
+        let again = state.was_proven(&facts);
+        if again {
+            log::error!(
+                MESSAGE_ID = event::UPDATE_STILL_COUNTED, VERSION = facts.running.as_str();
+                "version {} was good before, and its starts are counted still: the loader was not told", facts.running
+            );
+        }
         let candidate = state.candidate.as_ref().map(|c| c.version.clone());
         if state.good(&facts, self.stamp()?) == Seen::Good {
             self.settle(&mut state)?;
             say(Seen::Good, candidate.as_ref(), &facts);
             self.clear()?;
         }
-        Ok(())
+        Ok(again)
     }
 }
 

@@ -64,6 +64,9 @@ pub struct Good {
     pub version: Version,
     /// Since when that is known.
     pub at: WallNs,
+    /// The boot in which that was found out.
+    #[serde(default)]
+    pub boot: Option<String>,
 }
 
 /// Why a version is not offered again.
@@ -335,7 +338,7 @@ impl State {
         if facts.running == candidate.version {
             match facts.trial {
                 // It runs and nobody counts: it was found good, or put there by other hands.
-                Trial::NotCounted => return self.prove(&candidate, stamp),
+                Trial::NotCounted => return self.prove(&candidate, &facts.boot, stamp),
                 Trial::Unknown => return Seen::Nothing,
                 Trial::Counted => {}
             }
@@ -372,13 +375,13 @@ impl State {
     /// The version that runs is as it should be.
     pub(super) fn good(&mut self, facts: &Facts, stamp: Stamp) -> Seen {
         match self.candidate.clone() {
-            Some(candidate) if candidate.version == facts.running => self.prove(&candidate, stamp),
+            Some(candidate) if candidate.version == facts.running => self.prove(&candidate, &facts.boot, stamp),
             _ => Seen::Nothing,
         }
     }
 
-    fn prove(&mut self, candidate: &Candidate, stamp: Stamp) -> Seen {
-        self.good = Some(Good { version: candidate.version.clone(), at: stamp.at });
+    fn prove(&mut self, candidate: &Candidate, boot: &str, stamp: Stamp) -> Seen {
+        self.good = Some(Good { version: candidate.version.clone(), at: stamp.at, boot: Some(boot.to_owned()) });
         self.candidate = None;
         // Those that failed before it are history.
         self.refused.iter_mut().filter(|r| r.version < candidate.version).for_each(|r| r.known = true);
@@ -412,6 +415,22 @@ impl State {
         self.note(stamp, UpdateChange::Refused, &candidate, Some(word));
         self.refuse_as(Refusal { version: candidate.version, why: Why::Person, at, known: true });
         Ok(())
+    }
+
+    /// Whether this version has proven itself. If its starts are counted all the same, the loader was not told, or could not be.
+    pub fn is_proven(&self, running: &Version) -> bool {
+        self.good.as_ref().is_some_and(|good| good.version == *running)
+    }
+
+    /// Whether it has in an earlier start.
+    pub(super) fn was_proven(&self, facts: &Facts) -> bool {
+        let earlier = |good: &Good| good.boot.as_ref().is_some_and(|boot| *boot != facts.boot);
+        self.is_proven(&facts.running) && self.good.as_ref().is_some_and(earlier)
+    }
+
+    /// A version that was good, though an older one runs: somebody has chosen that, or the newer one is not started any more.
+    pub fn left_behind(&self, running: &Version) -> Option<&Version> {
+        self.good.as_ref().map(|good| &good.version).filter(|version| *version > running)
     }
 
     /// A version that fell back, and nobody has taken note.

@@ -1,5 +1,6 @@
 //! Pictures of the machine's screen, for docs/guide. They are taken into the folder that `CUSTODIAN_SCREENS` names; where it names none, nothing
-//! is. The installation itself is in one language, `CUSTODIAN_SCREENS_LANGUAGE` or English; its questions, the console and rescue mode are shown in all.
+//! is. The installation itself is in one language; its questions, the console and rescue mode are shown in all. With `CUSTODIAN_SCREENS_LANGUAGE` only
+//! what is shown of an installation in that language is.
 
 use std::{
     env, fs,
@@ -20,10 +21,19 @@ pub fn wanted() -> bool {
     folder().is_some()
 }
 
+fn named() -> Option<Lang> {
+    let name = env::var("CUSTODIAN_SCREENS_LANGUAGE").ok()?;
+    Some(name.parse().expect("CUSTODIAN_SCREENS_LANGUAGE is vi, zh or en"))
+}
+
+/// Whether pictures of more than the installation are taken.
+pub fn wanted_of_all() -> bool {
+    wanted() && named().is_none()
+}
+
 /// The language of the installation.
 pub fn language() -> Lang {
-    let named = env::var("CUSTODIAN_SCREENS_LANGUAGE").ok();
-    named.map_or(Lang::En, |name| name.parse().expect("CUSTODIAN_SCREENS_LANGUAGE is vi, zh or en"))
+    named().unwrap_or(Lang::En)
 }
 
 /// What is typed where a number chooses the language.
@@ -43,7 +53,7 @@ pub fn keep(vm: &mut Vm, name: &str, lang: Lang) {
 
 /// The console's pages in all languages. At its end it shows the first page again, in the language of before.
 pub fn of_console(vm: &mut Vm, before: Lang) {
-    if !wanted() {
+    if !wanted_of_all() {
         return;
     }
     // A screen that rests is woken by a key; one that does not, has no use for this one.

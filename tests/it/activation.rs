@@ -4,6 +4,7 @@ mod health_unit;
 mod journal;
 mod network;
 mod services;
+mod stops;
 mod system_disk;
 
 use std::{

@@ -24,6 +24,7 @@ use nix::{
 use tempfile::TempDir;
 
 mod clock;
+mod details;
 mod disks;
 mod updates;
 

@@ -168,13 +168,22 @@ impl Machine {
         text(&out.stdout)
     }
 
+    /// Switches it off in order.
+    pub fn power_off(mut self) {
+        self.run(&["systemctl", "poweroff", "--no-block"]);
+        wait_for("the machine to be off", Duration::from_mins(1), || self.outside.try_wait().unwrap());
+    }
+
     /// Ends it as a power cut does.
     pub fn cut(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
-        // With its first process all the others end.
+        // With its first process all the others end. One that is off has none.
+        if matches!(self.outside.try_wait(), Ok(Some(_))) {
+            return;
+        }
         let _ = Command::new("kill").args(["-KILL", &self.init]).status();
         let _ = self.outside.wait();
     }

@@ -136,6 +136,9 @@ impl Console<'_> {
         let Some(looked) = &self.last else { return Ok(()) };
         let (lang, shown) = manners(Some(self.dialog.lang), looked.seen.site.as_ref());
         let text = doctor::in_words(&looked.seen, &self.place.state, lang, &shown);
+        // What is to be done is said for whoever has a command line, which here nobody has.
+        let text =
+            if text.contains('`') { format!("{}\n\n{text}", t(lang, "console.details_keys", &[])) } else { text };
         let title = t(lang, "console.key_d", &[]);
         self.dialog.read(&title, Paint::Title, &text, &[]).map(|_| ())
     }

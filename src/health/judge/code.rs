@@ -219,6 +219,8 @@ codes! {
         BROKEN = "broken" Damped [why];
         UNKNOWN = "unknown" Quiet [];
         DRIFT = "drift" Damped [count what];
+        LINK_SCHOOL = "link_school" Damped [];
+        LINK_CAMERAS = "link_cameras" Damped [];
         LOOK_OLD = "look_old" Damped [at];
         LOOK_NONE = "look_none" Damped [];
     }
@@ -273,6 +275,8 @@ codes! {
         SECURITY = "security" Sure [count];
         OFFERED = "offered" Sure [version];
         FELL_BACK = "fell_back" Sure [version];
+        LEFT_BEHIND = "left_behind" Damped [version];
+        NOT_TOLD = "not_told" Damped [];
         NOT_LOOKED = "not_looked" Damped [at];
         NEVER_LOOKED = "never_looked" Damped [];
         FAILED = "failed" Damped [];

@@ -4,17 +4,23 @@ use std::time::Duration;
 
 use super::{LOOK_OLD, Look, code, level, other, seconds};
 use crate::{
-    health::facts::NoSite,
+    health::facts::{NoSite, Side},
     types::wire::health::{Finding, GenerationHealth, Level, Value},
 };
 
 /// So many lines of what has drifted are told.
 const LINES: usize = 3;
+/// What tells the loader that the version that runs is a good one. As a unit that has failed it is told, too; here, what comes of it.
+const BLESS: &str = "systemd-bless-boot.service";
 /// Updates are looked for at least so often.
 const UPDATES: Duration = Duration::from_hours(14 * 24);
 
 pub(super) fn generation(look: &Look<'_>) -> Vec<Finding> {
     let mut found = vec![in_force(look)];
+    found.extend(look.facts.missing_links.iter().map(|side| match side {
+        Side::School => code::generation::LINK_SCHOOL.at(Level::Warn, other("link-school"), look),
+        Side::Cameras => code::generation::LINK_CAMERAS.at(Level::Warn, other("link-cameras"), look),
+    }));
     match &look.facts.root {
         None if look.is_fresh() => {}
         None => found.push(code::generation::LOOK_NONE.at(Level::Warn, other("look"), look)),
@@ -112,11 +118,19 @@ pub(super) fn verification(look: &Look<'_>) -> Vec<Finding> {
     }]
 }
 
+/// The loader goes on counting starts of a version that is good: after the third it takes the one before.
+fn not_told(look: &Look<'_>) -> Option<Finding> {
+    let failed = look.facts.failed_units.as_ref()?.contains(BLESS);
+    failed.then(|| code::update::NOT_TOLD.at(Level::Warn, other("loader"), look))
+}
+
 pub(super) fn updates(look: &Look<'_>) -> Vec<Finding> {
     let Some(root) = look.root_now() else {
         return vec![code::update::UNKNOWN.plain(Level::Warn, look)];
     };
-    let Some(updates) = &root.updates else { return vec![code::update::UNTOLD.fine(look)] };
+    let Some(updates) = &root.updates else {
+        return [Some(code::update::UNTOLD.fine(look)), not_told(look)].into_iter().flatten().collect();
+    };
     let mut found = vec![match (updates.security, updates.looked) {
         _ if updates.failed => code::update::FAILED.plain(Level::Warn, look),
         (count @ 1.., _) => code::update::SECURITY.plain(Level::Warn, look).with("count", Value::Count(count)),
@@ -134,6 +148,11 @@ pub(super) fn updates(look: &Look<'_>) -> Vec<Finding> {
         let fell_back = code::update::FELL_BACK.at(Level::Warn, other("fell-back"), look);
         found.push(fell_back.with("version", look.text(version)));
     }
+    if let Some(version) = &updates.left_behind {
+        let left_behind = code::update::LEFT_BEHIND.at(Level::Warn, other("left-behind"), look);
+        found.push(left_behind.with("version", look.text(version)));
+    }
+    found.extend(not_told(look));
     found
 }
 

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use nix::sys::{
     mman::{MlockAllFlags, mlockall},
     reboot::{RebootMode, reboot},
+    signal::{SigSet, Signal},
 };
 
 use crate::install::Then;
@@ -54,6 +55,15 @@ pub fn is_in(sys: &Path, disk: &str) -> bool {
 pub fn stay_in_memory() {
     if let Err(e) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
         log::warn!("this program may need the stick to go on: {e}");
+    }
+}
+
+/// From now on this program, and whatever it starts, goes on when the screen that it is drawn on is gone: SIGHUP waits for ever. bterm is such a
+/// screen, and what it draws with lies on the stick. To be said before threads are started, which inherit it.
+pub(super) fn go_on_without_a_screen() {
+    let hangup = SigSet::from(Signal::SIGHUP);
+    if let Err(e) = hangup.thread_block() {
+        log::warn!("without its screen this program ends: {e}");
     }
 }
 

@@ -38,7 +38,8 @@ pub use fetching::{OnStick, Tell, fetch_from_stick, fetch_now, fetched_so_far, i
 
 /// A folder of root's that is gone with this boot.
 const RUN: &str = "/run/custodian-update";
-const OS_RELEASE: &str = "/etc/os-release";
+/// See os-release(5).
+pub(in crate::services) const OS_RELEASE: &str = "/etc/os-release";
 /// Where it is noted that a person is asked for a password: systemd's "Password Agents".
 const QUESTIONS: &str = "/run/systemd/ask-password";
 /// A version that is tried has so long to be as it should be.
@@ -369,7 +370,7 @@ impl Proof<'_> {
         match verdict(self.state, &RealCommands) {
             // That it is good has to be on the disk before it is called so.
             Verdict::Good => match act(self.state, |updates| Ok(updates.good()?)) {
-                Ok(()) => Verdict::Good,
+                Ok(_) => Verdict::Good,
                 Err(e) => Verdict::NotYet(format!("{e:#}")),
             },
             not_yet @ Verdict::NotYet(_) => not_yet,

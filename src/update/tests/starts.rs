@@ -35,10 +35,13 @@ fn a_version_that_the_loader_does_not_start_is_restarted_for_once() {
 #[test]
 fn a_good_version_that_still_counts_proves_itself_again_and_is_said_to_be_good_once() {
     let world = applied();
-    for _ in 0..2 {
+    for n in 0..2 {
         world.restart(|_| true);
-        world.with(|u| u.good()).unwrap();
-        assert_eq!(look(&world).1, Seen::Nothing);
+        // What operators are told: not of the first time, nor of another try in the same start.
+        assert_eq!(world.with(|u| u.good()).unwrap(), n > 0);
+        assert_eq!(world.with(|u| u.good()).unwrap(), n > 0);
+        let (state, seen) = look(&world);
+        assert_eq!((seen, state.is_proven(&version("0.2.0"))), (Seen::Nothing, true));
     }
     assert!(world.entries().contains(&"custodian_0.2.0+1-2.efi".to_owned()), "{:?}", world.entries());
     world.restart(|_| true);
@@ -47,6 +50,23 @@ fn a_good_version_that_still_counts_proves_itself_again_and_is_said_to_be_good_o
     world.restart(|_| true);
     assert_eq!(world.running(), "0.2.0");
     assert_eq!(world.told(), ["consented", "applied", "good"]);
+}
+
+/// After the third start the loader takes the version before, although the newer one was good.
+#[test]
+fn one_whose_counting_cannot_be_ended_is_left_behind_and_that_is_known() {
+    let world = applied();
+    for _ in 0..3 {
+        world.restart(|_| true);
+        assert_eq!(world.running(), "0.2.0");
+        world.with(|u| u.good()).unwrap();
+        assert_eq!(look(&world).0.left_behind(&version("0.2.0")), None);
+    }
+    world.restart(|_| true);
+    assert_eq!(world.running(), "0.1.0");
+    let (state, seen) = look(&world);
+    assert_eq!((seen, state.fell_back()), (Seen::Nothing, None));
+    assert_eq!(state.left_behind(&version("0.1.0")), Some(&version("0.2.0")));
 }
 
 /// Somebody starts a version that has failed, past custodian: the loader counts that start, too.

@@ -101,7 +101,7 @@ fn a_person_installs_in_one_sitting_with_at_most_six_answers() {
     let pc = Pc::new(folder.path());
     let stick = stick_of_school(folder.path());
     let (on, lang) = (PowerOn { stick: Some(&stick), ..school.power_on() }, screens::language());
-    if screens::wanted() {
+    if screens::wanted_of_all() {
         Lang::ALL.into_iter().filter(|l| *l != lang).for_each(|other| look_and_leave(&pc, &on, other));
     }
     let mut vm = pc.start(&on);
@@ -135,7 +135,7 @@ fn a_person_installs_in_one_sitting_with_at_most_six_answers() {
     wait_until_recording(&mut vm, &CAMERAS);
     screens::of_console(&mut vm, Lang::En);
     vm.cut();
-    if screens::wanted() {
+    if screens::wanted_of_all() {
         let words = "console=tty0 console=ttyS0 systemd.show_status=yes custodian.rescue";
         let mut vm = pc.start(&PowerOn { words, ..school.power_on() });
         vm.wait_for_boot();

@@ -1,6 +1,8 @@
 //! What takes the kernel's device mapper, which this machine's kernel may not have and the image's has: a disk beneath a volume that fails, drops,
 //! or delays (dm-error, dm-flakey, dm-delay), and LUKS as `custodian disk` makes it, opened in each way.
 
+use custodian::types::wire::VolumeStatus;
+
 use super::{SECOND, gaps, segments, status, wait_until_recording, wait_until_well};
 use crate::{
     installed::installed,
@@ -46,13 +48,14 @@ fn wait_until_away(vm: &mut Vm) -> String {
     problem
 }
 
-/// Waits until it is well and has new footage.
+/// Waits until it is well, and has new footage. A camera goes home where its segment ends, which may take five minutes, or when the recorder starts.
 fn wait_until_home(vm: &mut Vm) {
+    let healthy = |v: &VolumeStatus| v.name.as_str() == "a1" && v.healthy;
+    vm.wait("the volume to be well", 60, |vm| status(vm)?.volumes.iter().any(healthy).then_some(()));
+    vm.run("systemctl restart custodian-record.service");
     let since = wait_until_recording(vm, &CAMERAS).now.0;
-    vm.wait("the volume to be well", 120, |vm| {
-        let status = status(vm)?;
-        let volume = status.volumes.iter().find(|v| v.name.as_str() == "a1")?;
-        (volume.healthy && volume.committed.is_some_and(|c| c.0 > since)).then_some(())
+    vm.wait("the volume to have new footage", 60, |vm| {
+        status(vm)?.volumes.iter().any(|v| healthy(v) && v.committed.is_some_and(|c| c.0 > since)).then_some(())
     });
 }
 
@@ -107,7 +110,8 @@ fn a_disk_that_fails_drops_or_delays_costs_its_own_seconds() {
     for camera in CAMERAS {
         let since: Vec<_> = gaps(&mut vm, camera).into_iter().filter(|g| g.start > first).collect();
         assert!(since.iter().all(|g| g.end.is_some() && g.cause["kind"].is_string()), "{camera}: {since:?}");
-        let missing: i64 = since.iter().map(|g| g.end.unwrap() - g.start).sum();
+        let of_disks = since.iter().filter(|g| g.cause["kind"] != "restart");
+        let missing: i64 = of_disks.map(|g| g.end.unwrap() - g.start).sum();
         assert!(missing < 60 * SECOND, "{camera}: {} s are missing", missing / SECOND);
     }
     vm.cut();
@@ -132,13 +136,15 @@ fn encrypted_disks_open_by_their_keys_and_by_no_other() {
     vm.wait_for_boot();
     wait_until_well(&mut vm);
     let part = "/dev/disk/by-id/virtio-EXTRA-part1";
+    // Without what a TPM gives, which otherwise is tried first and opens whatever the key is.
     let opens = |vm: &mut Vm, how: &str| {
+        let how = how.replace("KEY", "--disable-external-tokens --key-file");
         vm.ended(&format!("cryptsetup open --test-passphrase --type luks2 {how} {part}")).code == 0
     };
     vm.run("mkdir --mode=700 /run/luks; head -c 64 /dev/urandom >/run/luks/custodian.key; printf 'mot cau dai' >/run/luks/words; printf wrong-words >/run/luks/wrong");
     for (unlock, given, daily) in [
-        ("passphrase", "--passphrase-file /run/luks/words", "--key-file /run/luks/words"),
-        ("usb-key", "--key-file /run/luks/custodian.key", "--key-file /run/luks/custodian.key"),
+        ("passphrase", "--passphrase-file /run/luks/words", "KEY /run/luks/words"),
+        ("usb-key", "--key-file /run/luks/custodian.key", "KEY /run/luks/custodian.key"),
         ("tpm", "", "--token-only --token-type systemd-tpm2"),
     ] {
         vm.put("/run/luks/site.toml", site(unlock).as_bytes());
@@ -155,8 +161,8 @@ fn encrypted_disks_open_by_their_keys_and_by_no_other() {
         let recovery = said.split_whitespace().find(|w| w.len() == 71 && w.split('-').all(|g| g.len() == 8));
         vm.put("/run/luks/recovery", recovery.unwrap_or_else(|| panic!("no recovery key: {said}")).as_bytes());
         assert!(opens(&mut vm, daily), "{unlock}: by what opens it daily");
-        assert!(opens(&mut vm, "--key-file /run/luks/recovery"), "{unlock}: by its recovery key");
-        assert!(!opens(&mut vm, "--key-file /run/luks/wrong"), "{unlock}: by something else");
+        assert!(opens(&mut vm, "KEY /run/luks/recovery"), "{unlock}: by its recovery key");
+        assert!(!opens(&mut vm, "KEY /run/luks/wrong"), "{unlock}: by something else");
 
         // What opens it is a volume; closed and erased it is nothing.
         vm.run(&format!("cryptsetup open --key-file /run/luks/recovery {part} lab && mkdir -p /run/luks/at && mount -o ro /dev/mapper/lab /run/luks/at"));
@@ -165,7 +171,7 @@ fn encrypted_disks_open_by_their_keys_and_by_no_other() {
         vm.run("umount /run/luks/at && cryptsetup close lab");
         let erase = token(&mut vm, "erase");
         vm.run(&format!("custodian disk erase virtio-EXTRA --token {erase}"));
-        assert!(!opens(&mut vm, "--key-file /run/luks/recovery"), "{unlock}: erased");
+        assert!(!opens(&mut vm, "KEY /run/luks/recovery"), "{unlock}: erased");
     }
     vm.cut();
 }

@@ -7,13 +7,14 @@ use super::{SECOND, gaps, generation, segments, status, wait_until_recording, wa
 use crate::{
     installed::installed,
     school::{CAMERAS, School, site},
+    vm::Vm,
 };
 
 /// What a power cut may cost, by the promise.
 const PROMISE: i64 = 7 * SECOND;
 
 #[test]
-fn a_power_cut_costs_seconds() {
+fn a_power_cut_costs_seconds_and_a_trial_that_nobody_confirms_ends_with_a_reboot() {
     let school = School::open();
     let (pc, _folder) = installed("power");
     let mut vm = pc.start(&school.power_on());
@@ -39,34 +40,27 @@ fn a_power_cut_costs_seconds() {
         let gap = gaps.iter().find(|g| g.start >= left && g.start <= cut);
         assert!(gap.is_some_and(|g| g.end.is_some() && g.cause["kind"].is_string()), "{camera}: {gaps:?}");
     }
+    a_trial_that_nobody_confirms_ends_with_a_reboot(&mut vm);
     vm.cut();
 }
 
-#[test]
-fn a_site_is_changed_and_a_trial_that_nobody_confirms_ends_with_a_reboot() {
-    let school = School::open();
-    let (pc, _folder) = installed("trial");
-    let mut vm = pc.start(&school.power_on());
-    vm.wait_for_boot();
-    wait_until_recording(&mut vm, &CAMERAS);
-
+fn a_trial_that_nobody_confirms_ends_with_a_reboot(vm: &mut Vm) {
     // One camera less.
     vm.put("/var/lib/custodian/etc/site.toml", site(3).as_bytes());
     let said = vm.run("custodian apply --reason 'the fourth one is repaired'");
-    assert_eq!(generation(&mut vm), 2, "{said}");
+    assert_eq!(generation(vm), 2, "{said}");
     vm.wait("the camera to go", 60, |vm| (status(vm)?.streams.len() == 3).then_some(()));
-    wait_until_recording(&mut vm, &CAMERAS[..3]);
+    wait_until_recording(vm, &CAMERAS[..3]);
 
     // Two less, on trial. Nobody confirms, and the machine starts again.
     vm.put("/var/lib/custodian/etc/site.toml", site(2).as_bytes());
     vm.run("custodian apply --try 1m --reason 'a trial'");
-    assert_eq!(generation(&mut vm), 3);
+    assert_eq!(generation(vm), 3);
     vm.run("systemctl --no-block reboot");
     vm.wait_for_boot();
     // Commands are taken before the state is there.
-    wait_until_well(&mut vm);
+    wait_until_well(vm);
     vm.wait("the generation before the trial", 180, |vm| (generation(vm) == 2).then_some(()));
-    wait_until_recording(&mut vm, &CAMERAS[..3]);
-    assert_eq!(status(&mut vm).unwrap().streams.len(), 3);
-    vm.cut();
+    wait_until_recording(vm, &CAMERAS[..3]);
+    assert_eq!(status(vm).unwrap().streams.len(), 3);
 }

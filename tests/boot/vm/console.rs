@@ -44,6 +44,11 @@ impl Console {
         console
     }
 
+    /// Adds a line of the test's own, which the file does not get.
+    pub fn note(&self, line: &str) {
+        self.0.lock().unwrap().push_str(&format!("{line}\n"));
+    }
+
     /// All of it so far.
     pub fn text(&self) -> String {
         self.0.lock().unwrap().clone()

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use custodian::sys::{Clock, RealClock};
+use custodian::sys::{Clock, Monotonic, RealClock};
 use serde_json::json;
 
 use self::{console::Console, hand::Hand, qmp::Qmp};
@@ -22,15 +22,28 @@ pub use self::{
     pc::{Pc, PowerOn, SYSTEM, disks},
 };
 
+/// Between two looks at this machine.
+const PACE: Duration = Duration::from_millis(50);
+/// And into the emulated one: a command there is work that the rest of it waits for.
+const PACE_WITHIN: Duration = Duration::from_secs(1);
+
+/// OVMF with a TPM does not come back from every reset of an emulated PC; it says what it boots within ten seconds when it does. After so long
+/// the button for a reset is pressed again, as a person would.
+const FIRMWARE: Duration = Duration::from_mins(1);
+
 /// Waits until `ready` has something to say. Panics after `limit`, naming what was waited for.
-pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, limit: Duration, ready: impl FnMut() -> Option<T>) -> T {
+    wait_at(PACE, what, limit, ready)
+}
+
+fn wait_at<T>(pace: Duration, what: &str, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
     let start = RealClock.monotonic().0;
     loop {
         if let Some(t) = ready() {
             return t;
         }
         assert!(RealClock.monotonic().0 - start < limit.as_nanos().try_into().unwrap(), "waited {limit:?} for {what}");
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(pace);
     }
 }
 
@@ -72,7 +85,22 @@ impl Vm {
 
     /// The same, where others may fail before.
     pub fn wait_for_boot_within(&mut self, seconds: u64) {
-        self.wait("the system to boot", seconds, |vm| vm.hand.booted());
+        let mut silent: Option<(usize, Monotonic)> = None;
+        self.wait("the system to boot", seconds, |vm| {
+            let booted = vm.hand.booted();
+            let text = vm.console.text();
+            if !text.lines().last().is_some_and(|l| l.contains("reboot:") || l.contains("Rebooting in")) {
+                silent = None;
+            } else if silent.is_none_or(|(before, _)| before != text.len()) {
+                silent = Some((text.len(), RealClock.monotonic()));
+            } else if let Some((_, since)) = silent
+                && RealClock.monotonic().since(since) > FIRMWARE
+            {
+                vm.console.note("reboot: ordered again by the test, since the firmware says nothing");
+                vm.qmp.ask("system_reset", &json!({}));
+            }
+            booted
+        });
     }
 
     /// Whether the system on it has begun to boot since that was waited for.
@@ -82,7 +110,7 @@ impl Vm {
 
     /// Waits for something of this machine. It is an error if it goes off meanwhile.
     pub fn wait<T>(&mut self, what: &str, seconds: u64, mut ready: impl FnMut(&mut Self) -> Option<T>) -> T {
-        wait_for(what, limit(seconds), || {
+        wait_at(PACE_WITHIN, what, limit(seconds), || {
             let found = ready(self);
             if found.is_none()
                 && let Some(status) = self.qemu.try_wait().unwrap()

@@ -8,8 +8,9 @@ use custodian::{
     sys::FakeClock,
     types::Lang,
 };
+use nix::sys::signal::{Signal, raise};
 
-use super::{Bench, DONE, NOW, SECRETS, SITE, SYSTEM, possible};
+use super::{Bench, DONE, NOW, SECRETS, SITE, SYSTEM, possible, sh};
 
 /// Answers with these, and is looked at when the code was shown.
 struct Person<'a> {
@@ -131,4 +132,69 @@ fn loop_passwords_that_are_gone_from_the_stick_are_on_the_disk_that_was_begun() 
     // And not when the machine has run.
     bench.within(6, |var| fs::remove_file(var.join("lib/custodian/install.json")).unwrap());
     assert_eq!(again(SITE).0, Ended::Refused);
+}
+
+/// A volume that is prepared in the second run has another recovery key, which the first sheet does not have: where nobody is asked, the sheet is
+/// written again all the same, and until then the disk does not start.
+#[test]
+fn loop_a_volume_that_is_prepared_anew_wants_another_sheet() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let toml = bench.install_toml();
+    let (ended, said, _) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    let sheets = bench.sheets();
+    let first = fs::read(&sheets[0]).unwrap();
+    // The disk for footage is empty again, as a new one is.
+    let footage = bench.footage.display();
+    sh(&format!("wipefs -q --all {footage}p1; wipefs -q --all {footage}"));
+    let (ended, said, changes) = bench.run(&toml, 3);
+    assert_eq!(ended, Ended::Failed, "{said}: {changes:#?}");
+    assert!(!starts(&bench), "{said}: {changes:#?}");
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    assert!(changes.iter().any(|c| c.starts_with("mkfs.xfs")), "{changes:#?}");
+    assert_eq!(bench.sheets(), sheets);
+    assert_ne!(fs::read(&sheets[0]).unwrap(), first);
+    assert!(starts(&bench));
+}
+
+/// Says nothing, for the screen is gone as soon as something is copied: the kernel says so with SIGHUP.
+#[derive(Default)]
+struct Gone {
+    hangups: u32,
+}
+
+impl Desk for Gone {
+    fn say(&mut self, _: &str) {}
+    fn ask(&mut self, _: &str) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+    fn copied(&mut self, _: u64, _: u64) {
+        raise(Signal::SIGHUP).unwrap();
+        // Whoever ignores it anyhow proves nothing; and what is started from here has to go on, too.
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+        assert_eq!(blocked & 1, 1, "SIGHUP is number 1: {status}");
+        self.hangups += 1;
+    }
+    fn wait(&mut self, _: Duration) {}
+}
+
+#[test]
+fn loop_an_installation_goes_on_when_its_screen_is_gone() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let papers =
+        Papers { site: Some(SITE.into()), secrets: Some(SECRETS.into()), install: Some(bench.install_toml().into()) };
+    let (programs, clock, mut desk) = (bench.programs(usize::MAX), FakeClock::at(NOW), Gone::default());
+    let ended = Session::run(&mut desk, &bench.installer(&programs, &clock), &papers, None);
+    assert_eq!(ended, DONE);
+    assert!(desk.hangups > 0);
+    bench.check();
 }

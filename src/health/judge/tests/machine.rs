@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{now, of};
 use crate::{
     health::{
-        facts::{DiskAnswer, DiskLook, Facts, NoAnswer, NoSite, Updates},
+        facts::{DiskAnswer, DiskLook, Facts, NoAnswer, NoSite, Side, Updates},
         fixture::{self, DAY, HOUR, MINUTE, NOW, ago, root, told},
     },
     types::{
@@ -226,6 +226,17 @@ fn verification() {
 }
 
 #[test]
+fn network_cards_that_are_not_there() {
+    let missing = |sides: &[Side]| {
+        let sides = sides.iter().copied().collect();
+        now(Probe::Generation, move |f: &mut Facts| f.missing_links = sides)
+    };
+    assert_eq!(missing(&[]), ["ok confirmed"]);
+    assert_eq!(missing(&[Side::Cameras]), ["ok confirmed", "warn link-cameras link_cameras"]);
+    assert_eq!(missing(&[Side::School]), ["ok confirmed", "warn link-school link_school"]);
+}
+
+#[test]
 fn updates_and_the_vendor() {
     let updates = |change: fn(&mut Updates)| now(Probe::Update, |f| change(root(f).updates.as_mut().unwrap()));
     assert_eq!(updates(|_| ()), ["ok none"]);
@@ -235,6 +246,11 @@ fn updates_and_the_vendor() {
     assert_eq!(updates(|u| u.looked = None), ["warn never_looked"]);
     assert_eq!(updates(|u| u.offered = Some("0.2.0".into())), ["ok none", "warn offered offered"]);
     assert_eq!(updates(|u| u.fell_back = Some("0.2.0".into())), ["ok none", "warn fell-back fell_back"]);
+    assert_eq!(updates(|u| u.left_behind = Some("0.2.0".into())), ["ok none", "warn left-behind left_behind"]);
+    let failed = |f: &mut Facts| f.failed_units = Some(["systemd-bless-boot.service".to_owned()].into());
+    assert_eq!(now(Probe::Update, failed), ["ok none", "warn loader not_told"]);
+    let untold = |f: &mut Facts| (failed(f), root(f).updates = None).0;
+    assert_eq!(now(Probe::Update, untold), ["ok untold", "warn loader not_told"], "it came on a stick");
     assert_eq!(now(Probe::Update, |f| root(f).updates = None), ["ok untold"]);
     assert_eq!(now(Probe::Update, |f| f.root = None), ["warn unknown"]);
     let vendor = |until| now(Probe::Vendor, |f| f.vendor_until = until);

@@ -1,12 +1,14 @@
 //! Figures of the machine.
 
-use std::path::Path;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use sysinfo::{Components, MemoryRefreshKind, System};
 
 use crate::{
+    health::facts::Side,
+    site::{Link, Site, Wire},
     sys::{Disk as _, RealDisk},
-    types::{ByteSize, wire::health::Machine},
+    types::{ByteSize, RecorderId, wire::health::Machine},
 };
 
 /// What is looked at again and again.
@@ -57,9 +59,55 @@ fn hottest(sensors: &mut Components) -> Option<f64> {
     all.max_by(f32::total_cmp).map(f64::from)
 }
 
+/// The sides whose network card the site names and `net`, the kernel's folder of links, does not have. Where that cannot be read nothing is known
+/// to be missing. Addresses change only where somebody changes them, which networkd does not as custodian tells it.
+pub(super) fn missing_links(site: &Site, recorder: &RecorderId, net: &Path) -> BTreeSet<Side> {
+    let network = site.recorder(recorder).and_then(|recorder| recorder.network.as_ref());
+    let (Some(network), Ok(links)) = (network, fs::read_dir(net)) else { return BTreeSet::new() };
+    let links: Vec<_> = links.flatten().map(|link| link.path()).collect();
+    let is = |wanted: &Link, link: &Path| match wanted {
+        Link::Name(name) => link.file_name().is_some_and(|n| n == name.as_str()),
+        Link::Mac(mac) => fs::read_to_string(link.join("address")).is_ok_and(|text| text.trim() == mac),
+    };
+    let sides = [(Side::School, network.school.as_ref()), (Side::Cameras, network.cameras.as_ref())];
+    let missing = |wire: Option<&Wire>| wire.is_some_and(|w| !links.iter().any(|link| is(&w.link, link)));
+    sides.into_iter().filter(|(_, wire)| missing(*wire)).map(|(side, _)| side).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_card_that_the_site_names_and_nobody_has_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |name: &str, mac: &str| {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("address"), format!("{mac}\n")).unwrap();
+        };
+        let site = |network: &str| {
+            let text = format!(
+                "[site]\nname = \"A\"\ntimezone = \"UTC\"\n[area.y]\nname = \"Y\"\nkind = \"public\"\n[recorder.a]\n\
+                 [[recorder.a.volume]]\nname = \"a1\"\npath = \"/x\"\nsize = \"1 TB\"\n{network}\n[camera.c]\nname = \"C\"\n\
+                 area = \"y\"\nmain = \"rtsp://10.20.0.3/1\"\n"
+            );
+            crate::site::parse(&text, "site.toml").unwrap_or_else(|e| panic!("{e}"))
+        };
+        let named = site(
+            "[recorder.a.network.school]\nlink = \"enp1s0\"\n[recorder.a.network.cameras]\nlink = \"02:00:00:00:00:0A\"\n\
+             address = \"10.20.0.2/24\"\n",
+        );
+        let missing = |site: &Site| missing_links(site, &"a".parse().unwrap(), dir.path());
+        link("lo", "00:00:00:00:00:00");
+        assert_eq!(missing(&named), [Side::School, Side::Cameras].into());
+        link("enp1s0", "02:00:00:00:00:01");
+        assert_eq!(missing(&named), [Side::Cameras].into());
+        link("whatever", "02:00:00:00:00:0a");
+        assert_eq!(missing(&named), BTreeSet::new());
+        assert_eq!(missing(&site("")), BTreeSet::new(), "every wire will do");
+        let unseen = missing_links(&named, &"a".parse().unwrap(), &dir.path().join("none"));
+        assert_eq!(unseen, BTreeSet::new(), "it is not known");
+    }
 
     #[test]
     fn this_machine_has_memory_load_and_a_disk() {

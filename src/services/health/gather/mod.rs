@@ -33,6 +33,9 @@ pub(super) struct World {
     pub(super) files: Arc<dyn Files>,
 }
 
+/// The kernel's links.
+const NET: &str = "/sys/class/net";
+
 /// Looks again and again.
 pub(super) struct Gatherer {
     paths: Paths,
@@ -103,6 +106,8 @@ impl Gatherer {
         machine.clock_steps = self.kept_clock.steps;
         let root = left::root(files, &self.paths.look());
         let witnessed = memory.witnessed(at, heard.witnessed.max(backed_up(&site, root.as_ref())));
+        let of_site = site.as_ref().map(|(site, id)| machine::missing_links(site, id, Path::new(NET)));
+        let missing_links = of_site.unwrap_or_default();
         Facts {
             at,
             site,
@@ -116,6 +121,7 @@ impl Gatherer {
             gap_totals: memory.gaps().clone(),
             machine,
             root,
+            missing_links,
             failed_units: self.units.failed.clone(),
             recorder_restarts: self.units.restarts,
             verified: left::verified(files, &self.paths.verify().join("last.json")),

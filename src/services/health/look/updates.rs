@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     health::facts::{RootLook, Updates},
-    services::paths::Paths,
+    services::{paths::Paths, updating::OS_RELEASE},
     sys::{Commands, Files},
     types::WallNs,
     update,
@@ -54,24 +54,27 @@ impl Apt {
         let said = commands.run("apt-get", &SIMULATE, b"", LIMIT).ok().filter(crate::sys::Output::ok);
         // Lists being there, it can be known here: that it is not is a trouble, and asked again.
         let security = said.as_ref().map_or(0, |said| security(&String::from_utf8_lossy(&said.stdout)));
-        Some(Updates { security, failed: said.is_none(), looked, offered: None, fell_back: None })
+        Some(Updates { security, failed: said.is_none(), looked, offered: None, fell_back: None, left_behind: None })
     }
 }
 
 /// What is known of a system that is updated as a whole, where there is such a one. `source`: whether the site names a folder that is looked at.
 pub(super) fn of_the_image(files: &dyn Files, state: &Path, source: bool, now: WallNs) -> Option<Updates> {
     let dir = Paths::new(state).updates();
-    let failed = || Updates { security: 0, failed: true, looked: None, offered: None, fell_back: None };
+    let failed =
+        || Updates { security: 0, failed: true, looked: None, offered: None, fell_back: None, left_behind: None };
     if files.list(&dir).ok()?.iter().all(|name| name != update::FILE) {
         return None;
     }
     let Ok(known) = update::read(files, &dir) else { return Some(failed()) };
     let offered = known.waits().map(ToString::to_string);
     let fell_back = known.fell_back().map(ToString::to_string);
+    let running = update::running(files, Path::new(OS_RELEASE)).ok();
+    let left_behind = running.and_then(|running| known.left_behind(&running).map(ToString::to_string));
     // Versions that come on a stick nobody looks for: that none waits is not known.
     let looked = if source { known.looked } else { Some(now) };
-    let told = source || offered.is_some() || fell_back.is_some();
-    told.then_some(Updates { looked, offered, fell_back, failed: false, ..failed() })
+    let told = source || offered.is_some() || fell_back.is_some() || left_behind.is_some();
+    told.then_some(Updates { looked, offered, fell_back, left_behind, failed: false, ..failed() })
 }
 
 fn changed(path: &Path) -> Option<WallNs> {
@@ -173,6 +176,18 @@ mod tests {
         kept("null", &refused(false), "null");
         assert_eq!(look(false).unwrap().fell_back.as_deref(), Some("0.3.0"));
         kept("null", &refused(true), "null");
+        assert_eq!(look(false), None);
+        let good = |version: &str| {
+            keep(&format!(
+                r#"{{"format":1,"min_reader":1,"looked":null,"candidate":null,"good":{{"version":"{version}","at":1}},"refused":[],"notes":[]}}"#
+            ));
+        };
+        good("0.3.0");
+        assert_eq!(look(false), None, "which version runs is not known");
+        files.make_dir(Path::new("/etc")).unwrap();
+        files.write(Path::new(OS_RELEASE), b"IMAGE_VERSION=0.2.0\n", 0, None).unwrap();
+        assert_eq!(look(false).unwrap().left_behind.as_deref(), Some("0.3.0"), "the loader does not start it any more");
+        good("0.2.0");
         assert_eq!(look(false), None);
         keep("{");
         assert!(look(false).unwrap().failed, "that nothing waits is not known");

@@ -7,7 +7,7 @@ mod show;
 use std::{io, time::Duration};
 
 use self::show::Shown;
-use super::{Done, Installer, Looked, Refusal, Tell, is_in};
+use super::{Done, Installer, Looked, Refusal, Tell, end::go_on_without_a_screen, is_in};
 use crate::{
     disks::{self, RecoveryKey, Secret},
     factors::PinError,
@@ -107,7 +107,10 @@ impl Hands for Installer<'_> {
         recover: &[(Recover, RecoveryKey)],
         tell: &mut dyn Tell,
     ) -> anyhow::Result<Done> {
-        self.lock.keep(|| Installer::carry_out(self, wanted, order, recover, tell))
+        self.lock.keep(|| {
+            go_on_without_a_screen();
+            Installer::carry_out(self, wanted, order, recover, tell)
+        })
     }
     fn stick_is_in(&self) -> bool {
         is_in(&self.machine.roots.sys, &self.stick.disk)
