@@ -38,6 +38,14 @@ pub const KEY_STICK: &str = "nodev,nosuid,noexec,dmask=0077,fmask=0177";
 pub const KEY_FILE: &str = "custodian.key";
 const KEY_FOLDER: &str = "/run/custodian-key";
 
+/// Below `/run`: a volume of which there is a file here is being prepared. Its partition appears before it is one, and systemd would open and mount
+/// what is half made.
+pub const PREPARING: &str = "custodian-preparing";
+
+fn not_while_prepared(volume: &VolumeName) -> String {
+    format!("ConditionPathExists=!/run/{PREPARING}/{volume}\n")
+}
+
 /// In the `[Unit]` of each mount: services stop before it is let go of, for all of them come after this target. A mount that is `nofail` has no such
 /// order otherwise, and a recorder that still writes keeps it busy. Nothing waits for it when it starts: the target was reached before these
 /// units are written.

@@ -304,7 +304,7 @@ fn life(lang: Lang) {
     others(&world, &mut person);
 }
 
-/// Another disk in its place: one that the site does not name, the one that backups go to, and one without a name.
+/// Another disk in its place: one that the site does not name, and the one that backups go to.
 fn others(world: &World, person: &mut Person) {
     let by_id = |name: &str| world.loops.path().join("by-id").join(name);
     let list = |person: &mut Person| {
@@ -335,12 +335,9 @@ fn others(world: &World, person: &mut Person) {
             person.has_read(&erased.chars().take(24).collect::<String>());
         }
     }
-    fs::remove_file(by_id(BACKUPS)).unwrap();
     let page = list(person);
     assert!(page.contains("ext4"), "what backups go to is not erased without the code: {page}");
-    person.types("1");
-    let nameless = person.first_words("disks_nameless");
-    person.has_read(&nameless);
+    person.types("\x1b");
     person.sees(&person.t("key_a"));
 }
 

@@ -10,7 +10,7 @@ use custodian::{
 };
 use nix::sys::signal::{Signal, raise};
 
-use super::{Bench, DONE, NOW, SECRETS, SITE, SYSTEM, possible, sh};
+use super::{Bench, DONE, FOOTAGE, NOW, SECRETS, SITE, SYSTEM, possible};
 
 /// Answers with these, and is looked at when the code was shown.
 struct Person<'a> {
@@ -148,8 +148,12 @@ fn loop_a_volume_that_is_prepared_anew_wants_another_sheet() {
     let sheets = bench.sheets();
     let first = fs::read(&sheets[0]).unwrap();
     // The disk for footage is empty again, as a new one is.
-    let footage = bench.footage.display();
-    sh(&format!("wipefs -q --all {footage}p1; wipefs -q --all {footage}"));
+    {
+        let (programs, clock) = (bench.programs(usize::MAX), FakeClock::at(NOW));
+        let machine = bench.installer(&programs, &clock).machine;
+        let token = machine.sheet(FOOTAGE, None).unwrap().erase.unwrap();
+        machine.erase(FOOTAGE, &token, &clock).unwrap();
+    }
     let (ended, said, changes) = bench.run(&toml, 3);
     assert_eq!(ended, Ended::Failed, "{said}: {changes:#?}");
     assert!(!starts(&bench), "{said}: {changes:#?}");
