@@ -23,7 +23,7 @@ use crate::{
         paths,
     },
     site,
-    sys::{Disk as _, RealClock, RealCommands, RealDisk},
+    sys::{RealClock, RealCommands},
     types::Lang,
 };
 
@@ -65,7 +65,7 @@ fn lock() -> Lock {
 
 /// Waits until no console installs any more: what was begun is finished, also where nobody sees it.
 pub(super) fn until_it_is_finished() {
-    if let Err(e) = RealDisk.make_dir(Path::new(RUN)).context(RUN).and_then(|()| lock().wait()) {
+    if let Err(e) = fs::create_dir_all(RUN).context(RUN).and_then(|()| lock().wait()) {
         log::warn!(CAUSE = format!("{e:#}"); "whether something is installed cannot be seen: {e:#}");
     }
 }
@@ -83,7 +83,7 @@ pub(super) fn in_memory(file: &Path) -> PathBuf {
 fn copied(file: &Path, to: &Path) -> io::Result<PathBuf> {
     let name = file.file_name().unwrap_or_default();
     let (copy, draft) = (to.join(name), to.join(std::process::id().to_string()).with_extension("new"));
-    RealDisk.make_dir(to)?;
+    fs::create_dir_all(to)?;
     fs::copy(file, &draft)?;
     fs::rename(&draft, &copy)?;
     Ok(copy)
