@@ -58,6 +58,14 @@ pub(super) fn run(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Makes a folder, if it is not there.
+fn folder(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
 /// Only one console at a time installs.
 fn lock() -> Lock {
     Lock::at(PathBuf::from(RUN).join("lock"))
@@ -65,7 +73,7 @@ fn lock() -> Lock {
 
 /// Waits until no console installs any more: what was begun is finished, also where nobody sees it.
 pub(super) fn until_it_is_finished() {
-    if let Err(e) = fs::create_dir_all(RUN).context(RUN).and_then(|()| lock().wait()) {
+    if let Err(e) = folder(Path::new(RUN)).context(RUN).and_then(|()| lock().wait()) {
         log::warn!(CAUSE = format!("{e:#}"); "whether something is installed cannot be seen: {e:#}");
     }
 }
@@ -83,7 +91,7 @@ pub(super) fn in_memory(file: &Path) -> PathBuf {
 fn copied(file: &Path, to: &Path) -> io::Result<PathBuf> {
     let name = file.file_name().unwrap_or_default();
     let (copy, draft) = (to.join(name), to.join(std::process::id().to_string()).with_extension("new"));
-    fs::create_dir_all(to)?;
+    folder(to)?;
     fs::copy(file, &draft)?;
     fs::rename(&draft, &copy)?;
     Ok(copy)
@@ -103,10 +111,7 @@ fn session(args: &Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     // Each console has a session of its own; only one of them writes.
     let run = PathBuf::from(RUN).join(std::process::id().to_string());
     for dir in [Path::new(RUN), &run] {
-        match fs::create_dir(dir) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e).context(dir.display().to_string()),
-            _ => {}
-        }
+        folder(dir).context(dir.display().to_string())?;
     }
     let version = version()?;
     let mounted = MountedStick::new(&RealCommands, found, &run, &version)?;

@@ -254,7 +254,7 @@ impl Opener<'_> {
             match self.attach_by_stick(part) {
                 Ok(device) => opened = Some(device),
                 Err(why) => {
-                    log::warn!(CAUSE = why.as_str(); "the stick that was put in does not open the state: {why}")
+                    log::warn!(CAUSE = why.as_str(); "the stick that was put in does not open the state: {why}");
                 }
             }
             opened.is_some()

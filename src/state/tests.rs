@@ -104,7 +104,11 @@ impl Commands for Machine {
 /// udev's link to a stick.
 fn put_in(dev: &Path, stick: &str) {
     let labels = dev.join("disk/by-label");
-    fs::create_dir_all(&labels).unwrap();
+    for dir in [dev, &dev.join("disk"), &labels] {
+        if !dir.exists() {
+            fs::create_dir(dir).unwrap();
+        }
+    }
     // As udev does: made beside, and put in the place of the old one.
     symlink(format!("../../{stick}"), labels.join(stick)).unwrap();
     fs::rename(labels.join(stick), labels.join(KEY_LABEL)).unwrap();
