@@ -231,7 +231,7 @@ fn erase(args: &EraseArgs, here: &Here) -> anyhow::Result<ExitCode> {
 }
 
 /// What a person should know of a disk before something is done to it.
-fn facts(sheet: &Sheet, shown: &Shown, lang: Lang) -> String {
+pub(super) fn facts(sheet: &Sheet, shown: &Shown, lang: Lang) -> String {
     let d = &sheet.disk;
     let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
     let mut text = t(
@@ -256,7 +256,7 @@ fn facts(sheet: &Sheet, shown: &Shown, lang: Lang) -> String {
 }
 
 /// Why a verb is refused.
-fn in_words(refusal: &Refusal, shown: &Shown, lang: Lang) -> String {
+pub(super) fn in_words(refusal: &Refusal, shown: &Shown, lang: Lang) -> String {
     match refusal {
         Refusal::NoDisk { by_id } => t(lang, "disk.no_disk", &[("disk", by_id)]),
         Refusal::NotInSite => t(lang, "disk.not_in_site", &[]),

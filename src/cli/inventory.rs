@@ -158,7 +158,7 @@ pub(super) fn newest(at: WallNs, shown: &Shown, lang: Lang) -> String {
 }
 
 /// The name that site.toml should use: the one with maker and serial number, else whatever there is.
-fn best_name(disk: &Disk) -> Option<&str> {
+pub(super) fn best_name(disk: &Disk) -> Option<&str> {
     let plain = disk.by_id.iter().find(|n| !n.starts_with("wwn-") && !n.starts_with("nvme-eui."));
     plain.or_else(|| disk.by_id.first()).map(String::as_str)
 }

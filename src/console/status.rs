@@ -205,11 +205,15 @@ fn troubles(model: &Model, lang: Lang, columns: usize) -> Vec<Vec<Line>> {
     told
 }
 
-/// The keys that can be pressed here: what can be done, and below it the languages.
+/// The keys that can be pressed here: what can be done, and below it the languages; beside it where it ends in a line that has room.
 fn keys(lang: Lang, columns: usize) -> Vec<Line> {
-    let does = ["a", "d", "k", "u", "t", "p"].map(|key| (key.to_owned(), t(lang, &format!("console.key_{key}"), &[])));
+    let does = ["a", "d", "k", "u", "s", "t", "p"];
+    let does = does.map(|key| (key.to_owned(), t(lang, &format!("console.key_{key}"), &[])));
     let languages = Lang::ALL.iter().enumerate().map(|(n, lang)| ((n + 1).to_string(), t(*lang, "lang.name", &[])));
-    [in_rows(does.into_iter(), columns), in_rows(languages, columns)].concat()
+    let apart = in_rows(does.clone().into_iter(), columns);
+    let together = in_rows(does.into_iter().chain(languages.clone()), columns);
+    let below = [apart.clone(), in_rows(languages, columns)].concat();
+    if apart.len() > 1 && together.len() < below.len() { together } else { below }
 }
 
 fn in_rows(keys: impl Iterator<Item = (String, String)>, columns: usize) -> Vec<Line> {

@@ -18,7 +18,12 @@ use std::{
     time::Duration,
 };
 
-use super::{DiskError, EmptyDisk, RecoveryKey, Secret, error::run, secret::SecretFile, wipe::exclusive};
+use super::{
+    DiskError, EmptyDisk, RecoveryKey, Secret,
+    error::run,
+    secret::{SecretFile, by_key},
+    wipe::exclusive,
+};
 use crate::{
     inventory::{self, PARTITION_TYPE, SEAL, subsystem},
     sys::Commands,
@@ -75,7 +80,7 @@ pub fn prepare(commands: &dyn Commands, disk: EmptyDisk, order: &Order) -> Resul
         unlocking => {
             let recovery = encrypt(commands, &part, unlocking, &order.run)?;
             let name = inventory::mapping(&volume);
-            let open = ["open", "--type", "luks2", "--key-file", "-", &part, &name];
+            let open = [&["open", "--type", "luks2"], &by_key("-")[..], &[&part, &name]].concat();
             run(commands, "cryptsetup", &open, recovery.secret().bytes())?;
             (Some(name), Some(recovery))
         }

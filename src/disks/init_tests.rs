@@ -89,7 +89,7 @@ fn encrypted() {
             ("udevadm settle --timeout=20", ""),
             ("cryptsetup luksFormat --type luks2 --batch-mode --key-file - --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /D/sda1", "<recovery>"),
             (added, input),
-            ("cryptsetup open --type luks2 --key-file - /D/sda1 custodian-a1", "<recovery>"),
+            ("cryptsetup open --type luks2 --disable-external-tokens --key-file - /D/sda1 custodian-a1", "<recovery>"),
             ("mkfs.xfs -q -K /dev/mapper/custodian-a1", ""),
             ("cryptsetup close custodian-a1", ""),
             ("cryptsetup config /D/sda1 --label a1 --subsystem custodian:school", ""),

@@ -25,7 +25,9 @@ pub use error::DiskError;
 pub use init::{Order, Prepared, Unlocking, prepare};
 pub use recover::{LockedDisk, OpenDisk, Own, locked};
 pub use release::release;
-pub use secret::{NoPassphrase, NoRecoveryKey, RecoveryKey, Secret, make_key_file};
+pub use secret::{
+    KeyFile, NoKey, NoPassphrase, NoRecoveryKey, RecoveryKey, Secret, SecretFile, key_file, make_key_file,
+};
 pub use state::{OpenState, StateKey, close_state, mapper, open_state, opens_state};
 pub use system::{
     BegunDisk, LaidDisk, SMALLEST, Seen, SystemDisk, Unfit, clear_install, format_esp, judge_install, lay, make_state,

@@ -16,6 +16,7 @@ use super::{
     DiskError, RecoveryKey, Unlocking,
     error::{run, try_run},
     init::{Others, enroll},
+    secret::by_key,
 };
 use crate::{
     inventory::{Content, Survey, mapping},
@@ -77,7 +78,7 @@ impl LockedDisk {
     }
 
     fn fits_as(&self, commands: &dyn Commands, file: &str, input: &[u8]) -> Result<bool, DiskError> {
-        let out = self.try_key(commands, &["--key-file", file], input)?;
+        let out = self.try_key(commands, &by_key(file), input)?;
         if out.ok() || out.code == Some(NO_PERMISSION) {
             return Ok(out.ok());
         }
@@ -92,8 +93,8 @@ impl LockedDisk {
     /// Opens it, in the manner and under the name in which it is opened when the machine starts.
     pub fn open(self, commands: &dyn Commands, key: &RecoveryKey) -> Result<OpenDisk, DiskError> {
         let name = mapping(&self.volume);
-        let args = ["open", "--type", "luks2", "--allow-discards", "--key-file", "-", &self.partition, &name];
-        run(commands, "cryptsetup", &args, key.secret().bytes())?;
+        let args = [&["open", "--type", "luks2", "--allow-discards"], &by_key("-")[..], &[&self.partition, &name]];
+        run(commands, "cryptsetup", &args.concat(), key.secret().bytes())?;
         Ok(OpenDisk { disk: self, mapping: name })
     }
 }

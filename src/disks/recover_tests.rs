@@ -62,8 +62,11 @@ fn lines(unlocking: &Unlocking, code: fn(&str) -> i32, opens: bool) -> Vec<(Stri
 fn a_key_is_tried_then_the_volume_is_opened_then_it_gets_a_key() {
     let with = |added: &[&str]| -> Vec<(String, String)> {
         let opened = [
-            ("cryptsetup open --test-passphrase --type luks2 --key-file - /dev/sda1", KEY),
-            ("cryptsetup open --type luks2 --allow-discards --key-file - /dev/sda1 custodian-a1", KEY),
+            ("cryptsetup open --test-passphrase --type luks2 --disable-external-tokens --key-file - /dev/sda1", KEY),
+            (
+                "cryptsetup open --type luks2 --allow-discards --disable-external-tokens --key-file - /dev/sda1 custodian-a1",
+                KEY,
+            ),
         ];
         let added = added.iter().map(|line| (*line, ""));
         opened.into_iter().chain(added).map(|(line, input)| (line.to_owned(), input.to_owned())).collect()
@@ -81,14 +84,14 @@ fn a_key_is_tried_then_the_volume_is_opened_then_it_gets_a_key() {
         lines(&Unlocking::KeyFile("/media/key/custodian.key".into()), |_| 0, true),
         with(&[
             "cryptsetup luksAddKey --batch-mode --key-file /run/custodian-key-X /dev/sda1 /media/key/custodian.key",
-            "cryptsetup open --test-passphrase --type luks2 --key-file /media/key/custodian.key /dev/sda1"
+            "cryptsetup open --test-passphrase --type luks2 --disable-external-tokens --key-file /media/key/custodian.key /dev/sda1"
         ])
     );
 }
 
 #[test]
 fn what_this_machine_has_is_tried_without_opening() {
-    let commands = Answers::new(|line| if line.contains("token") { 0 } else { 2 });
+    let commands = Answers::new(|line| if line.contains("--token-only") { 0 } else { 2 });
     assert!(disk().opens(&commands, Own::Tpm).unwrap());
     assert!(!disk().opens(&commands, Own::KeyFile(Path::new("/k/custodian.key"))).unwrap());
     let lines: Vec<String> = commands.lines.into_inner().unwrap().into_iter().map(|(line, _)| line).collect();
@@ -96,7 +99,7 @@ fn what_this_machine_has_is_tried_without_opening() {
         lines,
         [
             "cryptsetup open --test-passphrase --type luks2 --token-only --token-type systemd-tpm2 /dev/sda1",
-            "cryptsetup open --test-passphrase --type luks2 --key-file /k/custodian.key /dev/sda1",
+            "cryptsetup open --test-passphrase --type luks2 --disable-external-tokens --key-file /k/custodian.key /dev/sda1",
         ]
     );
     // A TPM fails in many manners, and none of them opens anything.

@@ -53,11 +53,32 @@ impl Secret {
     }
 }
 
+/// A file is no key, by its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a file with so few bytes is no key")]
+pub struct NoKey;
+
+impl Secret {
+    /// What is in a key file.
+    ///
+    /// # Errors
+    /// If it is too short for a key.
+    pub fn key_file(bytes: Vec<u8>) -> Result<Self, NoKey> {
+        if bytes.len() as u64 >= SHORTEST { Ok(Self(bytes)) } else { Err(NoKey) }
+    }
+}
+
 /// So many characters, each of which is a byte.
 const SHORTEST_PASSPHRASE: usize = 8;
 
 /// systemd's letters for recovery keys: on the same keys in nearly all keyboard layouts.
 const MODHEX: &[u8; 16] = b"cbdefghijklnrtuv";
+
+/// How cryptsetup opens with the key of a file, or of standard input for `-`, and with nothing else: left to itself it tries first what a TPM
+/// gives, and where that opens any key is right.
+pub(super) fn by_key(file: &str) -> [&str; 3] {
+    ["--disable-external-tokens", "--key-file", file]
+}
 
 /// A key for the day when nothing else opens the disk: 256 bits in eight groups of eight letters, as
 /// systemd-cryptenroll(1) makes them. It is typed at the prompt for a passphrase, dashes included.
@@ -117,26 +138,50 @@ const SHORTEST: u64 = 32;
 pub fn make_key_file(path: &Path) -> Result<(), DiskError> {
     let bytes: [u8; 64] = random().map_err(DiskError::Random)?;
     let failed = |source| DiskError::Io { what: "cannot write", path: path.to_owned(), source };
-    match path.metadata() {
-        Ok(there) if there.len() >= SHORTEST => Ok(()),
-        Ok(_) => Err(failed(io::Error::other(
+    match key_file(path)? {
+        KeyFile::Key => Ok(()),
+        KeyFile::Short => Err(failed(io::Error::other(
             "there is a file that is too short for a key: look what it is, then remove it",
         ))),
         // Whole and durable, or not at all: a disk is about to depend on it.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => RealFiles.write(path, &bytes, 0o400, None).map_err(|e| {
+        KeyFile::None => RealFiles.write(path, &bytes, 0o400, None).map_err(|e| {
             let _ = fs::remove_file(unfinished(path));
             failed(e)
         }),
-        Err(e) => Err(failed(e)),
+    }
+}
+
+/// What a key file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFile {
+    /// There is none.
+    None,
+    /// Too short for a key.
+    Short,
+    /// A key.
+    Key,
+}
+
+/// What there is where a key file would be.
+pub fn key_file(path: &Path) -> Result<KeyFile, DiskError> {
+    match path.metadata() {
+        Ok(there) if there.len() >= SHORTEST => Ok(KeyFile::Key),
+        Ok(_) => Ok(KeyFile::Short),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(KeyFile::None),
+        Err(source) => Err(DiskError::Io { what: "cannot read", path: path.to_owned(), source }),
     }
 }
 
 /// A secret in a file that only root can read, in memory (`/run`), until it is dropped.
 #[derive(Debug)]
-pub(super) struct SecretFile(PathBuf);
+pub struct SecretFile(PathBuf);
 
 impl SecretFile {
-    pub(super) fn new(dir: &Path, secret: &Secret) -> Result<Self, DiskError> {
+    /// In this folder, under a name of its own.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn new(dir: &Path, secret: &Secret) -> Result<Self, DiskError> {
         let name: [u8; 8] = random().map_err(DiskError::Random)?;
         let path = dir.join(format!("custodian-key-{:016x}", u64::from_ne_bytes(name)));
         let file = Self(path);
@@ -145,7 +190,8 @@ impl SecretFile {
         Ok(file)
     }
 
-    pub(super) fn path(&self) -> String {
+    /// Where it is.
+    pub fn path(&self) -> String {
         self.0.display().to_string()
     }
 }
@@ -185,6 +231,10 @@ mod tests {
         make_key_file(&path).unwrap();
         assert_eq!((key.len(), fs::read(&path).unwrap()), (64, key));
         assert!(make_key_file(&dir.path().join("no/key")).is_err());
+        assert_eq!(
+            (Secret::key_file(vec![7; 31]), Secret::key_file(vec![7; 32])),
+            (Err(NoKey), Ok(Secret(vec![7; 32])))
+        );
         // What a power cut has left of another attempt is no key, and no obstacle.
         let cut = dir.path().join("cut");
         fs::write(unfinished(&cut), "half").unwrap();
@@ -194,6 +244,7 @@ mod tests {
         // The stick was full when it was made: an empty key opens a volume to anybody.
         let empty = dir.path().join("empty");
         fs::write(&empty, "").unwrap();
+        assert_eq!((key_file(&empty).unwrap(), key_file(&path).unwrap()), (KeyFile::Short, KeyFile::Key));
         assert!(make_key_file(&empty).unwrap_err().to_string().contains("empty"));
         assert_eq!(fs::read(&empty).unwrap(), b"");
     }

@@ -7,6 +7,7 @@ use super::{
     DiskError, Order, RecoveryKey, Unlocking,
     error::{run, try_run},
     init::{Others, enroll, format},
+    secret::by_key,
     table::STATE_LABEL,
 };
 use crate::sys::Commands;
@@ -88,10 +89,10 @@ pub fn open_state(commands: &dyn Commands, part: &Path, key: StateKey<'_>) -> Re
         StateKey::Tpm => (&["--token-only", "--token-type", "systemd-tpm2"], b""),
         StateKey::File(path) => {
             file = path.display().to_string();
-            (&["--key-file", &file], b"")
+            (&by_key(&file), b"")
         }
-        StateKey::Passphrase(text) => (&["--key-file", "-"], text),
-        StateKey::Recovery(key) => (&["--key-file", "-"], key.secret().bytes()),
+        StateKey::Passphrase(text) => (&by_key("-"), text),
+        StateKey::Recovery(key) => (&by_key("-"), key.secret().bytes()),
     };
     run(commands, "cryptsetup", &[&begin, how, &end].concat(), input)?;
     Ok(mapper())
@@ -99,7 +100,8 @@ pub fn open_state(commands: &dyn Commands, part: &Path, key: StateKey<'_>) -> Re
 
 /// Whether a recovery key opens it. It stays closed.
 pub fn opens_state(commands: &dyn Commands, part: &Path, key: &RecoveryKey) -> Result<bool, DiskError> {
-    let args = ["open", "--test-passphrase", "--type", "luks2", "--key-file", "-", &part.display().to_string()];
+    let part = part.display().to_string();
+    let args = [&["open", "--test-passphrase", "--type", "luks2"], &by_key("-")[..], &[&part]].concat();
     try_run(commands, "cryptsetup", &args, key.secret().bytes()).map(|out| out.ok())
 }
 

@@ -182,7 +182,7 @@ fn the_state_is_made_and_its_label_comes_last() {
                 "wipefs --all --force --quiet /dev/sda6",
                 "cryptsetup luksFormat --type luks2 --batch-mode --key-file - --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/sda6",
                 added,
-                "cryptsetup open --type luks2 --allow-discards --key-file - /dev/sda6 custodian-state",
+                "cryptsetup open --type luks2 --allow-discards --disable-external-tokens --key-file - /dev/sda6 custodian-state",
                 "mkfs.ext4 -q -F -L custodian-state /dev/mapper/custodian-state",
                 &format!("cryptsetup config /dev/sda6 --label custodian-state --subsystem custodian-state:{how}"),
             ]
@@ -207,9 +207,9 @@ fn the_state_opens_by_each_key_and_no_key_is_among_the_arguments() {
     let recovery = "cccjbcbj-dcdjecej-fcfjgcgj-hchjicij-jcjjkckj-lcljncnj-rcrjtctj-ucujvcvj".parse().unwrap();
     for (key, how, input) in [
         (StateKey::Tpm, "--token-only --token-type systemd-tpm2", ""),
-        (StateKey::File(Path::new("/s/k")), "--key-file /s/k", ""),
-        (StateKey::Passphrase(b"open sesame"), "--key-file -", "open sesame"),
-        (StateKey::Recovery(&recovery), "--key-file -", "cccjbcbj-"),
+        (StateKey::File(Path::new("/s/k")), "--disable-external-tokens --key-file /s/k", ""),
+        (StateKey::Passphrase(b"open sesame"), "--disable-external-tokens --key-file -", "open sesame"),
+        (StateKey::Recovery(&recovery), "--disable-external-tokens --key-file -", "cccjbcbj-"),
     ] {
         let commands = Recorder { lines: Mutex::default(), fail_at: usize::MAX };
         open_state(&commands, Path::new("/dev/sda6"), key).unwrap();

@@ -37,6 +37,9 @@ pub struct Receipt {
     pub footage: Vec<FootageLine>,
     /// SHA-256 of the recovery keys: by it a key on paper is known to be this one.
     pub recovery: Vec<Fingerprint>,
+    /// The machine's own keys, whose and what: the ledger's, as verifiers take it, and SHA-256 of the certificate of each door of health, as
+    /// openssl prints it.
+    pub keys: Vec<(String, String)>,
     /// The steps, in their order, and whether each changed something; those that did not had been done before.
     pub steps: Vec<StepLine>,
 }
@@ -141,7 +144,9 @@ impl Receipt {
             let of = key.volume.as_ref().map_or_else(|| say("state", &[]), ToString::to_string);
             lines.push(say("fingerprint", &[("of", &of), ("hash", &key.sha256.to_string())]));
         }
-        lines.push(say("later", &[]));
+        lines.push(say("keys", &[]));
+        lines.extend(self.keys.iter().map(|(whose, key)| format!("  {whose}: {key}")));
+        lines.push(say("no_others", &[]));
         lines.push(String::new());
         for line in &self.steps {
             let outcome = say(if line.changed { "done" } else { "was_done" }, &[]);

@@ -10,6 +10,7 @@ use super::{
     blkid::{Look, Signature},
     label::{PARTITION_TYPE, SEAL, parse_label, subsystem},
     lsblk::Block,
+    model::OF_OURS,
 };
 use crate::types::{ByteSize, VolumeName, WallNs};
 
@@ -176,11 +177,11 @@ fn describe(block: &Block, look: &Look, found: &mut Vec<String>) {
     let line = match look {
         Look::Found(look) => {
             let ours = match is_ours(look) {
-                false => "",
+                false => String::new(),
                 true if whose(look).is_some_and(|(volume, site)| sealed(look, &volume, &site).is_some()) => {
-                    "custodian volume "
+                    OF_OURS.to_owned()
                 }
-                true => "unfinished custodian volume ",
+                true => format!("unfinished {OF_OURS}"),
             };
             let kind = look.kind.as_deref().or(look.table.as_deref());
             let kind = kind.unwrap_or(if block.kind == "part" { "partition" } else { "signature" });

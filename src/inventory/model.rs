@@ -76,6 +76,20 @@ pub enum Content {
     },
 }
 
+/// How a partition of ours is described where it is not one that can be used.
+pub(super) const OF_OURS: &str = "custodian volume ";
+
+impl Content {
+    /// Whether footage is on it, or may be: a partition of ours whose seal is missing may never have been finished, or be damaged.
+    pub fn may_be_footage(&self) -> bool {
+        match self {
+            Self::Ours(_) => true,
+            Self::Foreign { found } => found.iter().any(|line| line.contains(OF_OURS)),
+            Self::Empty | Self::Unknown { .. } => false,
+        }
+    }
+}
+
 /// A disk that we prepared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OurVolume {

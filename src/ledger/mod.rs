@@ -38,7 +38,7 @@ pub use error::LedgerError;
 pub use journal::{Gate, Journal, JournalError, Pace, Setup, Status, Ticket};
 pub use log::{LONGEST, Log};
 pub use note::{NoteError, Signer, Verifier};
-pub use place::{Place, claimed_size, public, verifier};
+pub use place::{Place, claimed_size, origin, public, verifier};
 pub use proof::{is_consistent, root_of_path};
 pub use verify::{Flaw, Verified, verify};
 pub use view::{Inclusion, Record, View};

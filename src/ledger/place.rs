@@ -6,7 +6,10 @@ use super::{
     error::{LedgerError, failed},
     note::Verifier,
 };
-use crate::sys::{Files, random};
+use crate::{
+    sys::{Files, random},
+    types::RecorderId,
+};
 
 /// Where a recorder keeps its log.
 #[derive(Debug, Clone)]
@@ -15,7 +18,7 @@ pub struct Place {
     pub dir: PathBuf,
     /// A private key that the service manager holds, used instead of one in the folder wherever it is there.
     pub credential: Option<PathBuf>,
-    /// The name of a log that is new: `custodian/<site>/<recorder>/record`.
+    /// The name of a log that is new: [`origin`].
     pub origin: String,
 }
 
@@ -62,6 +65,11 @@ impl Place {
 }
 
 const KEY: &str = "key";
+
+/// The name of a recorder's log.
+pub fn origin(site: &str, recorder: &RecorderId) -> String {
+    format!("custodian/{site}/{recorder}/record")
+}
 
 /// The part of a log's folder that may be shown to everybody.
 pub fn public(dir: &Path) -> PathBuf {

@@ -34,8 +34,8 @@ pub use short::{Change as Remedy, Short};
 pub use steps::steps;
 pub use touched::{Touched, touched};
 pub use units::{
-    HEADER, HEALTH, KEY_FILE, KEY_LABEL, KEY_STICK, RECORD, SYSTEMD_CRYPTSETUP, Units, VOLUMES, WEB, escape_path,
-    is_mount, mount_point, mount_unit, partition, units, unlock_unit,
+    HEADER, HEALTH, KEY_FILE, KEY_LABEL, KEY_STICK, PREPARING, RECORD, SYSTEMD_CRYPTSETUP, Units, VOLUMES, WEB,
+    escape_path, is_mount, mount_point, mount_unit, partition, units, unlock_unit,
 };
 
 use crate::{

@@ -38,10 +38,26 @@ pub const KEY_STICK: &str = "nodev,nosuid,noexec,dmask=0077,fmask=0177";
 pub const KEY_FILE: &str = "custodian.key";
 const KEY_FOLDER: &str = "/run/custodian-key";
 
+/// Below `/run`: a volume of which there is a file here is being prepared. Its partition appears before it is one, and systemd would open and mount
+/// what is half made.
+pub const PREPARING: &str = "custodian-preparing";
+
+fn not_while_prepared(volume: &VolumeName) -> String {
+    format!("ConditionPathExists=!/run/{PREPARING}/{volume}\n")
+}
+
 /// In the `[Unit]` of each mount: services stop before it is let go of, for all of them come after this target. A mount that is `nofail` has no such
 /// order otherwise, and a recorder that still writes keeps it busy. Nothing waits for it when it starts: the target was reached before these
 /// units are written.
 pub(super) const AFTER_SERVICES: &str = "Before=sysinit.target\n";
+
+/// Below `/run`: a volume of which there is a file here is being prepared. Its partition appears before it is one, and systemd would open and mount
+/// what is half made.
+pub const PREPARING: &str = "custodian-preparing";
+
+fn not_while_prepared(volume: &VolumeName) -> String {
+    format!("ConditionPathExists=!/run/{PREPARING}/{volume}\n")
+}
 
 /// How long a disk may take to show up before its mount is given up for this boot.
 const DEVICE_LIMIT: &str = "15s";
@@ -138,8 +154,9 @@ fn disk_units(volume: &Volume, disk: &str, unlock: Unlock, units: &mut Units) {
     // `nofail` keeps the mount out of what booting waits for. That a device is waited for only so long can be said at the
     // device alone: systemd reads x-systemd.device-timeout= in fstab, but not here.
     let mount = format!(
-        "{HEADER}[Unit]\nDescription=Volume {name} for footage\n{opening}{AFTER_SERVICES}\n[Mount]\nWhat={}\nWhere={}\nType=xfs\n\
+        "{HEADER}[Unit]\nDescription=Volume {name} for footage\n{}{opening}{AFTER_SERVICES}\n[Mount]\nWhat={}\nWhere={}\nType=xfs\n\
          Options=nofail,nodev,nosuid,noexec,noatime\nTimeoutSec=3min\n",
+        not_while_prepared(name),
         literal(&what),
         mount_point(name).display(),
     );
@@ -166,11 +183,12 @@ fn unlock_service(volume: &VolumeName, partition: &str, unlock: Unlock) -> Strin
     };
     let mapper = mapping(volume);
     format!(
-        "{HEADER}[Unit]\nDescription=Opens volume {volume} for footage\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n\
+        "{HEADER}[Unit]\nDescription=Opens volume {volume} for footage\n{}DefaultDependencies=no\nIgnoreOnIsolate=yes\n\
          After=cryptsetup-pre.target\nConflicts=umount.target\nBefore=umount.target\nBindsTo={device}.device\n\
          After={device}.device\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutSec=infinity\nKeyringMode=shared\n\
          {stick}ExecStart={SYSTEMD_CRYPTSETUP} attach {mapper} {partition} {key} {options}\n\
          ExecStop={SYSTEMD_CRYPTSETUP} detach {mapper}\n",
+        not_while_prepared(volume),
         partition = literal(partition),
     )
 }
@@ -269,6 +287,7 @@ main = "rtsp://10.0.0.1/1"
         for line in [
             "What=/dev/disk/by-id/ata-WDC_WD120EFBX_1234-part1",
             "Where=/var/lib/custodian/volumes/a-1",
+            "ConditionPathExists=!/run/custodian-preparing/a-1",
             "Options=nofail,nodev,nosuid,noexec,noatime",
             "Before=sysinit.target",
         ] {
@@ -293,6 +312,9 @@ main = "rtsp://10.0.0.1/1"
         assert!(mount.contains("What=/dev/mapper/custodian-b1\n"), "{mount}");
         assert!(mount.contains("Requires=custodian-unlock-b1.service\n"), "{mount}");
         let unlock = &units["custodian-unlock-b1.service"];
+        for unit in [mount, unlock] {
+            assert!(unit.contains("\nConditionPathExists=!/run/custodian-preparing/b1\n"), "{unit}");
+        }
         assert!(
             unlock.contains(" attach custodian-b1 /dev/disk/by-id/nvme-X_1-part1 none luks,discard,tpm2"),
             "{unlock}"

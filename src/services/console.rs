@@ -1,6 +1,6 @@
 //! What the console is made from: all that can be seen of this machine at once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 
@@ -59,16 +59,30 @@ pub struct Looked {
 pub fn look(state: &Path) -> anyhow::Result<Looked> {
     let generation = apply::list(&RealFiles, state).unwrap_or_default().into_iter().find(|g| g.current);
     let waits = updating::waiting(state);
-    Ok(Looked { seen: doctor::look(state)?, generation, addresses: addresses(), prints: prints(state), waits })
+    Ok(Looked {
+        seen: doctor::look(state)?,
+        generation,
+        addresses: addresses(),
+        prints: prints(&Paths::new(state)),
+        waits,
+    })
 }
 
-/// The keys of this recorder that there are so far.
-pub fn prints(state: &Path) -> Vec<Print> {
-    let paths = Paths::new(state);
+impl Print {
+    /// Whose and what, as receipts have it.
+    pub fn pair(self) -> (String, String) {
+        match self {
+            Self::Ledger(key) => ("ledger".to_owned(), key),
+            Self::Door { name, fingerprint, .. } => (name.to_owned(), fingerprint),
+        }
+    }
+}
+
+/// The keys of a recorder that there are so far.
+pub fn prints(paths: &Paths) -> Vec<Print> {
     let ledger = ledger::verifier(&RealFiles, &ledger::public(&paths.ledger())).ok();
-    let tls: PathBuf = paths.health().join("tls");
     let door = |name| {
-        let shown = certificate::presented(&RealFiles, &tls, name).ok().flatten()?;
+        let shown = certificate::presented(&RealFiles, &paths.doors(), name).ok().flatten()?;
         Some(Print::Door { name, fingerprint: shown.fingerprint, until: shown.not_after })
     };
     let doors = ["pull", "vendor"].into_iter().filter_map(door);

@@ -1,7 +1,8 @@
 //! The verbs for disks, composed of what `inventory`, `disks` and `store` can do.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,13 +13,13 @@ use nix::fcntl::{Flock, FlockArg};
 use super::paths::{self, Paths};
 use crate::{
     disks::{self, Facts, Order, Prepared, RecoveryKey, Refusal, Secret, Token, Unlocking, Verb, Wanted},
-    inventory::{self, Content, Footage, Roots, Survey},
+    inventory::{self, Content, Footage, OurVolume, Roots, Survey},
     ledger::{What, spool},
     plan,
     site::{Site, Unlock, VolumePlace},
-    store::volume,
-    sys::{Clock, Commands, Owner, RealCommands, RealDisk, RealFiles},
-    types::event,
+    store::{layout, volume},
+    sys::{Clock, Commands, Disk as _, Owner, RealCommands, RealDisk, RealFiles},
+    types::{VolumeName, event},
 };
 
 /// The TPM, through the kernel's resource manager.
@@ -162,7 +163,10 @@ impl Machine<'_> {
     }
 
     /// The same. `keep` is given the recovery key before the disk counts as a volume: if it cannot keep it, the disk is none.
-    pub(super) fn init_keeping(
+    ///
+    /// # Errors
+    /// If it is refused or fails, or the key was not kept: [`Machine::unmake`] takes away what was begun.
+    pub fn init_keeping(
         &self,
         by_id: &str,
         wanted: &Wanted,
@@ -174,6 +178,7 @@ impl Machine<'_> {
         let _lock = self.lock()?;
         let (survey, _) = self.look(by_id);
         let empty = disks::clear_init(&survey, by_id, wanted, token)?;
+        let _alone = Preparing::begin(&self.run, &wanted.volume)?;
         self.account("prepared", wanted.volume.as_str(), by_id, clock)?;
         let order = Order { unlocking, run: self.run.clone() };
         let prepared = disks::prepare(self.commands, empty, &order)?;
@@ -196,6 +201,10 @@ impl Machine<'_> {
         self.mounted(prepared.file_system(), "nodev,nosuid,noexec", |at| {
             let made = volume::init(&RealDisk, &wanted.volume, at, &wanted.site, clock.wall())?;
             anyhow::ensure!(made.mount_point, "the new file system is not mounted at {}", at.display());
+            // As they always are, whatever the mask of who prepares it.
+            for (name, mode) in [(layout::FOOTAGE, 0o755), (volume::MARKER, 0o640)] {
+                fs::set_permissions(at.join(name), Permissions::from_mode(mode))?;
+            }
             if let Some(owner) = Owner::named(volume::OWNER)? {
                 volume::give(at, owner).with_context(|| format!("cannot be given to {}", volume::OWNER))?;
             }
@@ -204,32 +213,84 @@ impl Machine<'_> {
         })
     }
 
+    /// Makes a disk empty again that [`Self::init_keeping`] has begun and not finished, for its key was not kept. What it has made there is all
+    /// that can be lost: it took the disk empty.
+    ///
+    /// # Errors
+    /// If it is anything else by now, or cannot be wiped.
+    pub fn unmake(&self, by_id: &str, clock: &dyn Clock) -> anyhow::Result<()> {
+        let (survey, _) = self.look(by_id);
+        let facts = match disks::judge_erase(&survey, by_id) {
+            Err(Refusal::Empty) => return Ok(()),
+            other => other?,
+        };
+        let unfinished = matches!(&facts.content, Content::Foreign { .. }) && facts.content.may_be_footage();
+        anyhow::ensure!(unfinished, "what is on it is not what was begun");
+        self.erase(by_id, &facts.token(Verb::Erase), clock)
+    }
+
     /// Makes a disk empty.
+    ///
+    /// # Errors
+    /// If it is refused or fails.
     pub fn erase(&self, by_id: &str, token: &Token, clock: &dyn Clock) -> anyhow::Result<()> {
+        self.erase_on(by_id, token, None, clock)
+    }
+
+    /// The same on somebody's word, which goes on record as theirs.
+    ///
+    /// # Errors
+    /// If it is refused or fails.
+    pub fn erase_on(&self, by_id: &str, token: &Token, who: Option<&str>, clock: &dyn Clock) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let (survey, _) = self.look(by_id);
         let doomed = disks::clear_erase(&survey, by_id, token)?;
-        self.account("erased", &volume_on(&survey, by_id), by_id, clock)?;
+        let on_whose = who.map(|who| format!(", {who}")).unwrap_or_default();
+        self.account_as("erased", &volume_on(&survey, by_id), by_id, &on_whose, clock)?;
         disks::wipe(self.commands, doomed)?;
         log::warn!(MESSAGE_ID = event::DISK_ERASED, DISK = by_id; "disk {by_id} is empty now");
         Ok(())
     }
 
     /// Lets a volume go, its footage intact.
+    ///
+    /// # Errors
+    /// If it is no volume, or something uses it.
     pub fn release(&self, by_id: &str, clock: &dyn Clock) -> anyhow::Result<()> {
+        self.release_after(by_id, clock, &mut |_| Ok(()))
+    }
+
+    /// The same, once others have let it go.
+    ///
+    /// # Errors
+    /// If it is no volume, or something uses it.
+    pub fn release_after(
+        &self,
+        by_id: &str,
+        clock: &dyn Clock,
+        let_go: &mut dyn FnMut(&OurVolume) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let survey = inventory::survey(self.commands, &self.roots);
-        let ours = disks::clear_release(&survey, by_id)?;
+        disks::clear_release(&survey, by_id)?;
         self.account("released", &volume_on(&survey, by_id), by_id, clock)?;
-        disks::release(self.commands, &ours)?;
+        if let Some(Content::Ours(ours)) = survey.inventory.disk(by_id).map(|disk| &disk.content) {
+            let_go(ours)?;
+        }
+        let left = disks::clear_release(&inventory::survey(self.commands, &self.roots), by_id)?;
+        disks::release(self.commands, &left)?;
         log::info!(DISK = by_id; "disk {by_id} is let go");
         Ok(())
     }
 
     /// Leaves word for the ledger of what is about to be done to a disk. Nothing is done that cannot be left word of.
     pub(super) fn account(&self, event: &str, volume: &str, by_id: &str, clock: &dyn Clock) -> anyhow::Result<()> {
+        self.account_as(event, volume, by_id, "", clock)
+    }
+
+    fn account_as(&self, event: &str, volume: &str, by_id: &str, more: &str, clock: &dyn Clock) -> anyhow::Result<()> {
         let Some(spool) = &self.spool else { return Ok(()) };
-        let (volume, event, detail) = (volume.to_owned(), event.to_owned(), format!("disk {by_id}"));
+        let (volume, event, detail) = (volume.to_owned(), event.to_owned(), format!("disk {by_id}{more}"));
         spool::leave(&RealFiles, spool, clock.wall(), What::Volume { volume, id: None, event, detail })
             .context("no word of it can be left for the ledger, so nothing was done")?;
         Ok(())
@@ -278,6 +339,29 @@ impl Machine<'_> {
         Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, e)| e)
             .context("another command is working on a disk")
+    }
+}
+
+/// Keeps systemd from opening and mounting what is being made, until this is dropped. After a cut it stays until the next restart, as does what was
+/// begun: that is no volume.
+struct Preparing(PathBuf);
+
+impl Preparing {
+    fn begin(run: &Path, volume: &VolumeName) -> anyhow::Result<Self> {
+        let dir = run.join(plan::PREPARING);
+        let path = dir.join(volume.as_str());
+        RealDisk.make_dir(&dir).and_then(|()| fs::write(&path, "")).with_context(|| path.display().to_string())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_file(&self.0) {
+            log::warn!(FILE:% = self.0.display(), CAUSE:% = e; "{} could not be removed: {e}", self.0.display());
+        }
+        // It was the only one, for one verb is carried out at a time; what a cut has left in it keeps it.
+        let _ = self.0.parent().map(fs::remove_dir);
     }
 }
 

@@ -22,6 +22,7 @@ pub mod rescue;
 pub mod resetting;
 pub mod socket;
 pub mod stick;
+pub mod storage;
 pub mod updating;
 pub mod vendor;
 pub mod verify;

@@ -24,12 +24,21 @@ pub const STATUS_RUN: &str = "/run/custodian-status";
 #[derive(Debug, Clone)]
 pub struct Paths {
     state: PathBuf,
+    /// Whether each service has a folder of its own in it, as in the standard one.
+    apart: bool,
 }
 
 impl Paths {
     /// For a state folder.
     pub fn new(state: impl Into<PathBuf>) -> Self {
-        Self { state: state.into() }
+        let state = state.into();
+        Self { apart: state == Path::new(STATE), state }
+    }
+
+    /// For what will be the standard state folder, and is mounted elsewhere for now. What is in it is where it will be; what is in memory is
+    /// none of it.
+    pub fn standard_at(state: impl Into<PathBuf>) -> Self {
+        Self { state: state.into(), apart: true }
     }
 
     /// The state folder.
@@ -40,7 +49,7 @@ impl Paths {
     /// What the recorder writes besides footage: a folder of its own in the standard state folder, which is root's because it
     /// says what is in force at the next boot; else the state folder itself.
     pub fn record(&self) -> PathBuf {
-        if self.state == Path::new(STATE) { self.state.join("record") } else { self.state.clone() }
+        if self.apart { self.state.join("record") } else { self.state.clone() }
     }
 
     /// The index.
@@ -147,6 +156,11 @@ impl Paths {
     /// What health keeps: its user has a folder of its own in the standard state folder, and one below any other.
     pub fn health(&self) -> PathBuf {
         self.state.join("health")
+    }
+
+    /// Certificates of the doors where health is asked.
+    pub fn doors(&self) -> PathBuf {
+        self.health().join("tls")
     }
 
     /// Where root leaves what only it can see.

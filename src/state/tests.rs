@@ -199,7 +199,7 @@ fn a_recovery_key_asks_nobody() {
     let (device, asked, _) = opened(&machine("crypto_LUKS", "custodian-state:tpm", |_| true), Some(KEY));
     assert_eq!(device.unwrap(), Path::new("/dev/mapper/custodian-state"));
     let begin = ["open --test-passphrase --type luks2", "open --type luks2 --allow-discards"];
-    let opens = begin.map(|b| format!("cryptsetup {b} --key-file - /dev/sda1"));
+    let opens = begin.map(|b| format!("cryptsetup {b} --disable-external-tokens --key-file - /dev/sda1"));
     assert_eq!(asked.len(), 3, "{asked:?}");
     assert_eq!(asked[0], format!("{} < {KEY}", opens[0]));
     assert_eq!(asked[1], format!("{} custodian-state < {KEY}", opens[1]));

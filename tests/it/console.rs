@@ -25,6 +25,7 @@ use tempfile::TempDir;
 
 mod clock;
 mod details;
+mod disks;
 mod updates;
 
 const PIN: &str = "294173";
@@ -166,15 +167,20 @@ impl Machine {
 
     /// With something more in its site.
     fn with(more: &str) -> Self {
+        let site = |v1: &Path| site("first", &["one", "two"], v1) + more;
+        Self::applied(&site, Command::new(env!("CARGO_BIN_EXE_custodian")))
+    }
+
+    /// With this site, which names the folder for its first volume, applied by custodian as this command starts it.
+    fn applied(site: &dyn Fn(&Path) -> String, mut apply: Command) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         for name in ["state", "state/etc", "units", "v1", "bin"] {
             fs::create_dir(at(name)).unwrap();
         }
-        fs::write(at("site.toml"), site("first", &["one", "two"], &at("v1")) + more).unwrap();
+        fs::write(at("site.toml"), site(&at("v1"))).unwrap();
         fs::write(at("secrets.toml"), OLD).unwrap();
         fs::set_permissions(at("secrets.toml"), fs::Permissions::from_mode(0o600)).unwrap();
-        let mut apply = Command::new(env!("CARGO_BIN_EXE_custodian"));
         apply.arg("apply").arg("--state").arg(at("state")).arg("--unit-dir").arg(at("units")).current_dir(dir.path());
         let out = apply.stdin(Stdio::null()).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

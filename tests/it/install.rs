@@ -8,16 +8,17 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use custodian::{
     install::{self, Then},
     inventory::parted,
+    ledger::{Log, Place},
     services::installing::{Accounts, Desk, Ended, Installer, Lock, Papers, Session, Stick},
     site,
-    sys::{Commands, FakeClock, Output, RealCommands},
+    sys::{Commands, FakeClock, Output, RealCommands, RealFiles},
     types::WallNs,
 };
 
@@ -29,14 +30,26 @@ const NOW: WallNs = WallNs(1_795_336_198_000_000_000);
 const SITE: &str = "[site]\nname = \"Trường\"\nid = \"school\"\ntimezone = \"Asia/Ho_Chi_Minh\"\nlanguage = \"en\"\n\
     [area.yard]\nname = \"Sân\"\nkind = \"public\"\n[recorder.a]\nunlock = \"none\"\n\
     [[recorder.a.volume]]\nname = \"a1\"\ndisk = \"ata-Footage_1\"\nsize = \"500 MB\"\n\
-    [camera.gate]\nname = \"Cổng\"\narea = \"yard\"\nmain = \"rtsp://192.0.2.1/1\"\nbitrate = \"0.02 Mbit/s\"\ncredentials = \"all\"\n";
-const SECRETS: &str = "[credentials.all]\nusername = \"u\"\npassword = \"hush hush\"\n";
+    [camera.gate]\nname = \"Cổng\"\narea = \"yard\"\nmain = \"rtsp://192.0.2.1/1\"\nbitrate = \"0.02 Mbit/s\"\ncredentials = \"all\"\n\
+    [health.pull]\nlisten = \"192.0.2.7:9443\"\ntoken_secret = \"pull\"\n";
+const SECRETS: &str =
+    "[credentials.all]\nusername = \"u\"\npassword = \"hush hush\"\n[secrets]\npull = \"murmur-murmur-murmur\"\n";
 /// What changes something, or makes it seen.
 const CHANGES: [&str; 7] = ["systemd-repart", "wipefs", "mkfs.ext4", "mkfs.vfat", "mkfs.xfs", "mount", "xfs_admin"];
 
 fn possible() -> bool {
-    let tools =
-        ["lsblk", "blkid", "systemd-repart", "mkfs.xfs", "xfs_admin", "partx", "wipefs", "mkfs.ext4", "mkfs.ext2"];
+    let tools = [
+        "openssl",
+        "lsblk",
+        "blkid",
+        "systemd-repart",
+        "mkfs.xfs",
+        "xfs_admin",
+        "partx",
+        "wipefs",
+        "mkfs.ext4",
+        "mkfs.ext2",
+    ];
     let there = |tool: &&str| Command::new("which").arg(tool).output().is_ok_and(|out| out.status.success());
     let missing: Vec<&str> = tools.into_iter().filter(|tool| !there(tool)).collect();
     if !missing.is_empty() {
@@ -245,7 +258,7 @@ impl Bench {
             assert_eq!(read("EFI/BOOT/BOOTX64.EFI"), fs::read(&self.loader).unwrap());
             assert_eq!(fs::read_dir(esp.join("EFI/Linux")).unwrap().count(), 1, "nothing unfinished starts");
         });
-        self.within(6, |var| {
+        let keys = self.within(6, |var| {
             let state = var.join("lib/custodian");
             let read = |name: &str| fs::read_to_string(state.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert_eq!((read("etc/site.toml").as_str(), read("etc/secrets.toml").as_str()), (SITE, SECRETS));
@@ -271,6 +284,7 @@ impl Bench {
                 .unwrap();
             assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
             assert!(units.join("var-lib-custodian-volumes-a1.mount").exists());
+            keys(&state)
         });
         let on_stick: Vec<String> =
             fs::read_dir(&self.stick.data).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -278,16 +292,37 @@ impl Bench {
             .iter()
             .find(|n| n.starts_with("receipt-a-") && n.strip_suffix(".txt").is_some())
             .expect("a receipt");
-        let receipt = fs::read_to_string(self.stick.data.join(receipt)).unwrap();
+        let path = self.stick.data.join(receipt);
+        let receipt = fs::read_to_string(&path).unwrap();
         assert!(receipt.contains("SYS1") && receipt.contains("FOOT1"), "{receipt}");
+        let [ledger, pull] = keys;
+        for line in [format!("  ledger: {ledger}\r\n"), format!("  pull: {pull}\r\n")] {
+            assert!(receipt.contains(&line), "{line}: {receipt}");
+        }
+        let json: serde_json::Value = serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap();
+        assert_eq!(json["keys"], serde_json::json!([["ledger", ledger], ["pull", pull]]));
         let sheet = fs::read_to_string(self.sheets().last().unwrap()).unwrap();
-        for secret in ["hush hush", "294173", "etjx"] {
+        for secret in ["hush hush", "murmur", "294173", "etjx"] {
             assert!(!receipt.contains(secret) && !sheet.contains(secret), "{secret}");
         }
         let left: Vec<_> =
             fs::read_dir(self.loops.path().join("run")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(left.iter().all(|name| name == "custodian-disks.lock"), "{left:?} stays in /run");
     }
+}
+
+/// The keys that the services of an installed machine find, as others see them: the ledger's, and the certificate's of the door.
+fn keys(state: &Path) -> [String; 2] {
+    let dir = state.join("record/ledger");
+    let place = Place { dir: dir.clone(), credential: None, origin: "custodian/another/recorder/record".into() };
+    let log = Log::open(Arc::new(RealFiles), &place).unwrap();
+    assert_eq!(log.size(), 0, "nothing stands in it before the recorder has run");
+    let ledger = fs::read_to_string(dir.join("public/vkey")).unwrap().trim_end().to_owned();
+    assert!(ledger.starts_with("custodian/school/a/record+"), "{ledger}");
+    let file = state.join("health/tls/pull.crt");
+    let out = Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(file).output();
+    let said = String::from_utf8(out.unwrap().stdout).unwrap();
+    [ledger, said.trim_end().split_once('=').expect("a fingerprint").1.to_owned()]
 }
 
 fn sh(script: &str) {
@@ -318,8 +353,11 @@ fn loop_an_installation_that_asks_nobody() {
     assert!(changes[last].starts_with("mkfs.vfat"), "{changes:#?}");
 
     // Again: nothing is changed any more.
+    let found = || bench.within(6, |var| keys(&var.join("lib/custodian")));
+    let first = found();
     let (ended, said, changes) = bench.run(&toml, usize::MAX);
     assert_eq!(ended, DONE, "{said}");
+    assert_eq!(found(), first);
     assert!(changes.iter().all(|c| c.starts_with("mount ")), "{changes:#?}");
     bench.check();
 

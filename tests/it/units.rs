@@ -122,6 +122,33 @@ fn both_consoles_are_the_same_but_for_their_terminals() {
     }
 }
 
+/// It prepares, lets go and erases disks, with programs that the image has.
+#[test]
+fn the_console_can_work_on_disks() {
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/mkosi/root/mkosi.conf");
+    let packages = fs::read_to_string(image).unwrap();
+    for package in
+        ["cryptsetup-bin", "systemd-cryptsetup", "systemd-repart", "xfsprogs", "util-linux", "mount", "udev", "mtools"]
+    {
+        assert!(packages.lines().any(|l| l.trim() == package), "{package}");
+    }
+    for page in ["console", "console-serial"] {
+        let unit = fs::read_to_string(modules().join(format!("custodian-{page}.service"))).unwrap();
+        let shut = [
+            "PrivateDevices=",
+            "PrivateUsers=",
+            "DevicePolicy=",
+            "CapabilityBoundingSet=",
+            "SystemCallFilter=",
+            "ProtectSystem=",
+            "ProtectClock=",
+            "User=",
+        ];
+        let against: Vec<&str> = unit.lines().filter(|l| shut.iter().any(|key| l.starts_with(key))).collect();
+        assert_eq!(against, [""; 0], "{page}");
+    }
+}
+
 /// They compete with the recorder for processor and disks, and by their groups they could ask it for live pictures.
 #[test]
 fn what_runs_beside_the_recorder_stands_back() {

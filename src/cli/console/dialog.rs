@@ -138,6 +138,27 @@ impl Dialog<'_> {
     }
 }
 
+/// A terminal at which nobody is taken for gone: what it shows must not vanish before a person has said so.
+pub(super) struct Patient<'a>(pub(super) &'a mut dyn Terminal);
+
+impl Terminal for Patient<'_> {
+    fn key(&mut self, wait: Duration) -> io::Result<Option<Key>> {
+        loop {
+            if let Some(key) = self.0.key(wait)? {
+                return Ok(Some(key));
+            }
+        }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        self.0.size()
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.0.write(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

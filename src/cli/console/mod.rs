@@ -2,6 +2,7 @@
 
 mod clock;
 mod dialog;
+mod disks;
 mod fetching;
 mod keys;
 mod model;
@@ -123,6 +124,7 @@ impl Console<'_> {
             'd' => self.details(),
             'k' => self.keys(),
             'p' => self.power_off(),
+            's' => self.disks(),
             't' => self.clock(),
             'u' => self.updates(),
             _ => Ok(()),

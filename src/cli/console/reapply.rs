@@ -106,10 +106,15 @@ impl Console<'_> {
 
     /// Leadership's word. None: there is none.
     fn word(&mut self, guarded: usize) -> io::Result<Option<SealedWord>> {
-        let title = self.dialog.t("sealed_title", &[]);
         let ask = self.dialog.t("reason_ask", &[("count", &guarded.to_string())]);
+        self.sealed(&ask)
+    }
+
+    /// A reason, for which this asks, and the code from the envelope. None: they left.
+    pub(super) fn sealed(&mut self, ask: &str) -> io::Result<Option<SealedWord>> {
+        let title = self.dialog.t("sealed_title", &[]);
         let reason = loop {
-            match self.dialog.line(&title, &ask, false)? {
+            match self.dialog.line(&title, ask, false)? {
                 None => return Ok(None),
                 Some(reason) if reason.trim().is_empty() => {}
                 Some(reason) => break reason,
@@ -256,6 +261,7 @@ impl Dialog<'_> {
             StickError::NoUpdate => say("no_update", &[]),
             StickError::Here(why) => say("here", &[("why", why)]),
             StickError::Left => say("left", &[]),
+            StickError::NoKey => say("no_key", &[]),
         }
     }
 

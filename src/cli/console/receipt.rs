@@ -9,7 +9,10 @@ use crate::{
     apply::Report,
     cli::plan,
     plan::Plan,
-    services::{console::Print, console::prints},
+    services::{
+        console::{Print, prints},
+        paths::Paths,
+    },
     site::Site,
     sys::{Clock as _, RealClock},
     types::WallNs,
@@ -57,10 +60,7 @@ impl Paper {
 
     pub(super) fn of(self, report: &Report, said: &str, kept: bool, state: &Path, shown: &Shown) -> Receipt {
         let at = RealClock.wall();
-        let keys = prints(state).into_iter().map(|print| match print {
-            Print::Ledger(key) => ("ledger".to_owned(), key),
-            Print::Door { name, fingerprint, .. } => (name.to_owned(), fingerprint),
-        });
+        let keys = prints(&Paths::new(state)).into_iter().map(Print::pair);
         let machine = Machine {
             format: 1,
             at,

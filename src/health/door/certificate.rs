@@ -129,6 +129,14 @@ pub fn presented(files: &dyn Files, folder: &Path, name: &str) -> io::Result<Opt
 }
 
 impl Own {
+    /// Sees to it, as the door does at its start, that there is a certificate for an address.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn ready(&self, listen: SocketAddr) -> Result<(), CertificateError> {
+        self.pair(listen).map(|_| ())
+    }
+
     /// The certificate for an address: the one that is kept or, where that is none, ends soon or is for another address, a new one.
     pub(super) fn pair(&self, listen: SocketAddr) -> Result<Pair, CertificateError> {
         let file = self.folder.join(format!("{}.key", self.name));

@@ -186,7 +186,7 @@ impl At<'_> {
         tasks: &mut JoinSet<()>,
         sources: &mut Vec<Source>,
     ) {
-        let folder = self.sight.paths.health().join("tls");
+        let folder = self.sight.paths.doors();
         let own = Own {
             folder: folder.clone(),
             name: self.name,

@@ -8,8 +8,8 @@ use std::{
 use super::{Installer, Looked, Refusal};
 use crate::{
     disks::{
-        self, BegunDisk, LaidDisk, LockedDisk, OpenState, Order as Opening, Secret, Seen, StateKey, SystemDisk,
-        Unlocking, mapper,
+        self, BegunDisk, KeyFile, LaidDisk, LockedDisk, OpenState, Order as Opening, Secret, Seen, StateKey,
+        SystemDisk, Unlocking, mapper,
     },
     install::{self, Begun, Footage, How, Order},
     inventory::{Content, Disk},
@@ -116,6 +116,21 @@ impl Installer<'_> {
             Some(disk) if recorder.unlock == Unlock::UsbKey => Err(Refusal::TwoSticks(disk.name.clone())),
             _ => Ok(()),
         }
+    }
+
+    /// A key file that a power cut has left too short makes way for a whole one, unless something here may depend on it.
+    pub(super) fn whole_key(&self, recorder: &Recorder, order: &Order, judged: &Judged) -> anyhow::Result<()> {
+        let path = self.stick.data.join(KEY_FILE);
+        if recorder.unlock != Unlock::UsbKey || disks::key_file(&path)? != KeyFile::Short {
+            return Ok(());
+        }
+        let depends =
+            matches!(judged, Judged::Laid { begun: true, .. }) || order.footage.iter().any(|f| f.how == How::Keep);
+        if depends {
+            return Err(Refusal::ShortKey.into());
+        }
+        log::warn!("{} is too short for a key: another one is made", path.display());
+        Ok(RealFiles.remove(&path)?)
     }
 
     /// Gives the system disk its table, unless it has it from an installation that was cut short. Whether it is new.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Course, Done, Installer, Looked, Tell, Told, make_plan, papers::stamp};
+use super::{Course, Done, Installer, Looked, Tell, Told, keys, make_plan, papers::stamp};
 use crate::{
     apply::{self, Cameras, Env, Look, Manager, ManagerError, Outcome, Request},
     disks::{LaidDisk, OpenState, RecoveryKey, Secret, Unlocking},
@@ -49,6 +49,7 @@ impl Installer<'_> {
         let judged = self.judge(&looked, order, wanted, recorder)?;
         let boot = self.boot()?;
         // A key file is made here, so this comes after all that may refuse.
+        self.whole_key(recorder, order, &judged)?;
         let unlocking = disks::unlocking(
             recorder.unlock,
             Some(&self.stick.data.join(KEY_FILE)),
@@ -123,9 +124,10 @@ impl Within<'_> {
         }
         let (code, sheet) = course.step(&Step::Sheet, |_| Ok((self.sheet(&dir, order, &mut begun)?, true)))?;
         let done = course.done.clone();
-        let write = || self.installer.receipt(looked, self.wanted, self.recorder, order, copied, &begun, done);
+        let keys = keys::pairs(&Paths::standard_at(&dir));
+        let write = || self.installer.receipt(looked, self.wanted, self.recorder, order, copied, &begun, &keys, done);
         let receipt = course.step(&Step::Receipt, |_| Ok((write()?, true)))?;
-        let wipe = course.tell.told(&Told { code: &code, sheet: &sheet, receipt: &receipt })?;
+        let wipe = course.tell.told(&Told { code: &code, sheet: &sheet, receipt: &receipt, keys: &keys })?;
         begun.told = true;
         begun.write(&RealFiles, &dir)?;
         Ok(wipe)
@@ -135,11 +137,7 @@ impl Within<'_> {
     /// does not start until it is known what opens it.
     fn sheet(&self, dir: &Path, order: &Order, begun: &mut Begun) -> anyhow::Result<(SheetCode, String)> {
         let installer = self.installer;
-        if begun.told {
-            begun.told = false;
-            begun.write(&RealFiles, dir)?;
-            installer.stop(self.disk)?;
-        }
+        self.untold(dir, begun)?;
         let name = match &begun.sheet {
             Some(name) => name.clone(),
             None => installer.free_name(&format!("recovery-{}-{}", order.recorder, stamp(begun.at)), "html"),
@@ -148,6 +146,16 @@ impl Within<'_> {
         begun.write(&RealFiles, dir)?;
         let code = installer.sheet(&name, self.wanted, order, begun)?;
         Ok((code, name))
+    }
+
+    /// The code that was written down last will not open all that there is: until another one is, the disk does not start.
+    fn untold(&self, dir: &Path, begun: &mut Begun) -> anyhow::Result<()> {
+        if !begun.told {
+            return Ok(());
+        }
+        begun.told = false;
+        begun.write(&RealFiles, dir)?;
+        self.installer.stop(self.disk)
     }
 
     fn machine(&self, dir: &Path) -> Machine<'_> {
@@ -195,6 +203,8 @@ impl Within<'_> {
         if let Some(secrets) = &self.wanted.secrets {
             changed |= write("secrets.toml", secrets, 0o600, None)?;
         }
+        let clock = self.installer.clock;
+        changed |= keys::make(&Paths::standard_at(dir), accounts, clock, &self.wanted.site, &order.recorder)?;
         Ok((begun, changed || made))
     }
 
@@ -217,6 +227,8 @@ impl Within<'_> {
                 machine.sheet(&by_id, Some(&wanted))?.init?
             }
         };
+        // It gets another recovery key, which is on no sheet yet.
+        self.untold(dir, begun)?;
         begun.preparing.insert(footage.volume.clone(), by_id.clone());
         begun.write(&RealFiles, dir).context("it cannot be written down")?;
         // The key is safe before the disk counts as a volume.

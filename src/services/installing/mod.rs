@@ -13,6 +13,7 @@
 mod begin;
 mod carry;
 mod end;
+pub(in crate::services) mod keys;
 mod lock;
 mod papers;
 mod session;
@@ -90,6 +91,8 @@ pub struct Told<'a> {
     pub sheet: &'a str,
     /// The receipt's name on the stick.
     pub receipt: &'a str,
+    /// The machine's keys, whose and what, as they stand in it.
+    pub keys: &'a [(String, String)],
 }
 
 /// What installs.
@@ -157,6 +160,9 @@ pub enum Refusal {
     /// The key for each day would be on a stick, and another one has the name too.
     #[error("disk {0} has a file system that is named CUSTODIAN too")]
     TwoSticks(String),
+    /// The key for each day would be on the stick, and what is there is none.
+    #[error("custodian.key on the stick is too short for a key")]
+    ShortKey,
     /// What was begun on the disk cannot be opened.
     #[error("the state that was begun on disk {0} cannot be opened")]
     Locked(String),

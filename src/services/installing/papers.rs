@@ -65,6 +65,7 @@ impl Installer<'_> {
         order: &Order,
         copied: Copied,
         begun: &Begun,
+        keys: &[(String, String)],
         steps: Vec<StepLine>,
     ) -> anyhow::Result<String> {
         let line = |by_id: &str| {
@@ -86,6 +87,7 @@ impl Installer<'_> {
             copied,
             footage: order.footage.iter().map(footage).collect::<anyhow::Result<_>>()?,
             recovery: fingerprints(begun),
+            keys: keys.to_vec(),
             steps,
         };
         let text = receipt.text(&shown(receipt.at, wanted), order.lang);

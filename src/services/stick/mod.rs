@@ -12,7 +12,11 @@ mod wipe;
 use std::{io, time::Duration};
 
 pub use self::{copy::Tell, find::Pause};
-use crate::sys::{Commands, Output};
+use crate::{
+    disks::Secret,
+    plan::KEY_FILE,
+    sys::{Commands, Output},
+};
 
 /// What a stick's partition, or its file system, must be called.
 pub const LABEL: &str = "CUSTODIAN";
@@ -75,6 +79,9 @@ pub enum StickError {
     /// The person has left.
     #[error("it was broken off")]
     Left,
+    /// The file for the disks' key is too short for one.
+    #[error("{KEY_FILE} is no key")]
+    NoKey,
 }
 
 /// A stick that was let in. It is kept out again when this is dropped.
@@ -106,6 +113,14 @@ impl<'a> Stick<'a> {
             return Err(StickError::NoText(name));
         }
         Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+    }
+
+    /// The key that opens disks, as it was made when the machine was installed.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn key(&self) -> Result<Secret, StickError> {
+        Secret::key_file(self.bytes(KEY_FILE)?).map_err(|_| StickError::NoKey)
     }
 
     fn bytes(&self, name: &'static str) -> Result<Vec<u8>, StickError> {

@@ -52,6 +52,17 @@ fn from_the_stick_to_a_recorder_that_is_up_without_it() {
     vm.run("for program in apt-get dpkg sshd agetty; do ! command -v $program || exit 1; done");
     // What sticks are read and written with does both.
     vm.run("cd /run && truncate -s 2M fat && mformat -i fat :: && echo gate | mcopy -i fat - ::site.toml && mtype -i fat ::site.toml | grep -x gate");
+    // The ledger goes on with the key that the installer has made, and the door of health shows the certificate that it has made.
+    vm.wait("the ledger to be begun", 300, |vm| {
+        let size = vm.try_run("sed -n 2p /var/lib/custodian/record/ledger/public/checkpoint", 60)?.text();
+        size.trim().parse::<u64>().is_ok_and(|size| size > 0).then_some(())
+    });
+    let ledger = vm.run("cat /var/lib/custodian/record/ledger/public/vkey");
+    let pull = vm.run("sed '/-----/d' /var/lib/custodian/health/tls/pull.crt | base64 -d | sha256sum");
+    let owners =
+        vm.run("cd /var/lib/custodian && stat -c %U record/ledger record/ledger/key health/tls health/tls/pull.key");
+    let (record, health) = ("custodian-record", "custodian-health");
+    assert_eq!(owners.lines().collect::<Vec<_>>(), [record, record, health, health]);
     vm.power_off();
 
     // The receipt on the stick tells what was done, and no secret.
@@ -60,6 +71,9 @@ fn from_the_stick_to_a_recorder_that_is_up_without_it() {
     let receipt = files.iter().find(|f| f.starts_with("receipt-a-") && f.contains(".txt")).expect("a receipt");
     let text = read_from_stick(&stick, receipt);
     assert!(text.contains("SYSTEM") && !text.contains(crate::cameras::USER.1), "{text}");
+    assert!(text.contains(&format!("ledger: {}\r\n", ledger.trim())), "{text}: {ledger}");
+    let pull = pull.split_whitespace().next().unwrap();
+    assert!(text.to_lowercase().replace(':', "").contains(&format!("pull {pull}")), "{text}: {pull}");
     assert!(files.iter().any(|f| f.starts_with("recovery-a-") && f.contains(".html")), "{files:?}");
     drop(folder);
 }

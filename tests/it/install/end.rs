@@ -10,7 +10,7 @@ use custodian::{
 };
 use nix::sys::signal::{Signal, raise};
 
-use super::{Bench, DONE, NOW, SECRETS, SITE, SYSTEM, possible};
+use super::{Bench, DONE, FOOTAGE, NOW, SECRETS, SITE, SYSTEM, possible};
 
 /// Answers with these, and is looked at when the code was shown.
 struct Person<'a> {
@@ -132,6 +132,37 @@ fn loop_passwords_that_are_gone_from_the_stick_are_on_the_disk_that_was_begun() 
     // And not when the machine has run.
     bench.within(6, |var| fs::remove_file(var.join("lib/custodian/install.json")).unwrap());
     assert_eq!(again(SITE).0, Ended::Refused);
+}
+
+/// A volume that is prepared in the second run has another recovery key, which the first sheet does not have: where nobody is asked, the sheet is
+/// written again all the same, and until then the disk does not start.
+#[test]
+fn loop_a_volume_that_is_prepared_anew_wants_another_sheet() {
+    if !possible() {
+        return;
+    }
+    let bench = Bench::new();
+    let toml = bench.install_toml();
+    let (ended, said, _) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    let sheets = bench.sheets();
+    let first = fs::read(&sheets[0]).unwrap();
+    // The disk for footage is empty again, as a new one is.
+    {
+        let (programs, clock) = (bench.programs(usize::MAX), FakeClock::at(NOW));
+        let machine = bench.installer(&programs, &clock).machine;
+        let token = machine.sheet(FOOTAGE, None).unwrap().erase.unwrap();
+        machine.erase(FOOTAGE, &token, &clock).unwrap();
+    }
+    let (ended, said, changes) = bench.run(&toml, 3);
+    assert_eq!(ended, Ended::Failed, "{said}: {changes:#?}");
+    assert!(!starts(&bench), "{said}: {changes:#?}");
+    let (ended, said, changes) = bench.run(&toml, usize::MAX);
+    assert_eq!(ended, DONE, "{said}");
+    assert!(changes.iter().any(|c| c.starts_with("mkfs.xfs")), "{changes:#?}");
+    assert_eq!(bench.sheets(), sheets);
+    assert_ne!(fs::read(&sheets[0]).unwrap(), first);
+    assert!(starts(&bench));
 }
 
 /// Says nothing, for the screen is gone as soon as something is copied: the kernel says so with SIGHUP.

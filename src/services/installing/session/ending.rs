@@ -25,6 +25,7 @@ impl Session<'_> {
                 Some(t(self.lang, "install.second", &disk))
             }
             (Some(Refusal::TwoSticks(disk)), _) => Some(t(self.lang, "install.two_sticks", &[("disk", disk)])),
+            (Some(Refusal::ShortKey), _) => Some(t(self.lang, "install.short_key", &[])),
             (Some(Refusal::Busy), _) => Some(t(self.lang, "install.busy", &[])),
             (_, Some(why)) => Some(text::unfit(self.lang, why)),
             _ => None,

@@ -158,6 +158,9 @@ impl Tell for Shown<'_> {
     }
     fn told(&mut self, told: &Told<'_>) -> anyhow::Result<bool> {
         self.say("receipt_is", &[("file", told.receipt)]);
+        for (whose, key) in told.keys {
+            self.desk.say(&format!("  {whose}: {key}"));
+        }
         let order = self.order;
         // Who has chosen the code knows it.
         if order.sheet_code.is_some() {

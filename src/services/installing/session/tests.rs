@@ -120,6 +120,8 @@ struct Fake {
     /// Volumes whose recovery keys are wanted.
     wants: Vec<Recover>,
     ordered: RefCell<Vec<Order>>,
+    /// Why nothing is begun.
+    refuses: Option<fn() -> Refusal>,
     /// Whether the secrets were to go.
     wiped: RefCell<Vec<bool>>,
 }
@@ -133,6 +135,7 @@ impl Fake {
             left: None,
             before: false,
             wants: Vec::new(),
+            refuses: None,
             ordered: RefCell::default(),
             wiped,
         }
@@ -170,10 +173,13 @@ impl Hands for Fake {
         self.ordered.borrow_mut().push(order.clone());
         let steps = install::steps(order);
         anyhow::ensure!(self.fails_at > 0, "/dev/nvme0n1 is in use");
+        self.refuses.map_or(Ok(()), |why| Err(why()))?;
         let code = SheetCode::read("7k3q-0xv9-hm2c-4tda").unwrap();
         for (n, step) in steps.iter().enumerate() {
             if *step == Step::Start {
-                let wipe = tell.told(&Told { code: &code, sheet: "recovery-a.html", receipt: "receipt-a.txt" })?;
+                let keys = [("ledger".to_owned(), "custodian/hoa/a/record+00000000+AAAA".to_owned())];
+                let wipe =
+                    tell.told(&Told { code: &code, sheet: "recovery-a.html", receipt: "receipt-a.txt", keys: &keys })?;
                 self.wiped.borrow_mut().push(wipe);
             }
             tell.begins(step, n + 1, steps.len());
@@ -433,5 +439,21 @@ fn who_has_no_recovery_key_can_leave() {
         let hands = Fake { wants, ..Fake::new() };
         assert_eq!(Session::run(&mut person, &hands, &papers(), Some(lang)), Ended::Refused, "{}", person.saw);
         assert!(person.saw.contains("custodian disk erase") && hands.ordered.borrow().is_empty(), "{}", person.saw);
+    }
+}
+
+#[test]
+fn who_has_half_a_key_on_the_stick_is_told_what_it_is_and_what_to_do() {
+    let (system, footage) = codes();
+    for (lang, _) in LANGS {
+        let mut person = Person::who_says(&["1", &system, &footage, "294173"]);
+        let hands = Fake { refuses: Some(|| Refusal::ShortKey), ..Fake::new() };
+        assert_eq!(Session::run(&mut person, &hands, &papers(), Some(lang)), Ended::Refused, "{}", person.saw);
+        let (why, nothing) = (t(lang, "install.short_key", &[]), t(lang, "install.refused", &[]));
+        assert!(
+            why.contains("custodian.key") && person.saw.ends_with(&format!("{why}\n{nothing}\n")),
+            "{}",
+            person.saw
+        );
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn open(
     let place = Place {
         dir: paths.ledger(),
         credential: std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(CREDENTIAL)),
-        origin: format!("custodian/{site}/{recorder}/record"),
+        origin: ledger::origin(&site, &recorder),
     };
     let mut doorkeeper = Doorkeeper::new(deposits.clone(), clock.clone(), place.public(), site, beginning);
     Journal::start(ledger::Setup {
@@ -129,5 +129,46 @@ pub(super) fn status(journal: &Journal) -> wire::LedgerStatus {
         waiting: status.waiting as u64,
         dropped: status.dropped,
         problem: status.problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        services::installing::{Accounts, keys},
+        site,
+        sys::FakeClock,
+    };
+
+    /// The key stands on the receipt before the recorder has run; nothing is missed, and nothing is taken for lost.
+    #[test]
+    fn a_ledger_whose_key_the_installer_has_made_is_begun_like_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["record", "ledger-spool"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let Ok(site) = site::parse(include_str!("../../../../image/site.example.toml"), "site.toml") else {
+            panic!("the site is wrong")
+        };
+        let (paths, recorder) = (Paths::standard_at(dir.path()), site.recorders().next().unwrap().id.clone());
+        let clock = FakeClock::at(WallNs(1_795_336_198_000_000_000));
+        assert!(keys::make(&paths, Accounts::None, &clock, &site, &recorder).unwrap());
+        let public = ledger::public(&paths.ledger());
+        let key = ledger::verifier(&RealFiles, &public).unwrap();
+        assert_eq!(newest(&paths), None, "nobody was there before");
+
+        let beginning = Beginning { site: &site, recorder: &recorder, expected: Vec::new(), after: None };
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let journal = open(&paths, &clock, &Arc::default(), beginning).unwrap();
+        let stopped = What::ServiceStopped { service: SERVICE.into(), by: "a test".into() };
+        journal.commit(vec![stopped], Duration::from_secs(60)).unwrap();
+        journal.stop();
+        assert_eq!(status(&journal).problem, None);
+        let view = View::open(Arc::new(RealFiles), public, &key).unwrap();
+        let what = |n| view.record(n).unwrap().entry().unwrap().what;
+        assert!(matches!(what(0), What::LogBegins { predecessor: None, .. }), "{:?}", what(0));
+        assert!(matches!(what(1), What::ServiceStarted { after: None, .. }), "{:?}", what(1));
+        assert_eq!(view.size(), 3);
     }
 }
