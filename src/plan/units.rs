@@ -51,13 +51,6 @@ fn not_while_prepared(volume: &VolumeName) -> String {
 /// units are written.
 pub(super) const AFTER_SERVICES: &str = "Before=sysinit.target\n";
 
-/// Below `/run`: a volume of which there is a file here is being prepared. Its partition appears before it is one, and systemd would open and mount
-/// what is half made.
-pub const PREPARING: &str = "custodian-preparing";
-
-fn not_while_prepared(volume: &VolumeName) -> String {
-    format!("ConditionPathExists=!/run/{PREPARING}/{volume}\n")
-}
 
 /// How long a disk may take to show up before its mount is given up for this boot.
 const DEVICE_LIMIT: &str = "15s";
