@@ -199,9 +199,8 @@ impl Person {
     fn types_the_token(&mut self) {
         let page = self.sees("> _");
         let is_token = |word: &&str| word.len() == 19 && word.split('-').all(|group| group.len() == 4);
-        let words = page.split(|c: char| c != '-' && !c.is_ascii_alphanumeric());
-        let token =
-            words.filter(|w| is_token(w)).next_back().unwrap_or_else(|| panic!("no token in {page}")).to_owned();
+        let mut words = page.split(|c: char| c != '-' && !c.is_ascii_alphanumeric());
+        let token = words.rfind(|w| is_token(w)).unwrap_or_else(|| panic!("no token in {page}")).to_owned();
         let mut wrong = token.clone().into_bytes();
         wrong[18] = if wrong[18] == b'x' { b'y' } else { b'x' };
         self.types(&format!("{}\r", String::from_utf8(wrong).unwrap()));
