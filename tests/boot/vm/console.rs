@@ -46,7 +46,9 @@ impl Console {
 
     /// Adds a line of the test's own, which the file does not get.
     pub fn note(&self, line: &str) {
-        self.0.lock().unwrap().push_str(&format!("{line}\n"));
+        let mut text = self.0.lock().unwrap();
+        text.push_str(line);
+        text.push('\n');
     }
 
     /// All of it so far.
