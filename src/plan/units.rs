@@ -51,7 +51,6 @@ fn not_while_prepared(volume: &VolumeName) -> String {
 /// units are written.
 pub(super) const AFTER_SERVICES: &str = "Before=sysinit.target\n";
 
-
 /// How long a disk may take to show up before its mount is given up for this boot.
 const DEVICE_LIMIT: &str = "15s";
 
