@@ -162,7 +162,7 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let journal = open(&paths, &clock, &Arc::default(), beginning).unwrap();
         let stopped = What::ServiceStopped { service: SERVICE.into(), by: "a test".into() };
-        journal.commit(vec![stopped], Duration::from_secs(60)).unwrap();
+        journal.commit(vec![stopped], Duration::from_mins(1)).unwrap();
         journal.stop();
         assert_eq!(status(&journal).problem, None);
         let view = View::open(Arc::new(RealFiles), public, &key).unwrap();
