@@ -3,11 +3,9 @@
 //! Read from top to bottom, the modules tell the story: the words of the system, the machine, who may (`factors`), what a school wants
 //! (`site`), what the machine has (`inventory`, `disks`), the steps between the two (`plan`) and their execution (`apply`), what
 //! happened for good (`ledger`), where footage lies (`store`), how it comes in (`capture`), how long it stays (`retention`), how it goes
-//! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), what the screen at the machine shows
-//! (`console`), and the programs that are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
 //! out (`retrieve`, `web`), what is kept of it elsewhere (`backup`), how it all is (`health`), how the system itself is renewed
-//! (`update`), and the programs that
-//! are made of it (`demo`, `services`, `cli`). See also `docs/ARCHITECTURE.md`.
+//! (`update`), what the screen at the machine shows (`console`), and the programs that are made of it (`demo`, `services`, `cli`). See also
+//! `docs/ARCHITECTURE.md`.
 //!
 //! Who may import whom. `tests/it/layering.rs` reads this table and compares it with every `crate::…` in the source:
 //!

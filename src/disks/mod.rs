@@ -28,7 +28,7 @@ pub use release::release;
 pub use secret::{
     KeyFile, NoKey, NoPassphrase, NoRecoveryKey, RecoveryKey, Secret, SecretFile, key_file, make_key_file,
 };
-pub use state::{OpenState, StateKey, close_state, mapper, open_state, opens_state};
+pub use state::{OpenState, StateKey, close_state, file_opens_state, mapper, open_state, opens_state};
 pub use system::{
     BegunDisk, LaidDisk, SMALLEST, Seen, SystemDisk, Unfit, clear_install, format_esp, judge_install, lay, make_state,
     resume,

@@ -50,7 +50,7 @@ pub fn locked(survey: &Survey, by_id: &str, site: &str, volume: &VolumeName) -> 
 }
 
 /// cryptsetup(8): no permission, which is a key that does not fit.
-const NO_PERMISSION: i32 = 2;
+pub(super) const NO_PERMISSION: i32 = 2;
 
 impl LockedDisk {
     /// Whether it opens by itself. It stays closed.

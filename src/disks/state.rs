@@ -7,6 +7,7 @@ use super::{
     DiskError, Order, RecoveryKey, Unlocking,
     error::{run, try_run},
     init::{Others, enroll, format},
+    recover::NO_PERMISSION,
     secret::by_key,
     table::STATE_LABEL,
 };
@@ -103,6 +104,20 @@ pub fn opens_state(commands: &dyn Commands, part: &Path, key: &RecoveryKey) -> R
     let part = part.display().to_string();
     let args = [&["open", "--test-passphrase", "--type", "luks2"], &by_key("-")[..], &[&part]].concat();
     try_run(commands, "cryptsetup", &args, key.secret().bytes()).map(|out| out.ok())
+}
+
+/// Whether the key of a file opens it, open as it may be; not known where that cannot be tried.
+pub fn file_opens_state(commands: &dyn Commands, part: &Path, file: &Path) -> Option<bool> {
+    let (part, file) = (part.display().to_string(), file.display().to_string());
+    let args = [&["open", "--test-passphrase", "--type", "luks2"], &by_key(&file)[..], &[&part]].concat();
+    match try_run(commands, "cryptsetup", &args, b"") {
+        Ok(out) if out.ok() => Some(true),
+        Ok(out) if out.code == Some(NO_PERMISSION) => Some(false),
+        other => {
+            log::warn!("whether the key opens {part} could not be tried: {other:?}");
+            None
+        }
+    }
 }
 
 /// Closes it. It must be unmounted.

@@ -9,9 +9,14 @@ use std::{
     io::{self, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    thread,
+    time::Duration,
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 
 use super::{DiskError, DoomedDisk, error::run};
 use crate::sys::Commands;
@@ -40,10 +45,22 @@ pub fn wipe(commands: &dyn Commands, disk: DoomedDisk) -> Result<(), DiskError> 
 
 /// Keeps udev away from a disk, by its lock (systemd.io/BLOCK_DEVICE_LOCKING): each time that somebody has closed a disk which
 /// they may have written to, it lets the kernel read the partition table again, and for that moment no partition has a node.
+///
+/// udev has it while it looks at the disk itself, which on one that is dying may take long.
 fn alone(device: &Path) -> Result<Flock<File>, DiskError> {
-    let open = File::open(device);
-    let locked = open.and_then(|file| Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e.into()));
-    locked.map_err(|source| DiskError::Io { what: "cannot lock", path: device.to_owned(), source })
+    const TRIES: u32 = 300;
+    const PACE: Duration = Duration::from_millis(100);
+    let failed = |source| DiskError::Io { what: "cannot lock", path: device.to_owned(), source };
+    let mut file = File::open(device).map_err(failed)?;
+    for _ in 0..TRIES {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(locked),
+            Err((same, Errno::EWOULDBLOCK)) => file = same,
+            Err((_, e)) => return Err(failed(e.into())),
+        }
+        thread::sleep(PACE);
+    }
+    Err(DiskError::Busy { device: device.to_owned() })
 }
 
 /// Opens a disk as nobody else can at the same time: the kernel refuses where it or a part of it is mounted, swapped to,

@@ -125,10 +125,13 @@ impl Machine<'_> {
     fn look(&self, by_id: &str) -> (Survey, Option<Footage>) {
         let mut survey = inventory::survey(self.commands, &self.roots);
         let disk = survey.inventory.disks.iter_mut().find(|d| d.by_id.iter().any(|n| n == by_id));
-        let Some(Content::Ours(v)) = disk.map(|d| &mut d.content) else { return (survey, None) };
+        let Some(disk) = disk else { return (survey, None) };
+        // Anybody may have written what is on a stick: the kernel mounts none for curiosity.
+        let from_outside = disk.removable || disk.transport.as_deref() == Some("usb");
+        let Content::Ours(v) = &mut disk.content else { return (survey, None) };
         let footage = match &v.mounted {
             Some(at) => Some(inventory::footage_in(at)),
-            None if v.encrypted => None,
+            None if v.encrypted || from_outside => None,
             // Without writing: the journal is not replayed.
             None => self
                 .mounted(&v.device, "ro,norecovery,nodev,nosuid,noexec", |at| Ok(inventory::footage_in(at)))
@@ -181,14 +184,14 @@ impl Machine<'_> {
         let _alone = Preparing::begin(&self.run, &wanted.volume)?;
         self.account("prepared", wanted.volume.as_str(), by_id, clock)?;
         let order = Order { unlocking, run: self.run.clone() };
-        let prepared = disks::prepare(self.commands, empty, &order)?;
+        let prepared = disks::prepare(self.commands, empty, &order).context(Unfinished)?;
         let recovery = prepared.recovery.clone();
         let kept = recovery.as_ref().map_or(Ok(()), keep);
         if let Err(e) = kept.and_then(|()| self.mark(&prepared, wanted, clock)) {
             prepared.abandon(self.commands);
-            return Err(e);
+            return Err(e.context(Unfinished));
         }
-        prepared.seal(self.commands)?;
+        prepared.seal(self.commands).context(Unfinished)?;
         log::info!(
             MESSAGE_ID = event::DISK_PREPARED, DISK = by_id, VOLUME = wanted.volume.as_str();
             "disk {by_id} is volume {} now", wanted.volume
@@ -364,6 +367,11 @@ impl Drop for Preparing {
         let _ = self.0.parent().map(fs::remove_dir);
     }
 }
+
+/// A disk was empty, and what was to make it a volume has failed: [`Machine::unmake`] takes away what there is of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the disk is no volume")]
+pub struct Unfinished;
 
 /// The volume that a disk is, as far as that can be seen.
 fn volume_on(survey: &Survey, by_id: &str) -> String {

@@ -64,6 +64,14 @@ fn close(systemd: &Systemctl<'_>, volume: &VolumeName) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The partition that the machine's key opens first of all, by the name that it has in the table.
+const STATE: &str = "/dev/disk/by-partlabel/custodian-state";
+
+/// Whether a key is what this machine starts with; not known where that cannot be tried.
+pub fn is_own_key(commands: &dyn Commands, file: &Path) -> Option<bool> {
+    verbs::file_opens_state(commands, STATE.as_ref(), file)
+}
+
 /// Before a disk is prepared: nobody waits for it any more, such as by asking for a passphrase that opens it.
 pub fn make_way(commands: &dyn Commands, volume: &VolumeName) {
     if let Err(e) = close(&Systemctl::new(commands, Vec::new()), volume) {

@@ -12,6 +12,8 @@ mod updates;
 
 use std::{io, path::PathBuf, process::ExitCode, sync::mpsc, thread, time::Duration};
 
+use nix::sys::signal::{SigSet, Signal};
+
 use self::dialog::Dialog;
 use super::{chosen, doctor, inventory::manners, screen, time::Shown};
 use crate::{
@@ -46,6 +48,10 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, flag: Option<Lang>) -> anyhow::Result<ExitCode> {
     let place = Place { state: args.state, unit_dir: args.unit_dir };
     let lang = chosen(flag, place.site().map(|s| s.language()));
+    // If the screen goes, what was begun comes to its end: a disk, a recorder that was stopped for a moment. The terminal says that it is gone.
+    if let Err(e) = SigSet::from(Signal::SIGHUP).thread_block() {
+        log::warn!("without its screen this program ends: {e}");
+    }
     let mut terminal = RawTerminal::new()?;
     let (send, looks) = mpsc::sync_channel(1);
     let state = place.state.clone();

@@ -34,9 +34,10 @@ struct Chosen {
 }
 
 impl Chosen {
-    /// Whether leadership has a word in what becomes of it.
+    /// Whether leadership has a word in what becomes of it. On a disk of the site in force footage may be even where nothing of it is seen: its
+    /// partition table may be what is damaged.
     fn may_be_footage(&self) -> bool {
-        self.backups || self.sheet.disk.content.may_be_footage()
+        self.backups || self.named.is_some() || self.sheet.disk.content.may_be_footage()
     }
 }
 
@@ -171,8 +172,17 @@ impl Console<'_> {
         self.dialog.say(title, &why)?;
         let named = chosen.named.as_deref();
         let done = machine.release_after(&chosen.by_id, &RealClock, &mut |ours| {
-            // Of another site's volume the service manager knows nothing.
-            if named == Some(ours.volume.as_str()) { storage::let_go(machine.commands, &ours.volume) } else { Ok(()) }
+            if named == Some(ours.volume.as_str()) {
+                return storage::let_go(machine.commands, &ours.volume);
+            }
+            // Of another site's volume the service manager knows nothing, and what this service unmounts stays mounted for all others.
+            match &ours.mounted {
+                Some(at) => anyhow::bail!(
+                    "it is mounted at {} and no volume of the site in force: restart the machine",
+                    at.display()
+                ),
+                None => Ok(()),
+            }
         });
         match done {
             Ok(()) => self.end(title, Paint::Good, "disks_released", &values),

@@ -9,7 +9,7 @@ use crate::{
     disks::{RecoveryKey, Secret, SecretFile, Unlocking, Wanted},
     lang::secrecy,
     services::{
-        disks::{self, Machine},
+        disks::{self, Machine, Unfinished},
         stick::Stick,
         storage,
     },
@@ -137,6 +137,9 @@ impl Console<'_> {
             }
         };
         match SecretFile::new(&machine.run, &key) {
+            Ok(file) if storage::is_own_key(machine.commands, file.path().as_ref()) == Some(false) => {
+                self.end(title, Paint::Bad, "disks_stick_other", &[]).map(|()| None)
+            }
             Ok(file) => {
                 let unlocking = Unlocking::KeyFile(file.path().into());
                 Ok(Some(Opened { unlocking, _file: Some(file) }))
@@ -145,7 +148,7 @@ impl Console<'_> {
         }
     }
 
-    /// The disk was not made a volume. Where that is for the key's sake, it is made empty again.
+    /// The disk was not made a volume. What was begun of it goes: it was empty.
     fn not_prepared(
         &mut self,
         title: &str,
@@ -154,15 +157,18 @@ impl Console<'_> {
         e: &anyhow::Error,
         hung_up: Option<io::Error>,
     ) -> io::Result<()> {
-        if !e.is::<NotWritten>() {
+        if !e.is::<Unfinished>() {
             return self.failed_at(title, e);
         }
-        log::warn!(DISK = chosen.by_id.as_str(); "disk {} is no volume: {e}", chosen.by_id);
+        log::warn!(DISK = chosen.by_id.as_str(); "disk {} is no volume: {e:#}", chosen.by_id);
         let made_empty = machine.unmake(&chosen.by_id, &RealClock);
         match (hung_up, made_empty) {
-            (Some(e), _) => Err(e),
-            (None, Ok(())) => self.end(title, Paint::Warn, "disks_abandoned", &[("disk", &chosen.by_id)]),
-            (None, Err(e)) => self.failed_at(title, &e),
+            (Some(gone), _) => Err(gone),
+            (None, Ok(())) if e.is::<NotWritten>() => {
+                self.end(title, Paint::Warn, "disks_abandoned", &[("disk", &chosen.by_id)])
+            }
+            (None, Ok(())) => self.failed_at(title, e),
+            (None, Err(worse)) => self.failed_at(title, &worse.context(format!("{e:#}"))),
         }
     }
 }
