@@ -63,7 +63,7 @@ fn from_the_stick_to_a_recorder_that_is_up_without_it() {
         vm.run("cd /var/lib/custodian && stat -c %U record/ledger record/ledger/key health/tls health/tls/pull.key");
     let (record, health) = ("custodian-record", "custodian-health");
     assert_eq!(owners.lines().collect::<Vec<_>>(), [record, record, health, health]);
-    vm.power_off();
+    super::stick::a_changed_site_is_applied(vm, folder.path());
 
     // The receipt on the stick tells what was done, and no secret.
     let stick = crate::installed::base().join(image::STICK);

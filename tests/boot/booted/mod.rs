@@ -7,6 +7,7 @@ mod install;
 mod mapper;
 mod power;
 mod recording;
+mod stick;
 mod stolen;
 
 use custodian::types::wire::{Status, StreamState};

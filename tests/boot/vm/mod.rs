@@ -216,6 +216,14 @@ impl Vm {
         })
     }
 
+    /// Plugs a stick into the running machine.
+    pub fn plug_stick(&mut self, stick: &Path) {
+        let file = json!({ "driver": "file", "filename": stick });
+        self.qmp.ask("blockdev-add", &json!({ "driver": "raw", "node-name": "stick-file", "file": file }));
+        let device = json!({ "driver": "usb-storage", "bus": "usb.0", "drive": "stick-file", "removable": true, "id": pc::STICK });
+        self.qmp.ask("device_add", &device);
+    }
+
     /// Pulls the stick.
     pub fn pull_stick(&mut self) {
         self.qmp.ask("device_del", &json!({ "id": pc::STICK }));
