@@ -34,8 +34,11 @@ pub fn steps(before: Option<&Units>, after: &Units, record_changed: bool) -> Vec
         after.iter().filter(|(name, text)| before.get(*name) != Some(text)).collect();
     let gone: Vec<&String> = before.keys().filter(|name| !after.contains_key(*name)).collect();
     // Those that stop serving what they served.
-    let ending: BTreeSet<&String> =
-        before.iter().filter(|(name, text)| after.get(*name) != Some(text)).map(|(name, _)| name).collect();
+    let ending: BTreeSet<&String> = before
+        .iter()
+        .filter(|(name, text)| after.get(*name).is_none_or(|t| served(t) != served(text)))
+        .map(|(name, _)| name)
+        .collect();
     // An exchanged disk behind the same unlocking service, or the other way round, ends both.
     let stops = |wanted: fn(&str) -> bool| ending.iter().filter(move |n| wanted(n)).map(|n| (*n).clone());
     let stop_record = stops(is_volume_mount).next().is_some() || stops(is_unlock).next().is_some();
@@ -104,6 +107,13 @@ pub fn steps(before: Option<&Units>, after: &Units, record_changed: bool) -> Vec
         steps.push(Step::Stop { unit: BACKUP_TIMER.into() });
     }
     steps
+}
+
+/// What a unit does: all but its `[Unit]` section. Where only that differs, another release says otherwise when it starts and what it waits for; a
+/// volume that is open stays so, for nobody may be there to open it again.
+fn served(text: &str) -> &str {
+    let section = ["\n[Mount]\n", "\n[Service]\n"].into_iter().find_map(|section| text.find(section));
+    section.map_or(text, |at| &text[at..])
 }
 
 /// The mounts that need one of these services.
@@ -290,6 +300,24 @@ mod tests {
         let steps = steps(Some(&of("1")), &of("2"), false);
         assert_eq!(steps.len(), 3, "{steps:?}");
         assert_eq!(steps[2], Step::Refresh { unit: "systemd-networkd.service".into() });
+    }
+
+    #[test]
+    fn where_another_release_says_otherwise_when_a_unit_starts_nothing_ends() {
+        let of = |when: &str, what: &str| {
+            Units::from([
+                (drop_in(RECORD), "a".to_owned()),
+                ("custodian-unlock-v.service".to_owned(), format!("[Unit]\n{when}\n\n[Service]\nExecStart=x\n")),
+                ("v.mount".to_owned(), format!("[Unit]\n{when}\n\n[Mount]\nWhat={what}\n")),
+            ])
+        };
+        let words = |before: &Units, after: &Units| -> Vec<String> {
+            let word = |s: &Step| format!("{s:?}").split_whitespace().next().unwrap().to_owned();
+            steps(Some(before), after, false).iter().map(word).collect()
+        };
+        let before = of("After=a", "x");
+        assert_eq!(words(&before, &of("After=b", "x")), ["Switch", "WriteUnit", "WriteUnit", "ReloadManager", "Start"]);
+        assert!(words(&before, &of("After=b", "y")).contains(&"Stop".to_owned()));
     }
 
     #[test]
