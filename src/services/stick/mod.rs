@@ -124,6 +124,14 @@ impl<'a> Stick<'a> {
     }
 
     fn bytes(&self, name: &'static str) -> Result<Vec<u8>, StickError> {
+        let read = self.try_bytes(name);
+        if let Err(e) = &read {
+            log::warn!("{name} is not read from the stick: {e}");
+        }
+        read
+    }
+
+    fn try_bytes(&self, name: &'static str) -> Result<Vec<u8>, StickError> {
         let out = match self.run(Access::Read, &["mcopy", "-n", "-i", &self.device, &format!("::{name}"), "-"], &[]) {
             // A file without an end.
             Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(StickError::TooLong(name)),
@@ -198,7 +206,9 @@ fn understood(ran: io::Result<Output>) -> Result<Output, StickError> {
     }
 }
 
-/// systemd.exec(5), systemd.resource-control(5). The group of disks opens devices; the policy leaves one of them.
+/// systemd.exec(5), systemd.resource-control(5). The group of disks opens devices; the policy leaves one of them. That no sockets are made the filter
+/// of calls says: `RestrictAddressFamilies=none` is for unit files, systemd-run refuses it. mtools lowers privileges that it does not have, so what is
+/// kept from it fails and ends nothing.
 const SANDBOX: &[&str] = &[
     "--quiet",
     "--collect",
@@ -233,13 +243,13 @@ const SANDBOX: &[&str] = &[
     "--property=ProtectKernelTunables=yes",
     "--property=ProtectProc=invisible",
     "--property=ProtectSystem=strict",
-    "--property=RestrictAddressFamilies=none",
     "--property=RestrictNamespaces=yes",
     "--property=RestrictRealtime=yes",
     "--property=RestrictSUIDSGID=yes",
     "--property=SystemCallArchitectures=native",
+    "--property=SystemCallErrorNumber=EPERM",
     "--property=SystemCallFilter=@system-service",
-    "--property=SystemCallFilter=~@privileged @resources",
+    "--property=SystemCallFilter=~@privileged @resources @network-io",
     "--property=UMask=0077",
 ];
 
