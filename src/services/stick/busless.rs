@@ -17,8 +17,7 @@ impl Stick<'_> {
     /// # Errors
     /// If it cannot be written.
     pub fn write_busless(&self, name: &str, from: &Path, said: &Path) -> Result<(), StickError> {
-        let (to, device) =
-            (format!("::{name}"), format!("--property=DeviceAllow={} {}", self.device, Access::Write.letters()));
+        let (to, device) = (format!("::{name}"), self.allowed(Access::Write));
         let input = format!("--property=StandardInput=file:{}", from.display());
         let error = format!("--property=StandardError=truncate:{}", said.display());
         let cage = SANDBOX.iter().filter(|word| !OTHERWISE.contains(word)).chain(&INSTEAD).copied();

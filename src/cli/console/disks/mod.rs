@@ -19,7 +19,7 @@ use crate::{
     types::Lang,
 };
 
-/// By which keys disks are chosen: a machine with more of them has a shell.
+/// By which keys disks are chosen: the first twenty, more than a PC has places for.
 const KEYS: &str = "123456789abcdefghijk";
 
 /// One disk that somebody has chosen.
